@@ -1,0 +1,1 @@
+"""The Pyodide side: consent, benchmark, report, update, and the operations a page may call."""

@@ -1,0 +1,1 @@
+"""The Fleetune server: intake, store, learn, deliver."""

@@ -1,0 +1,1 @@
+"""The only way out: signed versions, fetched and pushed."""

@@ -1,0 +1,1 @@
+"""The real client code driven without browsers."""

@@ -1,0 +1,1 @@
+"""The only way in: telemetry is checked here and nowhere else."""

@@ -1,0 +1,1 @@
+"""Pure learning: values in, values out."""
