@@ -1,0 +1,172 @@
+"""The public catalogue: kernels, their variants, and what a browser can run of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from fleetune.context import Context
+
+BASELINE = "js"
+SCALAR = "scalar"
+SCHEMA = 1
+
+
+class ManifestError(ValueError):
+    """The manifest is not one that this version understands; the message names the part."""
+
+
+def variant_name(optimisations: Iterable[str]) -> str:
+    """A variant's name is its coordinates: the optimisations, sorted and joined; the empty set is `scalar`."""
+    return "+".join(sorted(optimisations)) or SCALAR
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One compiled WebAssembly module of a kernel."""
+
+    kernel: str
+    name: str
+    optimisations: tuple[str, ...]
+    features: frozenset[str]
+    bundle: str
+    offset: int  # bytes into the bundle
+    size: int  # bytes
+    sha256: str
+    profile: Mapping[str, float]  # static cost model of this module's innermost loop
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One argument of `run`: `type` such as `f32[]` or `i32`; `dir` is in, out, inout or scratch for arrays."""
+
+    name: str
+    type: str
+    dir: str
+
+    @property
+    def is_array(self) -> bool:
+        return self.type.endswith("[]")
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A numerical function with JavaScript baselines and several WebAssembly variants."""
+
+    name: str
+    family: str
+    summary: str
+    dtype: str
+    params: tuple[Parameter, ...]
+    returns: str | None
+    sizes: tuple[int, ...]  # problem sizes, ascending
+    patterns: tuple[str, ...]
+    copied: bool  # whether the copied context is measured too
+    relative_tolerance: float
+    absolute_tolerance: float
+    data_end: int  # first free byte of linear memory
+    baselines: tuple[str, ...]  # `js`, perhaps `js-tuned`
+    profile: Mapping[str, int]
+    signature: str  # profileSignature, 32 hex digits
+    variants: Mapping[str, Variant]
+
+    def candidates(self, features: frozenset[str]) -> tuple[str, ...]:
+        """The names that a browser with these features can run, JavaScript first."""
+        runnable = (name for name, variant in self.variants.items() if variant.features <= features)
+        return (*self.baselines, *runnable)
+
+    def optimisations(self, candidate: str) -> tuple[str, ...]:
+        """The optimisations of a candidate; none for JavaScript."""
+        return () if candidate in self.baselines else self.variants[candidate].optimisations
+
+    def contexts(self) -> Iterator[tuple[int, str, bool, Context]]:
+        """Every (size, pattern, copied, context) of the catalogue for this kernel."""
+        for pattern in self.patterns:
+            for copied in (False, True) if self.copied else (False,):
+                for size in self.sizes:
+                    yield size, pattern, copied, Context.of(size, self.dtype, pattern, copied=copied)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Modules concatenated into one file, fetched only where all its features are supported."""
+
+    name: str
+    path: str
+    sha256: str
+    size: int
+    features: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The catalogue as built by `kernels_wasm/build.py`, perhaps with an operator's own kernels."""
+
+    kernels: Mapping[str, Kernel]
+    bundles: Mapping[str, Bundle]
+    raw: Mapping[str, Any] = field(repr=False, default_factory=dict)
+
+    @classmethod
+    def load(cls, source: bytes | str | Mapping[str, Any]) -> Manifest:
+        """Parse a manifest; raise ManifestError naming what is missing or wrong."""
+        try:
+            raw = json.loads(source) if isinstance(source, (bytes, str)) else source
+            if raw["schema"] != SCHEMA:
+                raise ManifestError(f"manifest schema {raw['schema']!r}: this version reads {SCHEMA}")
+            kernels = {entry["name"]: _kernel(entry) for entry in raw["kernels"]}
+            bundles = {
+                name: Bundle(name, b["path"], b["sha256"], b["size"], frozenset(b["features"]))
+                for name, b in raw["bundles"].items()
+            }
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+            raise ManifestError(f"manifest is malformed: {type(error).__name__} {error}") from error
+        return cls(kernels, bundles, raw)
+
+    @cached_property
+    def by_signature(self) -> Mapping[str, Kernel]:
+        """Kernels by profileSignature."""
+        return {kernel.signature: kernel for kernel in self.kernels.values()}
+
+    def bundles_for(self, features: frozenset[str]) -> tuple[Bundle, ...]:
+        """The bundles that a browser with these features should fetch."""
+        return tuple(bundle for bundle in self.bundles.values() if bundle.features <= features)
+
+
+def _kernel(entry: Mapping[str, Any]) -> Kernel:
+    variants = {}
+    for raw in entry["variants"]:
+        if raw["name"] != variant_name(raw["optimisations"]):
+            raise ManifestError(f"{entry['name']}: variant {raw['name']!r} is not named by its optimisations")
+        variants[raw["name"]] = Variant(
+            entry["name"],
+            raw["name"],
+            tuple(raw["optimisations"]),
+            frozenset(raw["features"]),
+            raw["bundle"],
+            raw["offset"],
+            raw["size"],
+            raw["sha256"],
+            raw["profile"],
+        )
+    params = tuple(Parameter(p["name"], p["type"], p.get("dir", "in")) for p in entry["params"])
+    return Kernel(
+        name=entry["name"],
+        family=entry["family"],
+        summary=entry["summary"],
+        dtype=entry["dtype"],
+        params=params,
+        returns=entry["returns"],
+        sizes=tuple(entry["sizes"]),
+        patterns=tuple(entry["patterns"]),
+        copied=entry["copied"],
+        relative_tolerance=entry["tolerance"]["relative"],
+        absolute_tolerance=entry["tolerance"]["absolute"],
+        data_end=entry["dataEnd"],
+        baselines=tuple(entry["baselines"]),
+        profile=entry["profile"],
+        signature=entry["profileSignature"],
+        variants=variants,
+    )
