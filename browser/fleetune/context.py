@@ -115,7 +115,7 @@ class Environment:
 
     @property
     def fingerprint(self) -> str:
-        """`browserFingerprint`: 16 hex digits of exactly these coarse fields: a kind of browser, not a person."""
+        """`browserFingerprint`: 16 hex digits of exactly these fields: a kind of browser, not a person."""
         return short_hash(self.to_wire(), 16)
 
     @property

@@ -20,7 +20,7 @@ class ManifestError(ValueError):
 
 
 def variant_name(optimisations: Iterable[str]) -> str:
-    """A variant's name is its coordinates: the optimisations, sorted and joined; the empty set is `scalar`."""
+    """A variant's name is its coordinates: optimisations, sorted and joined; the empty set is `scalar`."""
     return "+".join(sorted(optimisations)) or SCALAR
 
 
@@ -41,7 +41,7 @@ class Variant:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One argument of `run`: `type` such as `f32[]` or `i32`; `dir` is in, out, inout or scratch for arrays."""
+    """One argument of `run`: `type` like `f32[]` or `i32`; `dir` is in, out, inout or scratch for arrays."""
 
     name: str
     type: str
