@@ -1,0 +1,95 @@
+// @ts-check
+/**
+ * The coarse browser cell: family, major version, system family, three WebAssembly features, a cores bucket.
+ * Features are probed, never guessed from the user agent; the user agent is reduced to family and major
+ * version here and goes no further. The same fields as `fleetune.context.Environment`.
+ */
+
+/**
+ * @typedef {object} Environment
+ * @property {"chromium" | "firefox" | "webkit" | "other"} browser
+ * @property {number} version major version
+ * @property {"windows" | "macos" | "linux" | "android" | "ios" | "other"} os
+ * @property {boolean} simd
+ * @property {boolean} relaxedSimd
+ * @property {boolean} threads
+ * @property {"1" | "2-3" | "4-7" | "8-15" | "16+"} cores
+ */
+
+const MODULE_HEADER = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0];
+/** The smallest modules that need a feature: i8x16.splat + popcnt, and i8x16.relaxed_swizzle. */
+const PROBES = {
+  simd: [...MODULE_HEADER, 10, 10, 1, 8, 0, 65, 0, 253, 15, 253, 98, 11],
+  relaxedSimd: [...MODULE_HEADER, 10, 15, 1, 13, 0, 65, 1, 253, 15, 65, 2, 253, 15, 253, 128, 2, 11],
+};
+
+/** @param {keyof typeof PROBES} feature */
+function supports(feature) {
+  return typeof WebAssembly === "object" && WebAssembly.validate(new Uint8Array(PROBES[feature]));
+}
+
+/** Shared memory counts only if it can really be handed to a worker; instantiating proves nothing. */
+function supportsThreads() {
+  if (typeof SharedArrayBuffer !== "function") return false;
+  const { port1, port2 } = new MessageChannel();
+  try {
+    port1.postMessage(new SharedArrayBuffer(1));
+    return true;
+  } catch {
+    return false; // DataCloneError: the page is not cross-origin isolated
+  } finally {
+    port1.close();
+    port2.close();
+  }
+}
+
+/** Ordered: the first pattern that matches names the family and carries the major version. @type {[Environment["browser"], RegExp][]} */
+const FAMILIES = [
+  ["webkit", /(?:iPhone|iPad|iPod).*? OS (\d+)_/], // every engine on iOS is WebKit
+  ["firefox", /Firefox\/(\d+)/],
+  ["chromium", /Chrom(?:e|ium)\/(\d+)/],
+  ["webkit", /Version\/(\d+).*Safari\//],
+];
+/** @type {[Environment["os"], RegExp][]} */
+const SYSTEMS = [
+  ["ios", /iPhone|iPad|iPod/],
+  ["android", /Android/],
+  ["windows", /Windows/],
+  ["macos", /Mac OS X|Macintosh/],
+  ["linux", /Linux|X11|CrOS/],
+];
+/** @type {[number, Environment["cores"]][]} */
+const CORES = [[2, "1"], [4, "2-3"], [8, "4-7"], [16, "8-15"]];
+
+/** @param {string} userAgent @returns {[Environment["browser"], number]} */
+export function family(userAgent) {
+  for (const [name, pattern] of FAMILIES) {
+    const version = pattern.exec(userAgent)?.[1];
+    if (version) return [name, Math.min(Number(version), 9999)];
+  }
+  return ["other", 0];
+}
+
+/** @param {string} userAgent @returns {Environment["os"]} */
+export function system(userAgent) {
+  return SYSTEMS.find(([, pattern]) => pattern.test(userAgent))?.[0] ?? "other";
+}
+
+/** @param {number} cores @returns {Environment["cores"]} */
+export function coresBucket(cores) {
+  return CORES.find(([bound]) => cores < bound)?.[1] ?? "16+";
+}
+
+/** What this browser is, as coarsely as Fleetune looks; the same in a page and in a worker. @returns {Environment} */
+export function detectEnvironment() {
+  const [browser, version] = family(navigator.userAgent);
+  return {
+    browser,
+    version,
+    os: system(navigator.userAgent),
+    simd: supports("simd"),
+    relaxedSimd: supports("relaxedSimd"),
+    threads: supportsThreads(),
+    cores: coresBucket(navigator.hardwareConcurrency ?? 1),
+  };
+}
