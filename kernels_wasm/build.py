@@ -1,0 +1,265 @@
+"""Build the kernel catalogue: variants.toml → dist/{base,simd,relaxedSimd}.bin, kernels.js, manifest.json.
+
+    python kernels_wasm/build.py            build what changed, verify every module against checksums.txt
+    python kernels_wasm/build.py --update   accept new bytes: rewrite checksums.txt
+    python kernels_wasm/build.py --check    compile everything afresh and compare; write nothing
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import gzip
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+if not __package__:  # run as a file
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fleetune import profile
+from kernels_wasm import scripts
+from kernels_wasm.catalogue import BUNDLES, Catalogue, CatalogueError, KernelRow, VariantRow, load
+
+ROOT = Path(__file__).resolve().parent
+GZIP_LIMIT = 400_000  # bytes, all of dist together
+ALIGNMENT = 64
+
+
+class BuildError(RuntimeError):
+    """The build cannot go on; the message names the modules."""
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def compiler() -> tuple[Path, str]:
+    """The pinned Zig executable and its version."""
+    spec = importlib.util.find_spec("ziglang")
+    if spec is None or spec.origin is None:
+        raise BuildError("ziglang is not installed: pip install ziglang (pyproject.toml names the version)")
+    return Path(spec.origin).parent / "zig", importlib.metadata.version("ziglang")
+
+
+def compile_variant(zig: Path, catalogue: Catalogue, row: VariantRow, root: Path, zig_cache: Path) -> bytes:
+    """Compile and link one module; the compiler's own words are in the error."""
+    environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(zig_cache), "ZIG_LOCAL_CACHE_DIR": str(zig_cache)}
+    with tempfile.TemporaryDirectory() as folder:
+        unit, module = Path(folder, "unit.o"), Path(folder, "module.wasm")
+        # Two steps because `zig cc` does not pass --stack-first on to the linker.
+        for command in (
+            [zig, "cc", *catalogue.flags, *row.flags, "-c", f"src/{row.kernel}.c", "-o", unit],
+            [zig, "wasm-ld", *catalogue.linker, unit, "-o", module],
+        ):
+            done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+            if done.returncode:
+                raise BuildError(f"{row.label}: {done.stderr.strip()}")
+        # Zeroed statics would lie beyond the last data segment, where inputs go.
+        if b".bss" in unit.read_bytes():
+            raise BuildError(f"{row.label}: a mutable static variable; take a scratch parameter instead")
+        return module.read_bytes()
+
+
+def build_modules(catalogue: Catalogue, root: Path, cache: Path, *, fresh: bool) -> dict[str, bytes]:
+    """Every module by its label; unchanged ones come from the cache unless `fresh`."""
+    zig, version = compiler()
+    header = (root / "src/fleetune.h").read_bytes()
+    cache.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        zig_cache = Path(scratch) if fresh else cache / "zig"
+
+        def one(row: VariantRow) -> bytes | BuildError:
+            source = (root / f"src/{row.kernel}.c").read_bytes()
+            settings = json.dumps([version, catalogue.flags, catalogue.linker, row.flags])
+            kept = cache / f"{sha256(b'\0'.join((settings.encode(), header, source)))}.wasm"
+            if kept.exists() and not fresh:
+                return kept.read_bytes()
+            try:
+                data = compile_variant(zig, catalogue, row, root, zig_cache)
+            except BuildError as error:
+                return error
+            if not fresh:
+                write(kept, data)
+            return data
+
+        rows = [v for k in catalogue.kernels for v in k.variants]
+        with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
+            results = list(pool.map(one, rows))
+    if failed := [str(result) for result in results if isinstance(result, BuildError)]:
+        raise BuildError("\n".join(failed))
+    modules = {row.label: data for row, data in zip(rows, results, strict=True) if isinstance(data, bytes)}
+    refuse_twins(catalogue, modules)
+    return modules
+
+
+def refuse_twins(catalogue: Catalogue, modules: dict[str, bytes]) -> None:
+    """A variant whose bytes equal another's is a second name for the same thing."""
+    twins = []
+    for kernel in catalogue.kernels:
+        seen: dict[bytes, str] = {}
+        for row in kernel.variants:
+            first = seen.setdefault(modules[row.label], row.label)
+            if first != row.label:
+                twins.append(f"{row.label} is the same module as {first}")
+    if twins:
+        raise BuildError("\n".join(twins))
+
+
+def compare_checksums(modules: dict[str, bytes], listed: dict[str, str]) -> None:
+    """Raise unless the modules are exactly those that checksums.txt lists."""
+    found = {label: sha256(data) for label, data in modules.items()}
+    wrong = [f"{label}: not in checksums.txt" for label in sorted(found.keys() - listed.keys())]
+    wrong += [f"{label}: listed but not built" for label in sorted(listed.keys() - found.keys())]
+    wrong += [
+        f"{label}: bytes differ (listed {listed[label][:12]}…, built {found[label][:12]}…)"
+        for label in sorted(found.keys() & listed.keys())
+        if found[label] != listed[label]
+    ]
+    if wrong:
+        raise BuildError("\n".join([*wrong, "if this is intended: python kernels_wasm/build.py --update"]))
+
+
+def read_checksums(path: Path) -> dict[str, str]:
+    if not path.exists():
+        return {}
+    pairs = (line.split("  ", 1) for line in path.read_text().splitlines())
+    return {label: digest for digest, label in pairs}
+
+
+def outputs(catalogue: Catalogue, modules: dict[str, bytes], root: Path) -> dict[str, bytes]:
+    """File name → bytes of everything in dist."""
+    bundles: dict[str, bytearray] = {name: bytearray() for name in BUNDLES.values()}
+    sources = {k.name: (root / f"js/{k.name}.js").read_text() for k in catalogue.kernels}
+    kernels = []
+    for kernel in catalogue.kernels:
+        kernels.append(kernel_entry(kernel, modules, bundles, scripts.baselines(sources[kernel.name])))
+    script = scripts.kernels_script((root / "js/util.js").read_text(), catalogue.kernels, sources).encode()
+    manifest = {
+        "schema": 1,
+        "bundles": {
+            name: file_entry(f"{name}.bin", bytes(bundles[name])) | {"features": list(features)}
+            for features, name in BUNDLES.items()
+        },
+        "scripts": file_entry("kernels.js", script),
+        "kernels": kernels,
+    }
+    files = {f"{name}.bin": bytes(data) for name, data in bundles.items()}
+    files |= {"kernels.js": script, "manifest.json": (json.dumps(manifest, ensure_ascii=False) + "\n").encode()}
+    total = sum(len(gzip.compress(data, 9, mtime=0)) for data in files.values())
+    if total > GZIP_LIMIT:
+        raise BuildError(f"dist is {total} bytes gzip, the limit is {GZIP_LIMIT}")
+    return files
+
+
+def file_entry(path: str, data: bytes) -> dict[str, Any]:
+    return {"path": path, "sha256": sha256(data), "size": len(data)}
+
+
+def kernel_entry(
+    kernel: KernelRow, modules: dict[str, bytes], bundles: dict[str, bytearray], baselines: list[str]
+) -> dict[str, Any]:
+    """One kernel's row of the manifest; appends its modules to their bundles."""
+    variants, data_end = [], 0
+    for row in kernel.variants:
+        data = modules[row.label]
+        offset = len(bundles[row.bundle])
+        bundles[row.bundle] += data
+        try:
+            data_end = max(data_end, profile.parse(data).data_end)
+            cost = profile.variant_profile(data)
+        except profile.ProfileError as error:
+            raise BuildError(f"{row.label}: {error}") from error
+        variants.append(
+            {
+                "name": row.name,
+                "optimisations": [o.name for o in row.optimisations],
+                "features": list(row.features),
+                "bundle": row.bundle,
+                "offset": offset,
+                "size": len(data),
+                "sha256": sha256(data),
+                "profile": cost,
+            }
+        )
+    features = profile.kernel_profile(modules[f"{kernel.name}/scalar"])
+    return {
+        "name": kernel.name,
+        "family": kernel.family,
+        "summary": kernel.summary,
+        "dtype": kernel.dtype,
+        "params": [p.as_dict() for p in kernel.params],
+        "returns": kernel.returns,
+        "sizes": list(kernel.sizes),
+        "patterns": list(kernel.patterns),
+        "copied": kernel.copied,
+        "tolerance": kernel.tolerance,
+        "dataEnd": -(-data_end // ALIGNMENT) * ALIGNMENT,
+        "baselines": baselines,
+        "profile": features,
+        "profileSignature": profile.signature(features),
+        "variants": variants,
+    }
+
+
+def write(path: Path, data: bytes) -> None:
+    """Write so that a reader sees the old file or the new one, never half."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+    fresh.write_bytes(data)
+    fresh.replace(path)
+
+
+def build(root: Path = ROOT, *, update: bool = False, check: bool = False) -> dict[str, int]:
+    """Build `root`/dist; returns counts and sizes. Raises BuildError, CatalogueError or ScriptError."""
+    cache = root / ".cache"
+    cache.mkdir(exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two builds at once would mix their outputs
+        catalogue = load(root / "variants.toml")
+        modules = build_modules(catalogue, root, cache, fresh=check)
+        listed = root / "checksums.txt"
+        if update:
+            lines = (f"{sha256(data)}  {label}\n" for label, data in sorted(modules.items()))
+            write(listed, "".join(lines).encode())
+        else:
+            compare_checksums(modules, read_checksums(listed))
+        files = outputs(catalogue, modules, root)
+        if not check:
+            (root / "dist").mkdir(exist_ok=True)
+            for name, data in files.items():
+                path = root / "dist" / name
+                if not path.exists() or path.read_bytes() != data:
+                    write(path, data)
+    sizes = {name: len(gzip.compress(data, 9, mtime=0)) for name, data in files.items()}
+    counts = {"kernels": len(catalogue.kernels), "modules": len(modules), "gzip": sum(sizes.values())}
+    return counts | {f"gzip {name}": size for name, size in sizes.items()}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Build the kernel catalogue.")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--update", action="store_true", help="rewrite checksums.txt with the bytes built")
+    mode.add_argument("--check", action="store_true", help="compile afresh, compare, write nothing")
+    options = parser.parse_args(arguments)
+    started = time.perf_counter()
+    try:
+        counts = build(update=options.update, check=options.check)
+    except (BuildError, CatalogueError, scripts.ScriptError) as error:
+        print(f"build failed:\n{error}", file=sys.stderr)
+        return 1
+    figures = ", ".join(f"{value} {name}" for name, value in counts.items())
+    print(f"{figures} bytes; {time.perf_counter() - started:.1f} s")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

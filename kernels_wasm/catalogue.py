@@ -1,0 +1,201 @@
+"""Read variants.toml into typed rows, refusing what cannot exist."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+ARRAY_TYPES = frozenset(
+    f"{t}[]" for t in ("i8", "u8", "i16", "u16", "i32", "u32", "f32", "f64")
+)
+NUMBER_TYPES = frozenset({"i32", "u32", "f32", "f64"})
+DIRECTIONS = frozenset({"in", "out", "inout", "scratch"})
+FEATURES = ("simd", "relaxedSimd")
+# A bundle holds the modules that need exactly these features.
+BUNDLES = {(): "base", ("simd",): "simd", ("simd", "relaxedSimd"): "relaxedSimd"}
+KERNEL_KEYS = frozenset(
+    "family summary dtype params returns sizes patterns tolerance variants".split()
+)
+
+
+class CatalogueError(ValueError):
+    """variants.toml asks for something impossible; the message names it."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    name: str
+    define: str
+    flags: tuple[str, ...] = ()
+    features: tuple[str, ...] = ()
+    requires: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Param:
+    name: str
+    type: str
+    dir: str = ""  # empty for numbers
+
+    @property
+    def is_array(self) -> bool:
+        return bool(self.dir)
+
+    def as_dict(self) -> dict[str, str]:
+        head = {"name": self.name, "type": self.type}
+        return head | {"dir": self.dir} if self.is_array else head
+
+
+@dataclass(frozen=True)
+class VariantRow:
+    """One module to build: a kernel and the optimisations that are on, in alphabetical order."""
+
+    kernel: str
+    optimisations: tuple[Optimisation, ...]
+
+    @property
+    def name(self) -> str:
+        return "+".join(o.name for o in self.optimisations) or "scalar"
+
+    @property
+    def label(self) -> str:
+        return f"{self.kernel}/{self.name}"
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        needed = {f for o in self.optimisations for f in o.features}
+        return tuple(f for f in FEATURES if f in needed)
+
+    @property
+    def bundle(self) -> str:
+        return BUNDLES[self.features]
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return tuple(flag for o in self.optimisations for flag in (*o.flags, f"-D{o.define}"))
+
+
+@dataclass(frozen=True)
+class KernelRow:
+    name: str
+    family: str
+    summary: str
+    dtype: str
+    params: tuple[Param, ...]
+    returns: str
+    sizes: tuple[int, ...]
+    patterns: tuple[str, ...]
+    copied: bool
+    tolerance: dict[str, float]
+    variants: tuple[VariantRow, ...]
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    flags: tuple[str, ...]
+    linker: tuple[str, ...]
+    optimisations: dict[str, Optimisation]
+    kernels: tuple[KernelRow, ...]
+
+
+def load(path: Path) -> Catalogue:
+    """The whole table; raises CatalogueError listing every problem found."""
+    table = tomllib.loads(path.read_text())
+    optimisations = {
+        name: Optimisation(
+            name,
+            row["define"],
+            *(tuple(row.get(key, ())) for key in ("flags", "features", "requires")),
+        )
+        for name, row in table["optimisations"].items()
+    }
+    problems: list[str] = []
+    kernels = []
+    for name, row in sorted(table["kernels"].items()):
+        try:
+            kernels.append(_kernel(name, row, optimisations))
+        except CatalogueError as error:
+            problems.append(str(error))
+    if problems:
+        raise CatalogueError("\n".join(problems))
+    compiler = table["compiler"]
+    return Catalogue(tuple(compiler["flags"]), tuple(compiler["linker"]), optimisations, tuple(kernels))
+
+
+def _kernel(name: str, row: dict[str, Any], optimisations: dict[str, Optimisation]) -> KernelRow:
+    problems = [f"{name}: {key} is missing" for key in sorted(KERNEL_KEYS - row.keys())]
+    problems += [f"{name}: unknown key {key}" for key in sorted(row.keys() - KERNEL_KEYS - {"copied"})]
+    if problems:
+        raise CatalogueError("\n".join(problems))
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+        problems.append(f"{name}: a kernel name is lower_snake_case")
+    sizes = list(row["sizes"])
+    if len(sizes) != 6 or sizes != sorted(set(sizes)):
+        problems.append(f"{name}: sizes must be six different numbers in rising order")
+    if row["returns"] not in NUMBER_TYPES | {"void"}:
+        problems.append(f"{name}: cannot return {row['returns']}")
+    if set(row["tolerance"]) != {"relative", "absolute"}:
+        problems.append(f"{name}: tolerance needs relative and absolute")
+    if len(row["variants"]) != len(set(row["variants"])):
+        problems.append(f"{name}: a variant is listed twice")
+    if "scalar" not in row["variants"]:
+        problems.append(f"{name}: there is no scalar variant")
+    params, variants = [], []
+    for text in row["params"]:
+        try:
+            params.append(_param(name, text))
+        except CatalogueError as error:
+            problems.append(str(error))
+    for text in row["variants"]:
+        try:
+            variants.append(_variant(name, text, optimisations))
+        except CatalogueError as error:
+            problems.append(str(error))
+    if problems:
+        raise CatalogueError("\n".join(problems))
+    return KernelRow(
+        name=name,
+        family=row["family"],
+        summary=row["summary"],
+        dtype=row["dtype"],
+        params=tuple(params),
+        returns=row["returns"],
+        sizes=tuple(sizes),
+        patterns=tuple(row["patterns"]),
+        copied=bool(row.get("copied", True)),
+        tolerance={key: float(row["tolerance"][key]) for key in ("relative", "absolute")},
+        variants=tuple(variants),
+    )
+
+
+def _param(kernel: str, text: str) -> Param:
+    match = re.fullmatch(r"([a-zA-Z]\w*): (?:(\w+) )?(\w+(?:\[\])?)", text)
+    if match is None:
+        raise CatalogueError(f"{kernel}: cannot read parameter {text!r}")
+    name, direction, kind = match[1], match[2] or "", match[3]
+    array = direction in DIRECTIONS and kind in ARRAY_TYPES
+    number = not direction and kind in NUMBER_TYPES
+    if not (array or number):
+        raise CatalogueError(f"{kernel}: parameter {text!r} is neither 'name: dir type[]' nor 'name: type'")
+    return Param(name, kind, direction)
+
+
+def _variant(kernel: str, text: str, optimisations: dict[str, Optimisation]) -> VariantRow:
+    names = [] if text == "scalar" else text.split("+")
+    label = f"{kernel}/{text}"
+    for name in names:
+        if name not in optimisations:
+            raise CatalogueError(f"{label}: no optimisation is called {name!r}")
+    if names != sorted(set(names)):
+        raise CatalogueError(f"{label}: write it as {'+'.join(sorted(set(names)))}")
+    for name in names:
+        for other in optimisations[name].requires:
+            if other not in names:
+                raise CatalogueError(f"{label}: {name} needs {other}")
+    row = VariantRow(kernel, tuple(optimisations[n] for n in names))
+    if row.features not in BUNDLES:
+        raise CatalogueError(f"{label}: no bundle holds modules that need {', '.join(row.features)}")
+    return row
