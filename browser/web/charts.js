@@ -1,0 +1,111 @@
+// @ts-check
+/** One chart of speedups over sizes: lines for candidates, crosses for predictions, a ring for the choice. */
+import uPlot from "../vendor/uplot/uPlot.esm.js";
+import { say, times } from "./i18n.js";
+
+/** @typedef {import("./view.js").Row} Row */
+
+/** Okabe and Ito's palette: told apart by colour-blind readers too; dashes tell the rest. */
+const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f", "#7f7f7f"];
+const HEIGHT = 320;
+
+/** @param {string} name a CSS custom property */
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** @param {number} index @param {boolean} dashed */
+function stroke(index, dashed) {
+  return { stroke: COLOURS[index % COLOURS.length], width: 2, dash: dashed ? [5, 4] : index >= COLOURS.length ? [2, 3] : [] };
+}
+
+/**
+ * The value to draw: what was measured, else what is predicted.
+ * @param {Row} row @param {string} candidate
+ */
+function value(row, candidate) {
+  const cell = row.candidates[candidate];
+  return cell?.measured ?? cell?.predicted ?? null;
+}
+
+/** A ring around the chosen candidate's point, and a bar over its spread. @param {() => Row[]} rows @param {string[]} names */
+function marks(rows, names) {
+  return (/** @type {uPlot} */ plot) => {
+    const { ctx } = plot;
+    ctx.save();
+    ctx.lineWidth = 2 * devicePixelRatio;
+    rows().forEach((row) => {
+      names.forEach((name, index) => {
+        const cell = row.candidates[name];
+        const y = value(row, name);
+        if (y === null) return;
+        const left = plot.valToPos(row.size, "x", true);
+        ctx.strokeStyle = COLOURS[index % COLOURS.length];
+        if (cell?.measured && cell.spread) {
+          // The spread says how much slower than its best the candidate usually is.
+          ctx.beginPath();
+          ctx.moveTo(left, plot.valToPos(y, "y", true));
+          ctx.lineTo(left, plot.valToPos(y / (1 + cell.spread), "y", true));
+          ctx.stroke();
+        }
+        if (name === row.choice) {
+          ctx.strokeStyle = colour("--ink");
+          ctx.beginPath();
+          ctx.arc(left, plot.valToPos(y, "y", true), 7 * devicePixelRatio, 0, 2 * Math.PI);
+          ctx.stroke();
+        }
+      });
+    });
+    ctx.restore();
+  };
+}
+
+/** A chart in `host`; call the returned function with rows of one kernel and pattern to draw them. @param {HTMLElement} host */
+export function speedupChart(host) {
+  /** @type {uPlot | undefined} */
+  let plot;
+  /** @type {Row[]} */
+  let current = [];
+
+  const size = () => ({ width: Math.max(host.clientWidth, 240), height: HEIGHT });
+  new ResizeObserver(() => plot?.setSize(size())).observe(host);
+
+  const axis = () => ({ stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } });
+
+  /** @param {Row[]} rows */
+  function draw(rows) {
+    current = rows;
+    plot?.destroy();
+    if (!rows.length) return;
+    const names = Object.keys(rows[0].candidates);
+    /** @type {(number | null)[][]} */
+    const data = [rows.map((row) => row.size), ...names.map((name) => rows.map((row) => value(row, name)))];
+    const series = names.map((name, index) => {
+      const measured = rows.some((row) => row.candidates[name]?.measured);
+      return {
+        label: measured ? name : say("chart.predicted", { candidate: name }),
+        ...stroke(index, !measured),
+        points: { show: true, size: 5 },
+        value: (/** @type {uPlot} */ _, /** @type {number | null} */ y) => (y === null ? "–" : times(y)),
+      };
+    });
+    const options = {
+      ...size(),
+      scales: { x: { distr: 3, log: 2, time: false }, y: { distr: 3, log: 2 } },
+      axes: [
+        { ...axis(), label: say("chart.size"), values: (/** @type {uPlot} */ _, /** @type {number[]} */ v) => v.map((x) => x && compact(x)) },
+        { ...axis(), size: 56, values: (/** @type {uPlot} */ _, /** @type {number[]} */ v) => v.map((y) => y && `${+y.toPrecision(2)}×`) },
+      ],
+      series: [{ label: say("chart.size"), value: (/** @type {uPlot} */ _, /** @type {number} */ x) => compact(x) }, ...series],
+      hooks: { draw: [marks(() => current, names)] },
+    };
+    plot = new uPlot(/** @type {any} */ (options), /** @type {any} */ (data), host);
+  }
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(current));
+  return draw;
+}
+
+/** @param {number | null} size */
+function compact(size) {
+  if (size === null || size === undefined) return "–";
+  if (size >= 1 << 20) return `${+(size / (1 << 20)).toPrecision(3)}M`;
+  return size >= 4096 ? `${+(size / 1024).toPrecision(3)}k` : String(size);
+}

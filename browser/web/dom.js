@@ -1,0 +1,31 @@
+// @ts-check
+/** Four helpers over the DOM; text is always text, never markup. */
+
+/** The one element that matches; its absence is a mistake in the page. @param {string} selector @returns {HTMLElement} */
+export function find(selector, root = /** @type {ParentNode} */ (document)) {
+  const node = root.querySelector(selector);
+  if (!(node instanceof HTMLElement)) throw new Error(`the page has no ${selector}`);
+  return node;
+}
+
+/**
+ * @param {string} tag @param {Record<string, string>} attributes @param {...(Node | string | false | undefined)} children
+ */
+export function element(tag, attributes, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) if (value !== "") node.setAttribute(name, value);
+  node.append(...children.filter((child) => child !== false && child !== undefined && child !== ""));
+  return node;
+}
+
+/** @param {HTMLElement} host @param {...(Node | string)} children */
+export function fill(host, ...children) {
+  host.replaceChildren(...children);
+}
+
+/** A line in the page's notices, once per text. @param {string} text @param {"good" | "bad" | "warn"} [kind] */
+export function notice(text, kind = "warn") {
+  const host = find("#notices");
+  if ([...host.children].some((child) => child.textContent === text)) return;
+  host.append(element("p", { class: `notice ${kind}` }, text));
+}

@@ -1,0 +1,116 @@
+// @ts-check
+/** The page: useful from the server's predictions at once; Python starts when it is first needed. */
+import { benchCard } from "./bench_card.js";
+import { element, fill, find, notice } from "./dom.js";
+import { detectEnvironment } from "./environment.js";
+import { count, languageSwitch, say, times, translate } from "./i18n.js";
+import { liveEntry, liveState, liveSwap, showVersion } from "./live.js";
+import { privacyCard } from "./privacy_card.js";
+import { Python } from "./python.js";
+import { resultsSection } from "./results.js";
+import { subscribe } from "./socket.js";
+import * as storage from "./storage.js";
+import { terms } from "./terms.js";
+import { geometricMean, View } from "./view.js";
+
+const environment = detectEnvironment();
+const view = new View();
+const python = new Python();
+
+/** @param {string} path @returns {Promise<any>} */
+async function getJson(path) {
+  const response = await fetch(path);
+  if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
+  return response.json();
+}
+
+/** The same fields as a query string; booleans as 0 and 1. */
+function decisionsPath() {
+  const query = Object.entries(environment).map(([name, value]) => [name, String(typeof value === "boolean" ? +value : value)]);
+  return `api/decisions?${new URLSearchParams(query)}`;
+}
+
+function showEnvironment() {
+  const { browser, version, os, simd, relaxedSimd, threads, cores } = environment;
+  /** @type {(feature: string, on: boolean) => string} */
+  const flag = (feature, on) => say(on ? "browser.yes" : "browser.no", { feature });
+  const chips = [
+    `${browser} ${version}`, os, flag("SIMD", simd), flag("relaxed SIMD", relaxedSimd), flag("threads", threads),
+    say("browser.cores", { cores }),
+  ];
+  fill(find("#environment"), ...chips.map((chip) => element("li", {}, chip)));
+  if (typeof WebAssembly !== "object") notice(say("notice.noWasm"), "bad");
+  else if (!simd) notice(say("notice.noSimd"));
+}
+
+/** @param {any} latest */
+function showCrowd(latest) {
+  const rows = view.all();
+  if (rows.length) find("#crowdSpeedup").textContent = times(geometricMean(rows.map((row) => Math.max(row.expected, 1e-3))));
+  find("#crowdKernels").textContent = count(view.kernels().length);
+  const samples = latest?.metadata?.sampleCount;
+  find("#crowdSamples").textContent = samples === undefined ? say("crowd.none") : say("crowd.sampleCount", { count: count(samples) });
+}
+
+/** Ask the server for this environment's decisions; the count of choices that changed. */
+async function refreshDecisions() {
+  return view.predict(await getJson(decisionsPath()));
+}
+
+async function main() {
+  translate();
+  languageSwitch(/** @type {HTMLSelectElement} */ (find("#language")));
+  terms();
+  showEnvironment();
+  let offline = false;
+  /** @type {[any, any, any]} */
+  const [boot, latest, catalogue] = await Promise.all([
+    getJson("api/boot.json"), getJson("api/model/latest"), getJson("api/kernels"), refreshDecisions(),
+  ]).catch(() => {
+    offline = true;
+    return [{ policyRevision: 0 }, { version: 0 }, { kernels: [] }];
+  });
+  if (offline) notice(say("notice.offline"), "bad");
+  if (!(await storage.persistent())) notice(say("notice.storage"));
+  showVersion(latest.version);
+  showCrowd(latest);
+
+  const showResults = resultsSection(view, catalogue.kernels);
+  showResults();
+  const privacy = await privacyCard(python, boot.policyRevision);
+  benchCard(python, {
+    onResult(result) {
+      view.measure(result);
+      showResults({ follow: { kernel: result.kernel, pattern: result.context.pattern } });
+    },
+    onDone(seconds) {
+      showResults({ seconds });
+      privacy.refresh();
+    },
+  });
+  python.addEventListener("crash", (event) => {
+    notice(say("notice.crashed", { message: /** @type {CustomEvent} */ (event).detail.message }), "bad");
+  });
+
+  let version = latest.version;
+  /** A new version was announced: Python fetches, verifies and swaps; without Python the page only asks again. @param {number} announced */
+  async function onVersion(announced) {
+    if (announced === version) return;
+    const from = version;
+    let swap = { from, to: announced };
+    if (python.running) {
+      const outcome = await (await python.ops()).update();
+      if (outcome.error) return liveEntry("live.rejected", { reason: outcome.error });
+      swap = { from, to: outcome.version, kind: outcome.updateType, bytes: outcome.bytes };
+    }
+    const change = await refreshDecisions();
+    version = swap.to;
+    liveSwap(swap, change);
+    showResults();
+    showCrowd(await getJson("api/model/latest"));
+    privacy.refresh();
+  }
+  subscribe({ version: () => version, onVersion, onState: liveState });
+}
+
+main();

@@ -1,0 +1,122 @@
+// @ts-check
+/** Results: the pickers, the table and its chart, the four tiles, and what each way of choosing gives. */
+import { speedupChart } from "./charts.js";
+import { count, percent, say, sayOr, times } from "./i18n.js";
+import { element, find, fill } from "./dom.js";
+import { policies } from "./view.js";
+
+/** @typedef {import("./view.js").Row} Row @typedef {import("./view.js").View} View */
+
+/** @param {string} pattern */
+export function patternName(pattern) {
+  return pattern.endsWith("+copied") ? say("pattern.copied", { pattern: pattern.slice(0, -"+copied".length) }) : pattern;
+}
+
+/** @param {Row} row @param {string} name */
+function cell(row, name) {
+  const { measured, predicted, ok } = row.candidates[name] ?? {};
+  const chosen = name === row.choice;
+  const attributes = { class: [chosen && "chosen", ok === false && "wrong"].filter(Boolean).join(" ") };
+  const main = ok === false ? say("results.wrong") : measured ? times(measured) : predicted ? "" : "–";
+  const below = predicted ? say("results.predicted", { speedup: times(predicted) }) : "";
+  const mark = chosen ? element("span", { class: "visually-hidden" }, ` (${say("results.choice")})`) : "";
+  return element("td", attributes, main, mark, below && element("small", {}, below));
+}
+
+/** @param {Row} row */
+function why(row) {
+  return row.why ?? say(`why.${row.source}`);
+}
+
+/** @param {Row[]} rows */
+function table(rows) {
+  const names = Object.keys(rows[0].candidates);
+  const heads = [say("results.size"), ...names, say("results.choice"), say("results.why")];
+  fill(find("#resultsTable thead"), element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head))));
+  fill(
+    find("#resultsTable tbody"),
+    ...rows.map((row) =>
+      element(
+        "tr",
+        { "data-source": row.source },
+        element("th", { scope: "row" }, count(row.size)),
+        ...names.map((name) => cell(row, name)),
+        element("td", {}, row.choice, element("small", {}, sayOr(`source.${row.source}`))),
+        element("td", { class: "why" }, why(row)),
+      ),
+    ),
+  );
+}
+
+/** @param {Row[]} rows */
+function chartText(rows) {
+  const choices = rows.map((row) =>
+    say("chart.choiceAt", { candidate: row.choice, size: count(row.size), speedup: times(row.expected) }),
+  );
+  return say("chart.text", { kernel: rows[0].kernel, choices: choices.join("; ") });
+}
+
+/** @param {Row[]} rows measured @param {number} seconds */
+function together(rows, seconds) {
+  const table = policies(rows);
+  find("#tileSpeedup").textContent = times(table.choice.speedup);
+  find("#tileOracle").textContent = percent(table.choice.ofBest);
+  find("#tileHeuristic").textContent = percent(table.heuristic.ofBest);
+  find("#tileFirst").textContent = percent(table.first.ofBest);
+  find("#togetherText").textContent = say("together.text", { count: count(rows.length), right: percent(table.first.near) });
+  const all = say("together.allCost", { seconds: count(Math.round(seconds)) });
+  const costs = { js: say("together.noCost"), heuristic: say("together.noCost"), first: say("together.noCost"), choice: all, best: all };
+  fill(
+    find("#policies tbody"),
+    ...Object.entries(table).map(([name, { speedup, ofBest }]) =>
+      element(
+        "tr",
+        {},
+        element("th", { scope: "row" }, say(`together.${name}`)),
+        element("td", {}, times(speedup)),
+        element("td", {}, percent(ofBest)),
+        element("td", {}, costs[/** @type {keyof typeof costs} */ (name)]),
+      ),
+    ),
+  );
+  find("#policies").hidden = false;
+}
+
+/** The results section over a view; call the returned function after every change. @param {View} view @param {any[]} catalogue */
+export function resultsSection(view, catalogue) {
+  const kernel = /** @type {HTMLSelectElement} */ (find("#kernel"));
+  const pattern = /** @type {HTMLSelectElement} */ (find("#pattern"));
+  const chart = speedupChart(find("#chart"));
+  const summaries = new Map(catalogue.map((entry) => [entry.name, `${entry.summary} (${entry.family}, ${entry.dtype})`]));
+
+  /** @param {HTMLSelectElement} select @param {string[]} values @param {(value: string) => string} label */
+  function options(select, values, label) {
+    if ([...select.options].map((option) => option.value).join() === values.join()) return;
+    const chosen = select.value;
+    fill(select, ...values.map((value) => element("option", { value }, label(value))));
+    if (values.includes(chosen)) select.value = chosen;
+  }
+
+  function show() {
+    options(kernel, view.kernels(), (name) => name);
+    options(pattern, view.patterns(kernel.value), patternName);
+    const rows = view.rows(kernel.value, pattern.value);
+    find("#kernelSummary").textContent = summaries.get(kernel.value) ?? "";
+    if (!rows.length) return;
+    table(rows);
+    chart(rows);
+    find("#chartText").textContent = chartText(rows);
+  }
+  kernel.addEventListener("change", show);
+  pattern.addEventListener("change", show);
+
+  /** @param {{seconds?: number, follow?: {kernel: string, pattern: string}}} [progress] */
+  return function update({ seconds = 0, follow } = {}) {
+    options(kernel, view.kernels(), (name) => name);
+    if (follow && kernel.value !== follow.kernel && document.activeElement !== kernel) kernel.value = follow.kernel;
+    show();
+    const rows = view.measuredRows();
+    find("#resultsEmpty").textContent = say(rows.length ? "results.measured" : "results.empty");
+    if (rows.length) together(rows, seconds);
+  };
+}

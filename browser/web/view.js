@@ -1,0 +1,134 @@
+// @ts-check
+/** What the page knows of every context: the model's predictions, replaced by measurements as they come. */
+
+/**
+ * @typedef {{measured?: number, predicted?: number, spread?: number, ok?: boolean}} Cell speedups over JavaScript
+ * @typedef {"measured" | "personal" | "predicted" | "default"} Source
+ * @typedef {object} Row
+ * @property {string} kernel
+ * @property {string} pattern data pattern; ends in `+copied` where arrays are copied on every call
+ * @property {number} size elements
+ * @property {Record<string, Cell>} candidates JavaScript first
+ * @property {string} choice
+ * @property {Source} source
+ * @property {number} expected speedup of the choice
+ * @property {string} [why] one sentence
+ * @property {string} [first] the choice before anything was measured here
+ * @property {string} [heuristic] what the capability heuristic takes
+ * @property {boolean} measured
+ */
+
+/** Rows by kernel, then by pattern, ordered by size. */
+export class View {
+  /** @type {Map<string, Map<string, Row[]>>} */
+  #kernels = new Map();
+  version = 0;
+
+  /** The server's answer of `GET /api/decisions`: rows that were measured here keep their measurements. @param {any} decisions */
+  predict(decisions) {
+    this.version = decisions.version;
+    let changed = 0;
+    let total = 0;
+    for (const [kernel, patterns] of Object.entries(decisions.kernels)) {
+      for (const [pattern, entries] of Object.entries(/** @type {any} */ (patterns))) {
+        for (const entry of entries) {
+          const before = this.find(kernel, pattern, entry.size);
+          total += 1;
+          if (before && before.choice !== entry.choice) changed += 1;
+          if (before?.measured) continue;
+          const candidates = Object.fromEntries(
+            Object.entries(entry.candidates).map(([name, predicted]) => [name, { predicted }]),
+          );
+          this.#put({
+            kernel, pattern, size: entry.size, candidates, choice: entry.choice,
+            source: entry.source, expected: entry.speedup, measured: false,
+          });
+        }
+      }
+    }
+    return { changed, total };
+  }
+
+  /** One context as the worker measured it. @param {any} result */
+  measure(result) {
+    const candidates = Object.fromEntries(
+      Object.entries(result.candidates).map(([name, c]) => [
+        name,
+        { measured: c.ok === false ? undefined : c.speedup, predicted: c.predicted ?? undefined, spread: c.spread, ok: c.ok !== false },
+      ]),
+    );
+    this.#put({
+      kernel: result.kernel, pattern: result.context.pattern, size: result.size, candidates,
+      choice: result.choice, source: result.source, expected: candidates[result.choice]?.measured ?? 1,
+      why: result.why, first: result.first, heuristic: result.heuristic, measured: true,
+    });
+  }
+
+  /** @param {Row} row */
+  #put(row) {
+    const patterns = this.#kernels.get(row.kernel) ?? new Map();
+    this.#kernels.set(row.kernel, patterns);
+    const rows = (patterns.get(row.pattern) ?? []).filter((/** @type {Row} */ other) => other.size !== row.size);
+    rows.push(row);
+    rows.sort((/** @type {Row} */ a, /** @type {Row} */ b) => a.size - b.size);
+    patterns.set(row.pattern, rows);
+  }
+
+  /** @param {string} kernel @param {string} pattern @param {number} size @returns {Row | undefined} */
+  find(kernel, pattern, size) {
+    return this.rows(kernel, pattern).find((row) => row.size === size);
+  }
+
+  kernels() {
+    return [...this.#kernels.keys()];
+  }
+
+  /** @param {string} kernel @returns {string[]} */
+  patterns(kernel) {
+    return [...(this.#kernels.get(kernel)?.keys() ?? [])];
+  }
+
+  /** @param {string} kernel @param {string} pattern @returns {Row[]} */
+  rows(kernel, pattern) {
+    return this.#kernels.get(kernel)?.get(pattern) ?? [];
+  }
+
+  /** @returns {Row[]} */
+  all() {
+    return [...this.#kernels.values()].flatMap((patterns) => [...patterns.values()].flat());
+  }
+
+  /** @returns {Row[]} */
+  measuredRows() {
+    return this.all().filter((row) => row.measured);
+  }
+}
+
+/** @param {number[]} values all positive */
+export function geometricMean(values) {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+}
+
+/**
+ * What each way of choosing gives on rows that were measured here: geometric mean speedup and share of the best.
+ * @param {Row[]} rows
+ */
+export function policies(rows) {
+  const best = rows.map((row) => Math.max(...Object.values(row.candidates).map((c) => c.measured ?? 0)));
+  /** @param {(row: Row) => string | undefined} pick */
+  const follow = (pick) => {
+    const speedups = rows.map((row) => row.candidates[pick(row) ?? "js"]?.measured ?? 1);
+    return {
+      speedup: geometricMean(speedups),
+      ofBest: geometricMean(speedups.map((speedup, i) => speedup / best[i])),
+      near: speedups.filter((speedup, i) => speedup >= 0.97 * best[i]).length / rows.length,
+    };
+  };
+  return {
+    js: follow(() => "js"),
+    heuristic: follow((row) => row.heuristic),
+    first: follow((row) => row.first),
+    choice: follow((row) => row.choice),
+    best: { speedup: geometricMean(best), ofBest: 1, near: 1 },
+  };
+}
