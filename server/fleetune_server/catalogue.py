@@ -1,0 +1,53 @@
+"""The built kernels as served: manifest and bundles, held in memory under the manifest's hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from fleetune.manifest import SCHEMA, Manifest, ManifestError
+from fleetune_server.assets import IMMUTABLE, Asset
+
+_NOTHING = json.dumps({"schema": SCHEMA, "bundles": {}, "kernels": []}).encode()
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """One build: rebuilding while the server runs cannot mix two builds in one page."""
+
+    manifest: Manifest
+    root: str  # URL prefix of the files: /kernels/<sha256 of manifest.json>/
+    listing: Asset  # the manifest with its root
+    files: dict[str, Asset]
+    problem: str | None = None
+
+    @classmethod
+    def load(cls, folder: Path) -> Catalogue:
+        """Read and verify a build; without one the catalogue is empty and `problem` says what to do.
+
+        Raises ManifestError if a file is not the one the manifest names.
+        """
+        try:
+            source = (folder / "manifest.json").read_bytes()
+        except FileNotFoundError:
+            return cls._of(_NOTHING, {}, f"no kernels in {folder.name}/: run `make kernels` and restart")
+        manifest = Manifest.load(source)
+        named = {bundle.path: bundle.sha256 for bundle in manifest.bundles.values()}
+        if "scripts" in manifest.raw:
+            named[manifest.raw["scripts"]["path"]] = manifest.raw["scripts"]["sha256"]
+        files = {}
+        for name, digest in named.items():
+            body = (folder / name).read_bytes()
+            if hashlib.sha256(body).hexdigest() != digest:
+                raise ManifestError(f"{name} is not the file that manifest.json names: run `make kernels`")
+            files[name] = Asset(body, PurePosixPath(name).suffix, IMMUTABLE)
+        return cls._of(source, files, None)
+
+    @classmethod
+    def _of(cls, source: bytes, files: dict[str, Asset], problem: str | None) -> Catalogue:
+        manifest = Manifest.load(source)
+        root = f"/kernels/{hashlib.sha256(source).hexdigest()}/"
+        listing = json.dumps({**manifest.raw, "root": root}, separators=(",", ":")).encode()
+        return cls(manifest, root, Asset(listing, ".json"), files, problem)

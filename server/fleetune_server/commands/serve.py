@@ -1,0 +1,87 @@
+"""`fleetune serve`: the server process, its socket and its uvicorn settings."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import socket
+
+import uvicorn
+
+from fleetune_server.app import create_app
+from fleetune_server.logs import configure
+from fleetune_server.settings import Settings, SettingsError
+
+BACKLOG = 2048
+UNACKNOWLEDGED_MS = 20_000  # a peer that takes nothing for so long is gone: frees its buffers and its slot
+WEBSOCKET_BYTES = 4096  # clients have next to nothing to say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags for the settings that change most often; everything else is in the environment."""
+    parser.add_argument("--host", help="address to listen on (FLEETUNE_HOST)")
+    parser.add_argument("--port", help="port, 0 for a free one (FLEETUNE_PORT)")
+    parser.add_argument("--data", help="folder for the database and keys (FLEETUNE_DATA)")
+    parser.add_argument("--store", help="SQLite file or postgresql:// URL (FLEETUNE_STORE)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until SIGINT or SIGTERM; flags outrank the environment."""
+    flags = {
+        f"FLEETUNE_{key.upper()}": value for key, value in vars(args).items() if value and key != "command"
+    }
+    settings = Settings.from_env({**os.environ, **flags})
+    configure()
+    listener = listen(settings)
+    host, port = listener.getsockname()[:2]
+    settings = dataclasses.replace(settings, host=host, port=port)
+    server = Server(config(settings), url=f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+    server.run(sockets=[listener])
+    return 0
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A bound socket; port 0 becomes a real one here, before anything is announced."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted sockets inherit it
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNACKNOWLEDGED_MS)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        raise SettingsError(f"FLEETUNE_PORT={settings.port}: {error.strerror} on {settings.host}") from error
+    return listener
+
+
+def config(settings: Settings) -> uvicorn.Config:
+    """uvicorn as measured: fastest parser and loop, small WebSockets, no addresses in logs."""
+    return uvicorn.Config(
+        create_app(settings),
+        http="httptools",
+        loop="uvloop",
+        ws="websockets-sansio",
+        ws_max_size=WEBSOCKET_BYTES,
+        ws_per_message_deflate=False,
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        log_config=None,
+        lifespan="on",
+        backlog=BACKLOG,
+        timeout_graceful_shutdown=10,
+    )
+
+
+class Server(uvicorn.Server):
+    """uvicorn that says where it is once it really answers."""
+
+    def __init__(self, config: uvicorn.Config, url: str) -> None:
+        super().__init__(config)
+        self.url = url
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            print(f"Fleetune is at {self.url}", flush=True)

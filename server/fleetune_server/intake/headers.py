@@ -1,0 +1,80 @@
+"""What every answer says to browsers: who may embed it, run it, keep it."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "font-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'self'",
+    )
+)
+SECURITY = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+ISOLATION = {"cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp"}
+
+# What pages of other origins may fetch; there are no cookies, so any origin may.
+EMBEDDABLE = (
+    "/fleetune.js",
+    "/static/",
+    "/pyodide/",
+    "/wheels/",
+    "/kernels/",
+    "/keys.json",
+    "/models/",
+    "/api/boot.json",
+    "/api/decisions",
+    "/api/kernels",
+    "/api/model/",
+    "/api/plan",
+    "/api/telemetry",
+)
+_ALLOWED = {
+    "access-control-allow-methods": "GET, HEAD, POST, DELETE",
+    "access-control-allow-headers": "content-type, content-encoding",
+    "access-control-max-age": "86400",
+}
+
+
+class BrowserHeaders:
+    """Plain ASGI middleware: security headers on everything, CORS on what embedders need."""
+
+    def __init__(self, app: ASGIApp, isolated: bool) -> None:
+        self.app = app
+        self.fixed = SECURITY | (ISOLATION if isolated else {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        embeddable = scope["path"].startswith(EMBEDDABLE)
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers.update(self.fixed)
+                headers["cross-origin-resource-policy"] = "cross-origin" if embeddable else "same-origin"
+                if embeddable:
+                    headers["access-control-allow-origin"] = "*"
+                    headers["access-control-expose-headers"] = "etag, retry-after"
+            await send(message)
+
+        preflight = scope["method"] == "OPTIONS" and "access-control-request-method" in Headers(scope=scope)
+        if preflight and embeddable:
+            await Response(status_code=204, headers=_ALLOWED)(scope, receive, send_with_headers)
+        else:
+            await self.app(scope, receive, send_with_headers)
