@@ -1,4 +1,4 @@
-"""The page's words: every language has every key, the page uses no other, and English is what the markup says."""
+"""The page's words: every language has every key, and English is what the markup says."""
 
 from __future__ import annotations
 
