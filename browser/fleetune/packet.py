@@ -1,0 +1,319 @@
+"""The packet: the one record that may leave a browser. Its fields, limits, encoding and strict check."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetune.context import BROWSERS, CORES, DTYPES, MAX_BROWSER_VERSION, MAX_LOG2_SIZE, SYSTEMS
+from fleetune.context import Context as Context
+from fleetune.context import Environment as Environment
+from fleetune.fields import FIELDS as FIELDS
+from fleetune.manifest import BASELINE, Kernel
+from fleetune.privacy import MAX_EPSILON, Entropy, clip_residual, mechanism, system_entropy
+
+PACKET_VERSION = 1
+DAY = 86_400  # seconds
+MAX_BYTES = 640  # of one encoded packet; a usual one has about 470
+MIN_EPSILON = 0.1
+MIN_CLIP, MAX_CLIP = 0.1, 4.0
+MAX_SPEEDUP = 1e9  # and its inverse the least; a far bound: the legal grid is the real one
+MAX_MODEL_VERSION = 10**9
+MAX_TIMESTAMP = 1 << 40  # seconds; keeps every integer exact in JavaScript
+DIGITS = 4  # significant digits of the speedup
+
+REASONS: Mapping[str, str] = {
+    "not-an-object": "a JSON object was expected",
+    "unknown-field": "a field that packets do not have",
+    "missing-field": "a field that every packet has is absent",
+    "wrong-type": "a field of the wrong JSON type",
+    "out-of-range": "a number or word that is not allowed there",
+    "unknown-version": "a packet version that this server does not read",
+    "bad-format": "text that is not of the form its field requires",
+    "hash-mismatch": "a hash that is not that of the packet's own coarse fields",
+    "one-variant": "exactly one variant must be reported",
+    "too-precise": "a speedup with more than four significant digits",
+    "not-a-day": "a timestamp that is not the start of a UTC day",
+    "illegal-value": "a speedup that is none of the 64 values the mechanism can produce",
+}
+
+_SIGNATURE = re.compile(r"[0-9a-f]{32}")
+_PATTERN = re.compile(r"[a-z][A-Za-z0-9-]{0,31}(?:\+copied)?")
+_VARIANT = re.compile(r"[a-z][A-Za-z0-9-]{0,23}(?:\+[a-z][A-Za-z0-9-]{0,23}){0,7}")
+_MAX_VARIANT = 80
+
+_TOP = frozenset(field.name.partition(".")[0] for field in FIELDS)
+
+
+def _names_under(group: str) -> frozenset[str]:
+    return frozenset(field.name.removeprefix(group) for field in FIELDS if field.name.startswith(group))
+
+
+_CONTEXT, _ENVIRONMENT, _PRIVACY = (
+    _names_under("context."),
+    _names_under("environment."),
+    _names_under("privacy."),
+)
+
+
+class PacketError(ValueError):
+    """A packet that is refused: `reason` is a key of REASONS, `field` the dotted name of the culprit."""
+
+    def __init__(self, reason: str, field: str) -> None:
+        super().__init__(f"{field}: {REASONS[reason]}")
+        self.reason = reason
+        self.field = field
+
+
+@dataclass(frozen=True, slots=True)
+class Packet:
+    """One privatised speedup of one variant in one context, and its envelope."""
+
+    profile_signature: str
+    context: Context
+    environment: Environment
+    variant: str
+    speedup: float  # base prediction * exp(noisy clipped residual), four significant digits
+    epsilon: float
+    clip: float
+    model_version: int
+    timestamp: int  # seconds; the start of the UTC day
+    nonce: str
+
+    def to_wire(self) -> dict[str, Any]:
+        """The packet as JSON-able values, in the order in which it is shown and sent."""
+        return {
+            "v": PACKET_VERSION,
+            "profileSignature": self.profile_signature,
+            "contextHash": _context_hash(self.context),
+            "context": self.context.to_wire(),
+            "environment": self.environment.to_wire(),
+            "browserFingerprint": _fingerprint(self.environment),
+            "actualSpeedups": {self.variant: self.speedup},
+            "privacy": {"mechanism": "piecewise", "epsilon": self.epsilon, "clip": self.clip},
+            "modelVersion": self.model_version,
+            "timestamp": self.timestamp,
+            "nonce": self.nonce,
+        }
+
+
+def build(
+    kernel: Kernel,
+    context: Context,
+    environment: Environment,
+    variant: str,
+    base_log: float,
+    measured_log: float,
+    clip: float,
+    epsilon: float,
+    model_version: int,
+    day: int,
+    entropy: Entropy = system_entropy,
+) -> Packet:
+    """Privatise one measurement: the only road from a measured speedup to the wire.
+
+    `base_log` and `measured_log` are natural logs of speedups over JavaScript, `day` counts UTC days since
+    1970. Raises PrivacyError for a measurement that is not finite, PacketError for what a server refuses.
+    """
+    if variant == BASELINE or (variant not in kernel.variants and variant not in kernel.baselines):
+        raise PacketError("out-of-range", "actualSpeedups")
+    noise = mechanism(epsilon)
+    symbol = noise.draw(clip_residual(measured_log, base_log, clip), entropy)
+    return check(
+        Packet(
+            kernel.signature,
+            context,
+            environment,
+            variant,
+            _legal(base_log, clip, noise.decode(symbol)),
+            float(epsilon),
+            float(clip),
+            model_version,
+            day * DAY,
+            entropy(16).hex(),
+        ).to_wire()
+    )
+
+
+def encode(packet: Packet) -> bytes:
+    """The exact bytes of a packet on the wire."""
+    return json.dumps(packet.to_wire(), separators=(",", ":"), allow_nan=False).encode()
+
+
+def check(wire: object) -> Packet:
+    """The packet that a parsed JSON value holds; raise PacketError if anything at all is wrong with it."""
+    top = _object(wire, _TOP, "packet")
+    if type(top["v"]) is not int:
+        raise PacketError("wrong-type", "v")
+    if top["v"] != PACKET_VERSION:
+        raise PacketError("unknown-version", "v")
+    context = _check_context(top["context"])
+    environment = _check_environment(top["environment"])
+    if _text(top, "contextHash") != _context_hash(context):
+        raise PacketError("hash-mismatch", "contextHash")
+    if _text(top, "browserFingerprint") != _fingerprint(environment):
+        raise PacketError("hash-mismatch", "browserFingerprint")
+    variant, speedup = _check_speedups(top["actualSpeedups"])
+    privacy = _object(top["privacy"], _PRIVACY, "privacy")
+    if _text(privacy, "mechanism") != "piecewise":
+        raise PacketError("out-of-range", "mechanism")
+    timestamp = _integer(top, "timestamp", 0, MAX_TIMESTAMP)
+    if timestamp % DAY:
+        raise PacketError("not-a-day", "timestamp")
+    return Packet(
+        _match(top, "profileSignature", _SIGNATURE),
+        context,
+        environment,
+        variant,
+        speedup,
+        _real(privacy, "epsilon", MIN_EPSILON, MAX_EPSILON),
+        _real(privacy, "clip", MIN_CLIP, MAX_CLIP),
+        _integer(top, "modelVersion", 1, MAX_MODEL_VERSION),
+        timestamp,
+        _match(top, "nonce", _SIGNATURE),
+    )
+
+
+def decode(body: bytes) -> Packet:
+    """`check` of encoded bytes; raises PacketError."""
+    try:
+        wire = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise PacketError("not-an-object", "packet") from error
+    return check(wire)
+
+
+def legal_values(base_log: float, clip: float, epsilon: float) -> NDArray[np.float64]:
+    """The 64 speedups that a report of a cell with this base prediction can carry, ascending: (64,)."""
+    return np.array([_legal(base_log, clip, x) for x in mechanism(epsilon).values().tolist()])
+
+
+def snap(value: float, base_log: float, clip: float, epsilon: float) -> int:
+    """The symbol that a reported speedup stands for; PacketError("illegal-value") if it stands for none.
+
+    One unit in the fourth digit is allowed, because the two sides' base predictions agree to about 1e-6.
+    """
+    noise = mechanism(epsilon)
+    if not (isinstance(value, float) and 1 / MAX_SPEEDUP <= value <= MAX_SPEEDUP) or _round(value) != value:
+        raise PacketError("illegal-value", "actualSpeedups")
+    symbol = round((math.log(value) - base_log) / clip * noise.scale + (noise.n - 1) / 2)
+    if 0 <= symbol < noise.n:
+        unit = 10.0 ** (math.floor(math.log10(value)) + 1 - DIGITS)
+        if abs(value - _legal(base_log, clip, noise.decode(symbol))) < 1.5 * unit:
+            return symbol
+    raise PacketError("illegal-value", "actualSpeedups")
+
+
+def _round(value: float) -> float:
+    return float(f"{value:.{DIGITS}g}")
+
+
+def _legal(base_log: float, clip: float, residual_unit: float) -> float:
+    return _round(math.exp(base_log + clip * residual_unit))
+
+
+@lru_cache(maxsize=4096)
+def _context_hash(context: Context) -> str:
+    return context.hash
+
+
+@lru_cache(maxsize=4096)
+def _fingerprint(environment: Environment) -> str:
+    return environment.fingerprint
+
+
+def _check_context(wire: object) -> Context:
+    fields = _object(wire, _CONTEXT, "context")
+    return Context(
+        _integer(fields, "log2Size", 0, MAX_LOG2_SIZE),
+        _word(fields, "dtype", DTYPES),
+        _match(fields, "pattern", _PATTERN),
+    )
+
+
+def _check_environment(wire: object) -> Environment:
+    fields = _object(wire, _ENVIRONMENT, "environment")
+    for name in ("simd", "relaxedSimd", "threads"):
+        if type(fields[name]) is not bool:
+            raise PacketError("wrong-type", name)
+    return Environment(
+        _word(fields, "browser", BROWSERS),
+        _integer(fields, "version", 0, MAX_BROWSER_VERSION),
+        _word(fields, "os", SYSTEMS),
+        fields["simd"],
+        fields["relaxedSimd"],
+        fields["threads"],
+        _word(fields, "cores", CORES),
+    )
+
+
+def _check_speedups(wire: object) -> tuple[str, float]:
+    if not isinstance(wire, dict):
+        raise PacketError("wrong-type", "actualSpeedups")
+    if len(wire) != 1:
+        raise PacketError("one-variant", "actualSpeedups")
+    (variant,) = wire
+    if not isinstance(variant, str) or len(variant) > _MAX_VARIANT or not _VARIANT.fullmatch(variant):
+        raise PacketError("bad-format", "actualSpeedups")
+    if variant == BASELINE:  # its speedup is 1 by definition
+        raise PacketError("out-of-range", "actualSpeedups")
+    speedup = _real(wire, variant, 1 / MAX_SPEEDUP, MAX_SPEEDUP, "actualSpeedups")
+    if _round(speedup) != speedup:
+        raise PacketError("too-precise", "actualSpeedups")
+    return variant, speedup
+
+
+def _object(wire: object, names: frozenset[str], field: str) -> dict[str, Any]:
+    if not isinstance(wire, dict):
+        raise PacketError("not-an-object", field)
+    if wire.keys() != names:
+        # Values and unknown names of a refused packet are the sender's text: they are not repeated.
+        raise PacketError("unknown-field" if wire.keys() - names else "missing-field", field)
+    return wire
+
+
+def _text(fields: Mapping[str, Any], name: str) -> str:
+    value = fields[name]
+    if type(value) is not str:
+        raise PacketError("wrong-type", name)
+    return value
+
+
+def _match(fields: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:
+    value = _text(fields, name)
+    if not form.fullmatch(value):
+        raise PacketError("bad-format", name)
+    return value
+
+
+def _word(fields: Mapping[str, Any], name: str, words: tuple[str, ...]) -> str:
+    value = _text(fields, name)
+    if value not in words:
+        raise PacketError("out-of-range", name)
+    return value
+
+
+def _integer(fields: Mapping[str, Any], name: str, least: int, most: int) -> int:
+    value = fields[name]
+    if type(value) is not int:  # a bool is an int to isinstance
+        raise PacketError("wrong-type", name)
+    if not least <= value <= most:
+        raise PacketError("out-of-range", name)
+    return value
+
+
+def _real(fields: Mapping[str, Any], name: str, least: float, most: float, field: str = "") -> float:
+    value = fields[name]
+    if type(value) is not float and type(value) is not int:
+        raise PacketError("wrong-type", field or name)
+    if not least <= value <= most:  # also refuses NaN, infinities and integers too large for a float
+        raise PacketError("out-of-range", field or name)
+    return float(value)
