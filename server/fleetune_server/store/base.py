@@ -1,0 +1,149 @@
+"""The Store protocol: what the server keeps, whatever the engine underneath."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fleetune.context import Context, Environment
+from fleetune.privacy import SYMBOLS
+
+__all__ = ["SYMBOLS"]
+
+
+class StoreError(Exception):
+    """The store cannot do this now; nothing of it was done. The message says why."""
+
+
+class StoreBusy(StoreError):
+    """Too many packets wait already: the sender should come back later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What a report is about, and the round that it was made in."""
+
+    signature: str
+    context: Context
+    environment: Environment
+    candidate: str
+    version: int  # of the model that the report's base prediction came from
+    epsilon: float
+    clip: float
+    base_log: float  # that model's ln speedup for this cell
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPacket:
+    """A checked packet: its cell, its value as one of the mechanism's symbols, its nonce."""
+
+    cell: Cell
+    symbol: int  # 0 … 63
+    nonce: str  # 32 hex digits
+    heldout: bool  # kept out of training, for the gate
+
+
+@dataclass(frozen=True, slots=True)
+class CellSum:
+    """Reports of one cell added up: Σ and Σ² of (2·symbol − 63), exact integers."""
+
+    cell: Cell
+    heldout: bool
+    count: int
+    total: int
+    squares: int
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """What became of nonces that someone wants back; the rest is unknown here."""
+
+    removed: int
+    folded: int  # too late: only sums are left of them
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How much the store holds."""
+
+    pending: int  # packets that can still be withdrawn
+    folded: int  # reports that are only sums now
+    nonces: int
+    cells: int
+
+    @property
+    def reports(self) -> int:
+        """All reports that count for training."""
+        return self.pending + self.folded
+
+
+@dataclass(frozen=True, slots=True)
+class VersionRecord:
+    """One published model version. `document` is the publisher's: releases, signatures, metadata (JSON)."""
+
+    version: int
+    sha256: str  # of the artefact; blob(sha256) returns it
+    clip: float
+    created: int  # unix seconds
+    document: Mapping[str, Any]
+
+
+class Store(Protocol):
+    """Durable state. Every method that changes something returns after the commit; StoreError: nothing changed."""
+
+    @property
+    def problem(self) -> str | None:
+        """Why writing fails at present, or None."""
+
+    @property
+    def waiting(self) -> int:
+        """Packets that wait for a commit."""
+
+    async def append(self, packets: Sequence[StoredPacket]) -> list[bool]:
+        """Keep packets; for each, whether its nonce was new (a known one changes nothing).
+
+        Raises StoreBusy if too much waits already.
+        """
+
+    async def withdraw(self, nonces: Collection[str]) -> Withdrawal:
+        """Delete pending packets; their nonces stay known, so a copy cannot come back."""
+
+    async def counts(self) -> Counts:
+        """Sizes for metrics and for deciding when to retrain."""
+
+    async def sums(self) -> list[CellSum]:
+        """Folded and pending reports together, as one consistent snapshot."""
+
+    async def fold(self, before: float) -> int:
+        """Turn packets received before this unix time into sums, each exactly once; how many."""
+
+    async def forget(self, before: float) -> int:
+        """Drop nonces of folded or withdrawn packets received before this unix time; how many."""
+
+    async def save_version(self, record: VersionRecord, blobs: Mapping[str, bytes], keep: int) -> None:
+        """Add a version and its blobs (by SHA-256 of each) at once; drop what is older than the newest `keep`.
+
+        Raises StoreError if that version exists.
+        """
+
+    async def versions(self) -> list[VersionRecord]:
+        """Published versions, oldest first."""
+
+    async def blob(self, sha256: str) -> bytes | None:
+        """A published file by its hash."""
+
+    async def get(self, key: str) -> Any:
+        """A remembered JSON value; None if there is none."""
+
+    async def put(self, key: str, value: Any) -> None:
+        """Remember a JSON value."""
+
+    async def lead(self) -> bool:
+        """Whether this process is, or now becomes, the one that trains."""
+
+    async def listen(self, announced: Callable[[int], Awaitable[None]]) -> None:
+        """Call `announced(version)` for each version that another process publishes."""
+
+    async def close(self) -> None:
+        """Finish what waits, then let go."""
