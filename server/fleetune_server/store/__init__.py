@@ -1,1 +1,1 @@
-"""Durable storage behind one protocol."""
+"""Durable state: one protocol, two engines."""

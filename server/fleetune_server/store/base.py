@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fleetune.context import Context, Environment
-from fleetune.privacy import SYMBOLS
-
-__all__ = ["SYMBOLS"]
 
 
 class StoreError(Exception):
     """The store cannot do this now; nothing of it was done. The message says why."""
 
 
-class StoreBusy(StoreError):
+class StoreBusyError(StoreError):
     """Too many packets wait already: the sender should come back later."""
 
 
@@ -90,7 +87,7 @@ class VersionRecord:
 
 
 class Store(Protocol):
-    """Durable state. Every method that changes something returns after the commit; StoreError: nothing changed."""
+    """Durable state. What changes something returns after the commit; StoreError: nothing was changed."""
 
     @property
     def problem(self) -> str | None:
@@ -103,7 +100,7 @@ class Store(Protocol):
     async def append(self, packets: Sequence[StoredPacket]) -> list[bool]:
         """Keep packets; for each, whether its nonce was new (a known one changes nothing).
 
-        Raises StoreBusy if too much waits already.
+        Raises StoreBusyError if too much waits already.
         """
 
     async def withdraw(self, nonces: Collection[str]) -> Withdrawal:
@@ -122,7 +119,7 @@ class Store(Protocol):
         """Drop nonces of folded or withdrawn packets received before this unix time; how many."""
 
     async def save_version(self, record: VersionRecord, blobs: Mapping[str, bytes], keep: int) -> None:
-        """Add a version and its blobs (by SHA-256 of each) at once; drop what is older than the newest `keep`.
+        """Add a version and its blobs (by SHA-256 of each) at once; drop all but the newest `keep`.
 
         Raises StoreError if that version exists.
         """

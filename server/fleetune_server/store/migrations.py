@@ -1,0 +1,72 @@
+"""The schema as named steps, forward only; each is applied and recorded in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from fleetune_server.store.base import StoreError
+
+
+@dataclass(frozen=True)
+class Migration:
+    """One step; the statements of each engine. Never edit one that was released: add another."""
+
+    name: str
+    sqlite: tuple[str, ...]
+    postgres: tuple[str, ...]
+
+
+LEDGER = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)"
+
+# A packet row is keyed by its nonce, so that one index serves duplicates, withdrawal and folding by ranges.
+_CELL_KEY = "UNIQUE (signature, context, environment, candidate, version, epsilon)"
+_CELLS = f"""signature TEXT NOT NULL, context TEXT NOT NULL, environment TEXT NOT NULL,
+    candidate TEXT NOT NULL, version INTEGER NOT NULL, epsilon {{real}} NOT NULL, clip {{real}} NOT NULL, base_log {{real}} NOT NULL,
+    {_CELL_KEY}"""
+
+MIGRATIONS = (
+    Migration(
+        "0001_packets_sums_versions",
+        sqlite=(
+            f"CREATE TABLE cells (id INTEGER PRIMARY KEY, {_CELLS.format(real='REAL')}) STRICT",
+            """CREATE TABLE packets (nonce BLOB PRIMARY KEY, cell INTEGER NOT NULL REFERENCES cells,
+                symbol INTEGER NOT NULL CHECK (symbol BETWEEN 0 AND 63), heldout INTEGER NOT NULL,
+                received REAL NOT NULL) STRICT, WITHOUT ROWID""",
+            """CREATE TABLE nonces (nonce BLOB PRIMARY KEY, folded INTEGER NOT NULL, received REAL NOT NULL)
+                STRICT, WITHOUT ROWID""",
+            """CREATE TABLE aggregates (cell INTEGER NOT NULL REFERENCES cells, heldout INTEGER NOT NULL,
+                count INTEGER NOT NULL, total INTEGER NOT NULL, squares INTEGER NOT NULL,
+                PRIMARY KEY (cell, heldout)) STRICT, WITHOUT ROWID""",
+            """CREATE TABLE versions (version INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, clip REAL NOT NULL,
+                created INTEGER NOT NULL, document TEXT NOT NULL) STRICT""",
+            """CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, version INTEGER NOT NULL, body BLOB NOT NULL)
+                STRICT""",
+            "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
+        ),
+        postgres=(
+            f"""CREATE TABLE cells (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+                {_CELLS.format(real="DOUBLE PRECISION")})""",
+            """CREATE TABLE packets (nonce BYTEA PRIMARY KEY, cell BIGINT NOT NULL REFERENCES cells,
+                symbol SMALLINT NOT NULL CHECK (symbol BETWEEN 0 AND 63), heldout BOOLEAN NOT NULL,
+                received DOUBLE PRECISION NOT NULL)""",
+            """CREATE TABLE nonces (nonce BYTEA PRIMARY KEY, folded BOOLEAN NOT NULL,
+                received DOUBLE PRECISION NOT NULL)""",
+            """CREATE TABLE aggregates (cell BIGINT NOT NULL REFERENCES cells, heldout BOOLEAN NOT NULL,
+                count BIGINT NOT NULL, total BIGINT NOT NULL, squares BIGINT NOT NULL,
+                PRIMARY KEY (cell, heldout))""",
+            """CREATE TABLE versions (version INTEGER PRIMARY KEY, sha256 TEXT NOT NULL,
+                clip DOUBLE PRECISION NOT NULL, created BIGINT NOT NULL, document TEXT NOT NULL)""",
+            "CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, version INTEGER NOT NULL, body BYTEA NOT NULL)",
+            "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        ),
+    ),
+)
+
+
+def outstanding(applied: Collection[str]) -> list[Migration]:
+    """The steps that a database with these still needs; StoreError if a newer version made it."""
+    unknown = set(applied) - {migration.name for migration in MIGRATIONS}
+    if unknown:
+        raise StoreError(f"the database was changed by a newer Fleetune ({min(unknown)}): update this one")
+    return [migration for migration in MIGRATIONS if migration.name not in applied]

@@ -1,0 +1,79 @@
+"""Records to columns and back, and the queries that both engines share word for word."""
+
+# ruff: noqa: S608 - the queries are put together from constants of this module only
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from fleetune.context import Context, Environment, canonical_json
+from fleetune_server.store.base import Cell, CellSum, Counts, VersionRecord
+
+CELL = "signature, context, environment, candidate, version, epsilon, clip, base_log"
+CELL_KEY = "signature, context, environment, candidate, version, epsilon"
+
+# One statement reads folded and pending reports together, so the snapshot is consistent.
+SUMS = f"""
+    SELECT {CELL}, heldout, SUM(n), SUM(t), SUM(q)
+    FROM (SELECT cell, heldout, count AS n, total AS t, squares AS q FROM aggregates
+          UNION ALL
+          SELECT cell, heldout, 1, 2 * symbol - 63, (2 * symbol - 63) * (2 * symbol - 63)
+          FROM packets) AS parts
+    JOIN cells ON cells.id = parts.cell
+    GROUP BY cells.id, {CELL}, heldout ORDER BY cells.id, heldout
+"""
+COUNTS = """
+    SELECT (SELECT COUNT(*) FROM packets), (SELECT COALESCE(SUM(count), 0) FROM aggregates),
+           (SELECT COUNT(*) FROM nonces), (SELECT COUNT(*) FROM cells)
+"""
+VERSIONS = "SELECT version, sha256, clip, created, document FROM versions ORDER BY version"
+
+
+def cell_columns(cell: Cell) -> tuple[Any, ...]:
+    """The values of CELL."""
+    return (
+        cell.signature,
+        canonical_json(cell.context.to_wire()).decode(),
+        canonical_json(cell.environment.to_wire()).decode(),
+        cell.candidate,
+        cell.version,
+        cell.epsilon,
+        cell.clip,
+        cell.base_log,
+    )
+
+
+def cell_sums(rows: Iterable[Sequence[Any]]) -> list[CellSum]:
+    """The rows of SUMS as records."""
+    contexts: dict[str, Context] = {}
+    environments: dict[str, Environment] = {}
+    result = []
+    for signature, context, environment, *rest, heldout, count, total, squares in rows:
+        if context not in contexts:
+            contexts[context] = Context.from_wire(json.loads(context))
+        if environment not in environments:
+            environments[environment] = Environment.from_wire(json.loads(environment))
+        cell = Cell(signature, contexts[context], environments[environment], *rest)
+        result.append(CellSum(cell, bool(heldout), int(count), int(total), int(squares)))
+    return result
+
+
+def counts(row: Sequence[Any]) -> Counts:
+    """The row of COUNTS as a record."""
+    return Counts(*(int(value) for value in row))
+
+
+def version_columns(record: VersionRecord) -> tuple[Any, ...]:
+    """The values of the versions table."""
+    document = json.dumps(record.document, sort_keys=True, allow_nan=False)
+    return (record.version, record.sha256, record.clip, record.created, document)
+
+
+def version_records(rows: Iterable[Sequence[Any]]) -> list[VersionRecord]:
+    """The rows of VERSIONS as records."""
+    return [
+        VersionRecord(version, sha256, clip, created, json.loads(document))
+        for version, sha256, clip, created, document in rows
+    ]

@@ -1,0 +1,253 @@
+"""SQLite: WAL, fsync on every commit, one writing and one reading connection."""
+
+# ruff: noqa: S608 - the queries are put together from constants of this module only
+
+from __future__ import annotations
+
+import itertools
+import json
+import sqlite3
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from fleetune_server.store import migrations, rows
+from fleetune_server.store.base import (
+    Cell,
+    CellSum,
+    Counts,
+    StoredPacket,
+    StoreError,
+    VersionRecord,
+    Withdrawal,
+)
+from fleetune_server.store.writer import Writer
+
+T = TypeVar("T")
+BUSY_SECONDS = 5.0  # another process (a backup) may hold the file so long
+CELL_CACHE = 100_000
+CHUNK = 1000  # values in one IN list
+FOLD_RANGES = 32  # a fold is this many short transactions, by the first byte of the nonce
+
+_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+_PLACES = ", ".join("?" * 8)
+_CELL_ID = f"""INSERT INTO cells ({rows.CELL}) VALUES ({_PLACES})
+    ON CONFLICT ({rows.CELL_KEY}) DO UPDATE SET signature = excluded.signature RETURNING id"""
+_KNOWN = ("SELECT nonce FROM packets WHERE nonce IN", "SELECT nonce FROM nonces WHERE nonce IN")
+_RANGE = "received < ?1 AND nonce >= ?2 AND nonce < ?3"
+_FOLD = (
+    f"""INSERT INTO aggregates (cell, heldout, count, total, squares)
+        SELECT cell, heldout, COUNT(*), SUM(2 * symbol - 63), SUM((2 * symbol - 63) * (2 * symbol - 63))
+        FROM packets WHERE {_RANGE} GROUP BY cell, heldout
+        ON CONFLICT (cell, heldout) DO UPDATE SET count = count + excluded.count,
+            total = total + excluded.total, squares = squares + excluded.squares""",
+    f"INSERT INTO nonces (nonce, folded, received) SELECT nonce, 1, received FROM packets WHERE {_RANGE}",
+    f"DELETE FROM packets WHERE {_RANGE}",
+)
+
+
+@asynccontextmanager
+async def open_sqlite(path: Path, limit: int) -> AsyncIterator[SqliteStore]:
+    """Open or create the file and bring its schema up to date; StoreError if it cannot be used."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        async with (
+            aiosqlite.connect(path, timeout=BUSY_SECONDS, isolation_level=None) as writing,
+            aiosqlite.connect(path, timeout=BUSY_SECONDS, isolation_level=None) as reading,
+        ):
+            for pragma in _PRAGMAS:
+                await writing.execute_fetchall(f"PRAGMA {pragma}")
+            await _migrate(writing)
+            await reading.execute_fetchall("PRAGMA query_only=ON")
+            store = SqliteStore(writing, reading, limit)
+            try:
+                yield store
+            finally:
+                await store.close()
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"{path}: {error}") from error
+
+
+async def _migrate(connection: aiosqlite.Connection) -> None:
+    await connection.execute_fetchall("BEGIN IMMEDIATE")
+    await connection.execute_fetchall(migrations.LEDGER)
+    applied = {name for (name,) in await connection.execute_fetchall("SELECT name FROM migrations")}
+    for migration in migrations.outstanding(applied):
+        for statement in migration.sqlite:
+            await connection.execute_fetchall(statement)
+        await connection.execute_fetchall("INSERT INTO migrations VALUES (?)", (migration.name,))
+    await connection.execute_fetchall("COMMIT")
+
+
+class SqliteStore:
+    """The Store protocol on one SQLite file."""
+
+    def __init__(self, writing: aiosqlite.Connection, reading: aiosqlite.Connection, limit: int) -> None:
+        self._writing = writing
+        self._reading = reading
+        self._cells: dict[Cell, int] = {}
+        self._writer = Writer(self, limit)
+
+    @property
+    def problem(self) -> str | None:
+        return self._writer.problem
+
+    @property
+    def waiting(self) -> int:
+        return self._writer.waiting
+
+    async def append(self, packets: Sequence[StoredPacket]) -> list[bool]:
+        return await self._writer.append(packets)
+
+    async def withdraw(self, nonces: Collection[str]) -> Withdrawal:
+        wanted = [bytes.fromhex(nonce) for nonce in set(nonces)]
+
+        async def work() -> Withdrawal:
+            folded = await self._among("SELECT nonce FROM nonces WHERE folded AND nonce IN", wanted)
+            removed = await self._among("SELECT nonce, received FROM packets WHERE nonce IN", wanted)
+            await self._writing.executemany(
+                "DELETE FROM packets WHERE nonce = ?", [row[:1] for row in removed]
+            )
+            await self._writing.executemany("INSERT INTO nonces VALUES (?, 0, ?)", removed)
+            return Withdrawal(len(removed), len(folded))
+
+        return await self._writer.change(work)
+
+    async def counts(self) -> Counts:
+        (row,) = await self._read(rows.COUNTS)
+        return rows.counts(row)
+
+    async def sums(self) -> list[CellSum]:
+        return rows.cell_sums(await self._read(rows.SUMS))
+
+    async def fold(self, before: float) -> int:
+        folded = 0
+        for low, high in _ranges():
+
+            async def work(span: tuple[float, bytes, bytes] = (before, low, high)) -> int:
+                for statement in _FOLD[:-1]:
+                    await self._writing.execute_fetchall(statement, span)
+                async with self._writing.execute(_FOLD[-1], span) as cursor:
+                    return cursor.rowcount
+
+            folded += await self._writer.change(work)
+        return folded
+
+    async def forget(self, before: float) -> int:
+        async def work() -> int:
+            async with self._writing.execute("DELETE FROM nonces WHERE received < ?", (before,)) as cursor:
+                return cursor.rowcount
+
+        return await self._writer.change(work)
+
+    async def save_version(self, record: VersionRecord, blobs: Mapping[str, bytes], keep: int) -> None:
+        async def work() -> None:
+            taken = await self._writing.execute_fetchall(
+                "SELECT 1 FROM versions WHERE version >= ?", (record.version,)
+            )
+            if taken:
+                raise StoreError(f"version {record.version} or a later one is published already")
+            await self._writing.execute_fetchall(
+                "INSERT INTO versions VALUES (?, ?, ?, ?, ?)", rows.version_columns(record)
+            )
+            await self._writing.executemany(
+                "INSERT INTO blobs VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+                [(sha256, record.version, body) for sha256, body in blobs.items()],
+            )
+            oldest = record.version - keep
+            await self._writing.execute_fetchall("DELETE FROM versions WHERE version <= ?", (oldest,))
+            await self._writing.execute_fetchall("DELETE FROM blobs WHERE version <= ?", (oldest,))
+
+        await self._writer.change(work)
+
+    async def versions(self) -> list[VersionRecord]:
+        return rows.version_records(await self._read(rows.VERSIONS))
+
+    async def blob(self, sha256: str) -> bytes | None:
+        found = await self._read("SELECT body FROM blobs WHERE sha256 = ?", sha256)
+        return found[0][0] if found else None
+
+    async def get(self, key: str) -> Any:
+        found = await self._read("SELECT value FROM settings WHERE key = ?", key)
+        return json.loads(found[0][0]) if found else None
+
+    async def put(self, key: str, value: Any) -> None:
+        await self._writer.change(lambda: self._put(key, value))
+
+    async def lead(self) -> bool:
+        return True  # one file, one process
+
+    async def listen(self, announced: Callable[[int], Awaitable[None]]) -> None:
+        """Nobody else publishes into this file."""
+
+    async def close(self) -> None:
+        await self._writer.close()
+
+    async def _read(self, query: str, *values: Any) -> list[Any]:
+        try:
+            return list(await self._reading.execute_fetchall(query, values))
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+
+    # What the writer task calls, always inside its one transaction.
+
+    async def transact(self, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            await self._writing.execute("BEGIN IMMEDIATE")
+            result = await work()
+            await self._writing.execute("COMMIT")
+        except BaseException as error:
+            self._cells.clear()  # it may know cells that are gone now
+            if self._writing.in_transaction:
+                await self._writing.execute("ROLLBACK")
+            if isinstance(error, sqlite3.Error):
+                raise StoreError(str(error)) from error
+            raise
+        return result
+
+    async def insert(self, packets: Sequence[StoredPacket]) -> list[bool]:
+        nonces = [bytes.fromhex(packet.nonce) for packet in packets]
+        seen = {row[0] for query in _KNOWN for row in await self._among(query, nonces)}
+        fresh, values, now = [], [], time.time()
+        for packet, nonce in zip(packets, nonces, strict=True):
+            fresh.append(nonce not in seen)
+            if fresh[-1]:
+                seen.add(nonce)
+                cell = self._cells.get(packet.cell) or await self._cell(packet.cell)
+                values.append((nonce, cell, packet.symbol, packet.heldout, now))
+        await self._writing.executemany("INSERT INTO packets VALUES (?, ?, ?, ?, ?)", values)
+        return fresh
+
+    async def probe(self) -> None:
+        await self._put("probe", time.time())
+
+    async def _among(self, query: str, nonces: Sequence[bytes]) -> list[tuple[Any, ...]]:
+        found: list[tuple[Any, ...]] = []
+        for start in range(0, len(nonces), CHUNK):
+            chunk = nonces[start : start + CHUNK]
+            marks = ",".join("?" * len(chunk))
+            found += [tuple(row) for row in await self._writing.execute_fetchall(f"{query} ({marks})", chunk)]
+        return found
+
+    async def _put(self, key: str, value: Any) -> None:
+        await self._writing.execute_fetchall(
+            "INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            (key, json.dumps(value)),
+        )
+
+    async def _cell(self, cell: Cell) -> int:
+        ((number,),) = await self._writing.execute_fetchall(_CELL_ID, rows.cell_columns(cell))
+        if len(self._cells) >= CELL_CACHE:
+            self._cells.clear()
+        self._cells[cell] = number
+        return int(number)
+
+
+def _ranges() -> list[tuple[bytes, bytes]]:
+    step = 256 // FOLD_RANGES
+    bounds = [bytes([first]) for first in range(0, 256, step)] + [b"\xff" * 17]
+    return list(itertools.pairwise(bounds))

@@ -1,0 +1,152 @@
+"""The Store protocol, held by every engine."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from fleetune.context import Context, Environment
+from fleetune_server.store.base import Cell, Store, StoreBusyError, StoredPacket, StoreError, VersionRecord
+from fleetune_server.store.sqlite import open_sqlite
+
+ENVIRONMENT = Environment("firefox", 153, "linux", True, True, False, "2-3")
+LIMIT = 500
+
+
+def cell(candidate: str = "scalar", version: int = 1) -> Cell:
+    return Cell("ab" * 16, Context(8, "f32", "random"), ENVIRONMENT, candidate, version, 2.0, 0.5, 0.25)
+
+
+def packets(symbols: list[int], start: int = 0, of: Cell | None = None) -> list[StoredPacket]:
+    # Nonces are spread over all first bytes, as random ones are.
+    return [
+        StoredPacket(
+            of or cell(), symbol, f"{(start + i) * 37 % 256:02x}{start + i:030x}", (start + i) % 4 == 0
+        )
+        for i, symbol in enumerate(symbols)
+    ]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    async with open_sqlite(tmp_path / "data" / "fleetune.db", LIMIT) as opened:
+        yield opened
+
+
+def totals(store_sums: list[object]) -> tuple[int, int, int]:
+    return (
+        sum(row.count for row in store_sums),  # type: ignore[attr-defined]
+        sum(row.total for row in store_sums),  # type: ignore[attr-defined]
+        sum(row.squares for row in store_sums),  # type: ignore[attr-defined]
+    )
+
+
+async def test_a_packet_counts_once_however_often_it_is_sent(store: Store) -> None:
+    batch = packets([0, 63, 31])
+    assert await store.append(batch) == [True] * 3
+    assert await store.append([*batch, *packets([5], start=9)]) == [False, False, False, True]
+    assert await store.append(packets([7, 7], start=20) + packets([7], start=20)) == [True, True, False]
+    assert (await store.counts()).pending == 6
+
+
+async def test_sums_are_exact_and_the_same_before_and_after_folding(store: Store) -> None:
+    symbols = [i * 7 % 64 for i in range(300)]
+    await store.append(packets(symbols))
+    await store.append(packets(symbols[:40], start=1000, of=cell("vectorization", 2)))
+    centred = [2 * s - 63 for s in [*symbols, *symbols[:40]]]
+    expected = (len(centred), sum(centred), sum(c * c for c in centred))
+    before = await store.sums()
+    assert totals(before) == expected
+    assert {row.cell for row in before} == {cell(), cell("vectorization", 2)}
+    assert await store.fold(time.time() - 60) == 0
+    assert await store.fold(time.time() + 1) == 340
+    assert await store.fold(time.time() + 1) == 0
+    assert await store.sums() == before
+    counts = await store.counts()
+    assert (counts.pending, counts.folded, counts.nonces, counts.reports) == (0, 340, 340, 340)
+
+
+async def test_folding_while_packets_arrive_counts_each_exactly_once(store: Store) -> None:
+    async def send(start: int) -> None:
+        for i in range(20):
+            await store.append(packets([i], start=start + i))
+
+    async def fold() -> None:
+        for _ in range(5):
+            await store.fold(time.time() + 1)
+
+    await asyncio.gather(*(send(100 * i) for i in range(8)), fold(), fold())
+    assert totals(await store.sums())[0] == 160
+    await store.append(packets([1], start=100))
+    assert totals(await store.sums())[0] == 160
+
+
+async def test_a_withdrawn_packet_is_gone_and_cannot_come_back(store: Store) -> None:
+    batch = packets([1, 2, 3])
+    await store.append(batch)
+    result = await store.withdraw([batch[0].nonce, batch[1].nonce, "f" * 32])
+    assert (result.removed, result.folded) == (2, 0)
+    assert totals(await store.sums())[:2] == (1, 2 * 3 - 63)
+    assert await store.append(batch) == [False] * 3
+    await store.fold(time.time() + 1)
+    late = await store.withdraw([packet.nonce for packet in batch])
+    assert (late.removed, late.folded) == (0, 1)
+    assert totals(await store.sums())[0] == 1
+
+
+async def test_nonces_are_forgotten_after_their_time_and_pending_ones_are_not(store: Store) -> None:
+    await store.append(packets([1, 2]))
+    await store.fold(time.time() + 1)
+    await store.append(packets([3], start=50))
+    assert await store.forget(time.time() - 60) == 0
+    assert await store.forget(time.time() + 1) == 2
+    assert await store.append(packets([3], start=50)) == [False]
+    assert await store.append(packets([1, 2])) == [True, True]
+
+
+async def test_too_many_waiting_packets_are_refused_before_memory_grows(store: Store) -> None:
+    sends = [asyncio.create_task(store.append(packets([1] * 100, start=100 * i))) for i in range(10)]
+    outcomes = await asyncio.gather(*sends, return_exceptions=True)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, StoreBusyError)]
+    kept = [outcome for outcome in outcomes if isinstance(outcome, list)]
+    assert refused
+    assert kept
+    assert totals(await store.sums())[0] == 100 * len(kept)
+    assert store.waiting == 0
+    assert await store.append(packets([1], start=5000)) == [True]
+
+
+async def test_a_sender_that_hangs_up_does_not_take_others_with_it(store: Store) -> None:
+    first = asyncio.create_task(store.append(packets([1])))
+    second = asyncio.create_task(store.append(packets([2], start=10)))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == [True]
+    await asyncio.gather(first, return_exceptions=True)
+    assert totals(await store.sums())[0] == 2
+    assert await store.append(packets([3], start=20)) == [True]
+
+
+async def test_versions_and_their_files_appear_together_and_old_ones_go(store: Store) -> None:
+    for version in range(1, 6):
+        record = VersionRecord(version, f"{version:064x}", 0.5, 1000 + version, {"n": version, "x": [1.5]})
+        blobs = {record.sha256: bytes([version]) * 10, f"d{version:063x}": b"delta"}
+        await store.save_version(record, blobs, keep=3)
+    assert [record.version for record in await store.versions()] == [3, 4, 5]
+    assert (await store.versions())[-1] == record
+    assert await store.blob(record.sha256) == bytes([5]) * 10
+    assert await store.blob(f"{1:064x}") is None
+    with pytest.raises(StoreError, match="version 5"):
+        await store.save_version(record, {"other": b""}, keep=3)
+    assert await store.blob("other") is None
+    assert store.problem is None
+
+
+async def test_settings_are_remembered_as_json(store: Store) -> None:
+    assert await store.get("trained") is None
+    await store.put("trained", {"reports": 7})
+    await store.put("trained", {"reports": 8})
+    assert await store.get("trained") == {"reports": 8}
