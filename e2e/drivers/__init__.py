@@ -1,0 +1,1 @@
+"""Browser drivers behind one protocol: Playwright (Chromium, Firefox) and Selenium (WebKitGTK)."""

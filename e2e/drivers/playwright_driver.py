@@ -1,0 +1,139 @@
+"""Chromium and Firefox (Debian's or Playwright's own builds) through Playwright."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from e2e.drivers.base import PATIENCE_SECONDS, DriverError
+from playwright import sync_api as pw
+
+CHROMIUM_ARGUMENTS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+)
+
+
+class PlaywrightPage:
+    """One tab of a Playwright context."""
+
+    def __init__(self, page: pw.Page) -> None:
+        self._page = page
+        self._errors: list[str] = []
+        self._requests: list[str] = []
+        page.on("request", lambda request: self._requests.append(request.url))
+        page.on("pageerror", lambda error: self._errors.append(str(error)))
+        page.on("console", self._on_console)
+
+    def _on_console(self, message: pw.ConsoleMessage) -> None:
+        if message.type == "error":
+            self._errors.append(message.text)
+
+    @property
+    def url(self) -> str:
+        return self._page.url
+
+    def open(self, url: str) -> None:
+        self._page.goto(url)
+
+    def reload(self) -> None:
+        self._page.reload()
+
+    def evaluate(self, body: str, *arguments: Any, timeout: float = PATIENCE_SECONDS) -> Any:
+        # The limit is kept in the page: Playwright's own evaluate waits for ever.
+        bounded = f"""async a => {{
+            const late = new Promise((_, reject) =>
+                setTimeout(() => reject(new Error("no answer in {timeout} s")), {timeout * 1e3}));
+            return Promise.race([(async () => {{ {body} }})(), late]);
+        }}"""
+        try:
+            return self._page.evaluate(bounded, list(arguments))
+        except pw.Error as error:
+            raise DriverError(error.message) from error
+
+    def click(self, role: str, name: str) -> None:
+        self._page.get_by_role(role, name=name, exact=True).click()  # type: ignore[arg-type]
+
+    def check(self, selector: str, on: bool = True) -> None:
+        self._page.locator(selector).set_checked(on)
+
+    def fill(self, selector: str, text: str) -> None:
+        self._page.locator(selector).fill(text)
+
+    def choose(self, selector: str, value: str) -> None:
+        self._page.locator(selector).select_option(value)
+
+    def screenshot(self, path: Path) -> None:
+        self._page.screenshot(path=path, full_page=True)
+
+    def console(self) -> list[str]:
+        return list(self._errors)
+
+    def requests(self) -> list[str]:
+        return list(self._requests)
+
+    def close(self) -> None:
+        self._page.close()
+
+
+class PlaywrightBrowser:
+    """One browser process and one profile (context) at a time."""
+
+    can_go_offline = True
+
+    def __init__(
+        self,
+        family: str,
+        executable: str | None,
+        *,
+        arguments: Sequence[str] = (),
+        preferences: Mapping[str, bool | int | str] | None = None,
+    ) -> None:
+        self._playwright = pw.sync_playwright().start()
+        try:
+            if family == "chromium":
+                self._browser = self._playwright.chromium.launch(
+                    executable_path=executable, args=[*CHROMIUM_ARGUMENTS, *arguments]
+                )
+            else:
+                # A stock Firefox speaks WebDriver BiDi; Playwright's patched build needs no channel.
+                self._browser = self._playwright.firefox.launch(
+                    executable_path=executable,
+                    channel="moz-firefox" if executable else None,
+                    firefox_user_prefs=dict(preferences or {}),
+                )
+        except pw.Error as error:
+            self._playwright.stop()
+            raise DriverError(f"{family} did not start: {error.message}") from error
+        self.version = self._browser.version
+        self._context = self._browser.new_context()
+
+    def new_page(self) -> PlaywrightPage:
+        return PlaywrightPage(self._context.new_page())
+
+    def fresh(self) -> None:
+        self._context.close()
+        self._context = self._browser.new_context()
+
+    def set_offline(self, offline: bool) -> None:
+        self._context.set_offline(offline)
+
+    def close(self) -> None:
+        self._context.close()
+        self._browser.close()
+        self._playwright.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,189 @@
+"""WebKitGTK's MiniBrowser through Selenium, on a virtual display of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from e2e.drivers.base import FIND, PATIENCE_SECONDS, DriverError, wait_until
+from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
+from selenium.webdriver.webkitgtk.options import Options
+from selenium.webdriver.webkitgtk.service import Service
+
+ROLES = (Path(__file__).parent / "roles.js").read_text()
+COLLECT_ERRORS = """
+if (!window.__errors) {
+  window.__errors = [];
+  addEventListener('error', e => window.__errors.push(String(e.message)));
+  addEventListener('unhandledrejection', e => window.__errors.push(String(e.reason)));
+  const log = console.error;
+  console.error = (...a) => { window.__errors.push(a.map(String).join(' ')); log(...a); };
+}
+"""
+
+
+class Display:
+    """An X server without a screen, on the first free display number."""
+
+    def __init__(self, executable: str) -> None:
+        read, write = os.pipe()
+        self._process = subprocess.Popen(
+            [executable, "-displayfd", str(write), "-screen", "0", "1280x1000x24", "-nolisten", "tcp"],
+            pass_fds=[write],
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(write)
+        with os.fdopen(read) as pipe:
+            number = pipe.readline().strip()
+        if not number:
+            self.close()
+            raise DriverError(f"{executable} did not start")
+        self.name = f":{number}"
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait()
+
+
+class WebKitPage:
+    """One window of the session. Every call switches to it first."""
+
+    def __init__(self, driver: webdriver.WebKitGTK, handle: str) -> None:
+        self._driver = driver
+        self._handle = handle
+
+    def _here(self) -> webdriver.WebKitGTK:
+        self._driver.switch_to.window(self._handle)
+        return self._driver
+
+    @property
+    def url(self) -> str:
+        return self._here().current_url
+
+    def open(self, url: str) -> None:
+        self._here().get(url)
+        self._driver.execute_script(COLLECT_ERRORS)
+
+    def reload(self) -> None:
+        self._here().refresh()
+        self._driver.execute_script(COLLECT_ERRORS)
+
+    def evaluate(self, body: str, *arguments: Any, timeout: float = PATIENCE_SECONDS) -> Any:
+        driver = self._here()
+        driver.set_script_timeout(timeout)
+        script = f"""
+            const a = arguments[0], done = arguments[1];
+            (async () => {{ {body} }})().then(
+              value => done({{ value: value === undefined ? null : value }}),
+              error => done({{ error: String(error) }}));"""
+        try:
+            answer = driver.execute_async_script(script, list(arguments))
+        except WebDriverException as error:
+            raise DriverError(str(error.msg)) from error
+        if "error" in answer:
+            raise DriverError(answer["error"])
+        return answer["value"]
+
+    def _element(self, finder: str, *arguments: Any) -> Any:
+        script = f"""{FIND}{ROLES} const a = arguments, element = {finder};
+            element?.scrollIntoView({{block: 'center'}}); return element"""
+
+        def look() -> Any:
+            return self._here().execute_script(script, *arguments)
+
+        return wait_until(look, f"element {arguments}")
+
+    def click(self, role: str, name: str) -> None:
+        def enabled() -> Any:
+            element = self._element("byRole(a[0], a[1])", role, name)
+            return element if element.is_enabled() else None
+
+        wait_until(enabled, f"{role} {name!r} enabled").click()
+
+    def check(self, selector: str, on: bool = True) -> None:
+        element = self._element("find(a[0])", selector)
+        if element.is_selected() != on:
+            element.click()
+
+    def fill(self, selector: str, text: str) -> None:
+        element = self._element("find(a[0])", selector)
+        element.clear()
+        element.send_keys(text)
+
+    def choose(self, selector: str, value: str) -> None:
+        option = f"{selector} option[value={value!r}]"
+        self._element("find(a[0])", option).click()
+
+    def screenshot(self, path: Path) -> None:
+        self._here().save_screenshot(str(path))
+
+    def console(self) -> list[str]:
+        return list(self._here().execute_script("return window.__errors ?? []"))
+
+    def requests(self) -> list[str]:
+        # No request events in this driver: the page's own resource timing, which lists every origin.
+        names = "return performance.getEntries().map(e => e.name).filter(n => n.includes('://'))"
+        return list(self._here().execute_script(names))
+
+    def close(self) -> None:
+        self._here().close()
+
+
+class WebKitBrowser:
+    """One MiniBrowser. A session's profile is ephemeral, so `fresh` starts another session."""
+
+    can_go_offline = False
+
+    def __init__(
+        self, driver: str, browser: str, display: str, *, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._display = Display(display)
+        self._driver_path, self._browser_path = driver, browser
+        self._environment = {**os.environ, **(environment or {}), "DISPLAY": self._display.name}
+        if os.geteuid() == 0:  # bubblewrap cannot build WebKit's sandbox for root
+            self._environment["WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS"] = "1"
+        try:
+            self._driver = self._start()
+        except WebDriverException as error:
+            self._display.close()
+            raise DriverError(f"webkit did not start: {error.msg}") from error
+        self._used = False
+        self.version = str(self._driver.capabilities["browserVersion"])
+
+    def _start(self) -> webdriver.WebKitGTK:
+        options = Options()
+        options.binary_location = self._browser_path
+        options.add_argument("--automation")
+        service = Service(self._driver_path, env=self._environment)
+        return webdriver.WebKitGTK(options=options, service=service)
+
+    def new_page(self) -> WebKitPage:
+        if self._used:
+            self._driver.switch_to.new_window("tab")
+        self._used = True
+        return WebKitPage(self._driver, self._driver.current_window_handle)
+
+    def fresh(self) -> None:
+        self._driver.quit()
+        self._driver = self._start()
+        self._used = False
+
+    def set_offline(self, offline: bool) -> None:
+        raise DriverError("WebKitGTK's driver cannot cut the network: cut it at the server (e2e/wire.py)")
+
+    def close(self) -> None:
+        self._driver.quit()
+        self._display.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

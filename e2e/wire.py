@@ -1,0 +1,164 @@
+"""A wire tap: a TCP relay between browser and server that records every request, in every engine.
+
+The browser is given the tap's address, so that what it asks for is seen as it travels, whatever its driver
+can report; cutting the tap is a network failure in engines whose driver cannot go offline.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import httptools
+
+CHUNK = 65536
+
+
+@dataclass
+class Request:
+    """One request as it crossed the wire."""
+
+    method: str = ""
+    path: str = ""
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def route(self) -> str:
+        """The path without its query."""
+        return self.path.split("?", 1)[0]
+
+
+class _Recorder:
+    """httptools callbacks of one connection: complete requests go to `into`."""
+
+    def __init__(self, into: list[Request]) -> None:
+        self._into = into
+        self._request = Request()
+
+    def on_message_begin(self) -> None:
+        self._request = Request()
+
+    def on_url(self, url: bytes) -> None:
+        self._request.path += url.decode("latin-1")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._request.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self._request.method = self.parser.get_method().decode()
+        self._into.append(self._request)  # at once: a WebSocket's message never completes
+
+    def on_body(self, body: bytes) -> None:
+        self._request.body += body
+
+    def listen(self) -> httptools.HttpRequestParser:
+        self.parser = httptools.HttpRequestParser(self)
+        return self.parser
+
+
+class Wire:
+    """The relay, on an event loop in a thread of its own."""
+
+    def __init__(self, target_port: int) -> None:
+        self.requests: list[Request] = []
+        self._target_port = target_port
+        self._connected = True
+        self._writers: set[asyncio.StreamWriter] = set()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._server = self._call(asyncio.start_server(self._relay, "127.0.0.1", 0))
+        self.port: int = self._server.sockets[0].getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}/"
+
+    def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+
+    def cut(self) -> None:
+        """Break every connection and refuse new ones, as a lost network would."""
+        self._connected = False
+
+        async def drop() -> None:
+            for writer in list(self._writers):
+                writer.transport.abort()
+
+        self._call(drop())
+
+    def mend(self) -> None:
+        """Let connections through again."""
+        self._connected = True
+
+    def seen(self, route: str, method: str | None = None) -> list[Request]:
+        """Requests to exactly this path (without query)."""
+        return [r for r in self.requests if r.route == route and method in (None, r.method)]
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not self._connected:
+            writer.transport.abort()
+            return
+        try:
+            up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
+        except OSError:
+            writer.transport.abort()
+            return
+        self._writers |= {writer, up_writer}
+        recorder = _Recorder(self.requests)
+        try:
+            # Either side's end ends both: an HTTP client reconnects, a WebSocket is over.
+            tasks = {
+                asyncio.ensure_future(_pump(reader, up_writer, recorder.listen())),
+                asyncio.ensure_future(_pump(up_reader, writer, None)),
+            }
+            _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        finally:
+            self._writers -= {writer, up_writer}
+            for end in (writer, up_writer):
+                end.close()
+                with contextlib.suppress(OSError):
+                    await end.wait_closed()
+
+    def close(self) -> None:
+        self.cut()
+
+        async def end() -> None:
+            self._server.close()
+            tasks = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+        self._call(end())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+async def _pump(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, parser: httptools.HttpRequestParser | None
+) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(CHUNK):
+            if parser is not None:
+                try:
+                    parser.feed_data(data)
+                except httptools.HttpParserUpgrade:
+                    parser = None  # WebSocket frames follow: no more requests on this connection
+            writer.write(data)
+            await writer.drain()
