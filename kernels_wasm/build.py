@@ -1,8 +1,8 @@
 """Build the kernel catalogue: variants.toml → dist/{base,simd,relaxedSimd}.bin, kernels.js, manifest.json.
 
-    python kernels_wasm/build.py            build what changed, verify every module against checksums.txt
-    python kernels_wasm/build.py --update   accept new bytes: rewrite checksums.txt
-    python kernels_wasm/build.py --check    compile everything afresh and compare; write nothing
+python kernels_wasm/build.py            build what changed, verify every module against checksums.txt
+python kernels_wasm/build.py --update   accept new bytes: rewrite checksums.txt
+python kernels_wasm/build.py --check    compile everything afresh and compare; write nothing
 """
 
 from __future__ import annotations
@@ -26,9 +26,10 @@ from typing import Any
 if not __package__:  # run as a file
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from fleetune import profile
 from kernels_wasm import scripts
 from kernels_wasm.catalogue import BUNDLES, Catalogue, CatalogueError, KernelRow, VariantRow, load
+
+from fleetune import profile
 
 ROOT = Path(__file__).resolve().parent
 GZIP_LIMIT = 400_000  # bytes, all of dist together
@@ -57,11 +58,14 @@ def compile_variant(zig: Path, catalogue: Catalogue, row: VariantRow, root: Path
     with tempfile.TemporaryDirectory() as folder:
         unit, module = Path(folder, "unit.o"), Path(folder, "module.wasm")
         # Two steps because `zig cc` does not pass --stack-first on to the linker.
-        for command in (
+        commands: tuple[list[str | Path], ...] = (
             [zig, "cc", *catalogue.flags, *row.flags, "-c", f"src/{row.kernel}.c", "-o", unit],
             [zig, "wasm-ld", *catalogue.linker, unit, "-o", module],
-        ):
-            done = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, check=False)
+        )
+        for command in commands:
+            done = subprocess.run(
+                command, cwd=root, env=environment, capture_output=True, text=True, check=False
+            )
             if done.returncode:
                 raise BuildError(f"{row.label}: {done.stderr.strip()}")
         # Zeroed statics would lie beyond the last data segment, where inputs go.
@@ -81,7 +85,8 @@ def build_modules(catalogue: Catalogue, root: Path, cache: Path, *, fresh: bool)
         def one(row: VariantRow) -> bytes | BuildError:
             source = (root / f"src/{row.kernel}.c").read_bytes()
             settings = json.dumps([version, catalogue.flags, catalogue.linker, row.flags])
-            kept = cache / f"{sha256(b'\0'.join((settings.encode(), header, source)))}.wasm"
+            key = sha256(b"\0".join((settings.encode(), header, source)))
+            kept = cache / f"{key}.wasm"
             if kept.exists() and not fresh:
                 return kept.read_bytes()
             try:
@@ -154,7 +159,10 @@ def outputs(catalogue: Catalogue, modules: dict[str, bytes], root: Path) -> dict
         "kernels": kernels,
     }
     files = {f"{name}.bin": bytes(data) for name, data in bundles.items()}
-    files |= {"kernels.js": script, "manifest.json": (json.dumps(manifest, ensure_ascii=False) + "\n").encode()}
+    files |= {
+        "kernels.js": script,
+        "manifest.json": (json.dumps(manifest, ensure_ascii=False) + "\n").encode(),
+    }
     total = sum(len(gzip.compress(data, 9, mtime=0)) for data in files.values())
     if total > GZIP_LIMIT:
         raise BuildError(f"dist is {total} bytes gzip, the limit is {GZIP_LIMIT}")

@@ -8,16 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ARRAY_TYPES = frozenset(
-    f"{t}[]" for t in ("i8", "u8", "i16", "u16", "i32", "u32", "f32", "f64")
-)
+ARRAY_TYPES = frozenset(f"{t}[]" for t in ("i8", "u8", "i16", "u16", "i32", "u32", "f32", "f64"))
 NUMBER_TYPES = frozenset({"i32", "u32", "f32", "f64"})
 DIRECTIONS = frozenset({"in", "out", "inout", "scratch"})
 FEATURES = ("simd", "relaxedSimd")
 # A bundle holds the modules that need exactly these features.
 BUNDLES = {(): "base", ("simd",): "simd", ("simd", "relaxedSimd"): "relaxedSimd"}
 KERNEL_KEYS = frozenset(
-    "family summary dtype params returns sizes patterns tolerance variants".split()
+    ["family", "summary", "dtype", "params", "returns", "sizes", "patterns", "tolerance", "variants"]
 )
 
 

@@ -42,7 +42,7 @@ def kernels_script(util: str, kernels: Sequence[KernelRow], sources: dict[str, s
 def _body(file: str, source: str) -> str:
     text = _EXPORT.sub("", _IMPORT.sub("", source)).replace("// @ts-check\n", "", 1)
     if left := _LEFTOVER.search(text):
-        raise ScriptError(f"js/{file}: only util.js is imported and only declarations are exported: {left[0]!r}")
+        raise ScriptError(f"js/{file}: import only util.js, export only declarations: {left[0]!r}")
     return text
 
 

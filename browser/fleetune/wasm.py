@@ -1,0 +1,352 @@
+"""A strict reader of the WebAssembly modules that the catalogue holds: sections, functions, instructions.
+
+Covers the MVP, sign extension, non-trapping conversion, multi-value, bulk memory, reference types, SIMD and
+relaxed SIMD (https://webassembly.github.io/spec/core/binary/). Anything else is an error with its offset.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from fleetune.opcodes import OPS, Op
+
+
+class ProfileError(ValueError):
+    """Not a module this reader understands; the message names the byte and its offset."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    op: Op
+    code: int  # opcode; prefixed ones are prefix << 16 | index
+    offset: int  # bytes from the start of the module
+    argument: int = 0  # callee, constant or branch depth, where there is one
+
+
+@dataclass
+class Module:
+    """A parsed module. `bodies` excludes imported functions, which come first in the index space."""
+
+    size: int
+    types: list[tuple[tuple[int, ...], tuple[int, ...]]] = field(default_factory=list)
+    imports: list[tuple[str, str, int]] = field(default_factory=list)  # module, name, kind
+    functions: list[int] = field(default_factory=list)  # type indices
+    exports: dict[str, tuple[int, int]] = field(default_factory=dict)  # name → kind, index
+    bodies: list[list[Instruction]] = field(default_factory=list)
+    code_bytes: int = 0
+    data_bytes: int = 0
+    data_end: int = 0  # first byte after the static data, or after the stack if there is none
+    globals: list[int] = field(default_factory=list)  # initial values of i32 globals
+
+    @property
+    def imported_functions(self) -> int:
+        return sum(kind == 0 for _, _, kind in self.imports)
+
+
+class Reader:
+    """A cursor over bytes[at:end]; every read is bounds-checked."""
+
+    def __init__(self, data: bytes, at: int, end: int) -> None:
+        self.data, self.at, self.end = data, at, end
+
+    def fail(self, what: str, at: int | None = None) -> ProfileError:
+        return ProfileError(f"{what} at offset {self.at if at is None else at}")
+
+    def byte(self) -> int:
+        if self.at >= self.end:
+            raise self.fail("truncated: a byte is missing")
+        self.at += 1
+        return self.data[self.at - 1]
+
+    def take(self, count: int) -> bytes:
+        if count > self.end - self.at:
+            raise self.fail(f"truncated: {count} bytes wanted, {self.end - self.at} left")
+        self.at += count
+        return self.data[self.at - count : self.at]
+
+    def unsigned(self, bits: int = 32) -> int:
+        """Unsigned LEB128 of at most `bits` bits."""
+        start, value = self.at, 0
+        for shift in range(0, bits, 7):
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                if value >> bits:
+                    raise self.fail(f"number over {bits} bits", start)
+                return value
+        raise self.fail(f"number over {bits} bits", start)
+
+    def signed(self, bits: int) -> int:
+        """Signed LEB128 of at most `bits` bits."""
+        start, value = self.at, 0
+        for shift in range(0, bits, 7):
+            byte = self.byte()
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                value -= (byte & 0x40) << (shift + 1)
+                if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
+                    raise self.fail(f"number over {bits} bits", start)
+                return value
+        raise self.fail(f"number over {bits} bits", start)
+
+    def name(self) -> str:
+        start = self.at
+        try:
+            return self.take(self.unsigned()).decode()
+        except UnicodeDecodeError:
+            raise self.fail("name is not UTF-8", start) from None
+
+    def count(self) -> int:
+        """A vector's length; each entry takes at least a byte, so a longer one is refused at once."""
+        start, value = self.at, self.unsigned()
+        if value > self.end - self.at:
+            raise self.fail(f"{value} entries in {self.end - self.at} bytes", start)
+        return value
+
+
+def _memory_argument(r: Reader) -> int:
+    align = r.unsigned()
+    if align & 0x40:
+        r.unsigned()  # memory index
+    r.unsigned()
+    return 0
+
+
+def _entries(r: Reader, read: Callable[[], object]) -> int:
+    for _ in range(r.count()):
+        read()
+    return 0
+
+
+def _branch_table(r: Reader) -> int:
+    _entries(r, r.unsigned)
+    return r.unsigned()
+
+
+def _pair(r: Reader) -> int:
+    return r.unsigned() * 0 + r.unsigned() * 0
+
+
+IMMEDIATES: dict[str, Callable[[Reader], int]] = {
+    "": lambda r: 0,
+    "index": lambda r: r.unsigned(),
+    "pair": _pair,
+    "block": lambda r: r.signed(33),
+    "table": _branch_table,
+    "types": lambda r: _entries(r, r.byte),
+    "memory": _memory_argument,
+    "lane": lambda r: _memory_argument(r) + r.byte() * 0,
+    "s32": lambda r: r.signed(32),
+    "s64": lambda r: r.signed(64),
+    "1": lambda r: r.byte() * 0,
+    "4": lambda r: len(r.take(4)) * 0,
+    "8": lambda r: len(r.take(8)) * 0,
+    "16": lambda r: len(r.take(16)) * 0,
+}
+
+
+def read_instructions(r: Reader) -> list[Instruction]:
+    """One expression: instructions up to and including the `end` that closes it."""
+    found, depth = [], 1
+    while depth:
+        start = r.at
+        code = r.byte()
+        if code in (0xFC, 0xFD):
+            code = code << 16 | r.unsigned()
+        op = OPS.get(code)
+        if op is None:
+            shown = f"0x{code:02X}" if code < 0x100 else f"0x{code >> 16:02X} 0x{code & 0xFFFF:02X}"
+            raise r.fail(f"unknown opcode {shown}", start)
+        found.append(Instruction(op, code, start, IMMEDIATES[op.immediate](r)))
+        depth += (op.kind in ("block", "loop", "if")) - (op.kind == "end")
+    return found
+
+
+MAGIC = b"\0asm\1\0\0\0"
+ORDER = (1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 10, 11)  # the data count comes before the code
+VALUE_TYPES = frozenset({0x7F, 0x7E, 0x7D, 0x7C, 0x7B, 0x70, 0x6F})
+
+
+def parse(data: bytes) -> Module:
+    """Read a whole module. Raises ProfileError naming what is wrong and at which offset."""
+    if data[:8] != MAGIC:
+        raise ProfileError("not a WebAssembly 1 module: wrong magic number or version at offset 0")
+    module = Module(len(data))
+    r, last = Reader(data, 8, len(data)), -1
+    while r.at < r.end:
+        start = r.at
+        section, size = r.byte(), r.unsigned()
+        if size > r.end - r.at:
+            raise r.fail(f"truncated: section {section} wants {size} bytes, {r.end - r.at} left", start)
+        inner = Reader(data, r.at, r.at + size)
+        r.at += size
+        if section == 0:
+            continue  # names and other custom sections mean nothing here
+        if section not in SECTIONS:
+            raise r.fail(f"unknown section {section}", start)
+        if ORDER.index(section) <= last:
+            raise r.fail(f"section {section} out of order", start)
+        last = ORDER.index(section)
+        SECTIONS[section](inner, module)
+        if inner.at != inner.end:
+            raise inner.fail(f"{inner.end - inner.at} bytes too many in section {section}")
+    if len(module.bodies) != len(module.functions):
+        raise r.fail(f"{len(module.functions)} functions but {len(module.bodies)} bodies")
+    _check_indices(module)
+    if not module.data_bytes and module.globals:
+        module.data_end = max(module.data_end, module.globals[0])  # the stack pointer starts at its top
+    return module
+
+
+def _check_indices(module: Module) -> None:
+    functions = module.imported_functions + len(module.functions)
+    for index in module.functions:
+        if index >= len(module.types):
+            raise ProfileError(f"function of unknown type {index}")
+    for name, (kind, index) in module.exports.items():
+        if kind == 0 and index >= functions:
+            raise ProfileError(f"export {name!r} names unknown function {index}")
+    for body in module.bodies:
+        for item in body:
+            if item.code == 0x10 and item.argument >= functions:
+                raise ProfileError(f"call of unknown function {item.argument} at offset {item.offset}")
+
+
+def _value_type(r: Reader) -> int:
+    start, kind = r.at, r.byte()
+    if kind not in VALUE_TYPES:
+        raise r.fail(f"unknown value type 0x{kind:02X}", start)
+    return kind
+
+
+def _type(r: Reader) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    start, form = r.at, r.byte()
+    if form != 0x60:
+        raise r.fail(f"unknown type form 0x{form:02X}", start)
+    parameters = tuple(_value_type(r) for _ in range(r.count()))
+    return parameters, tuple(_value_type(r) for _ in range(r.count()))
+
+
+def _limits(r: Reader) -> None:
+    start, flags = r.at, r.byte()
+    if flags > 3:
+        raise r.fail(f"unknown limits 0x{flags:02X}", start)
+    r.unsigned()
+    if flags & 1:
+        r.unsigned()
+
+
+def _global_type(r: Reader) -> int:
+    kind = _value_type(r)
+    r.byte()
+    return kind
+
+
+def _types(r: Reader, module: Module) -> None:
+    module.types = [_type(r) for _ in range(r.count())]
+
+
+def _imports(r: Reader, module: Module) -> None:
+    for _ in range(r.count()):
+        owner, name, start, kind = r.name(), r.name(), r.at, r.byte()
+        if kind == 0:
+            r.unsigned()
+        elif kind == 1:
+            _value_type(r)
+            _limits(r)
+        elif kind == 2:
+            _limits(r)
+        elif kind == 3:
+            _global_type(r)
+        else:
+            raise r.fail(f"unknown import kind {kind}", start)
+        module.imports.append((owner, name, kind))
+
+
+def _functions(r: Reader, module: Module) -> None:
+    module.functions = [r.unsigned() for _ in range(r.count())]
+
+
+def _tables(r: Reader, module: Module) -> None:
+    for _ in range(r.count()):
+        _value_type(r)
+        _limits(r)
+
+
+def _memories(r: Reader, module: Module) -> None:
+    for _ in range(r.count()):
+        _limits(r)
+
+
+def _globals(r: Reader, module: Module) -> None:
+    for _ in range(r.count()):
+        kind, start = _global_type(r), read_instructions(r)
+        if kind == 0x7F and start[0].code == 0x41:
+            module.globals.append(start[0].argument)
+
+
+def _exports(r: Reader, module: Module) -> None:
+    for _ in range(r.count()):
+        name = r.name()
+        module.exports[name] = r.byte(), r.unsigned()
+
+
+def _start(r: Reader, module: Module) -> None:
+    r.unsigned()
+
+
+def _elements(r: Reader, module: Module) -> None:
+    for _ in range(r.count()):
+        start, flags = r.at, r.unsigned()
+        if flags:
+            raise r.fail(f"element segment of kind {flags}", start)
+        read_instructions(r)
+        _entries(r, r.unsigned)
+
+
+def _code(r: Reader, module: Module) -> None:
+    module.code_bytes = r.end - r.at
+    for _ in range(r.count()):
+        size = r.unsigned()
+        if size > r.end - r.at:
+            raise r.fail(f"truncated: a body of {size} bytes, {r.end - r.at} left")
+        body = Reader(r.data, r.at, r.at + size)
+        for _ in range(body.count()):
+            body.unsigned()
+            _value_type(body)
+        module.bodies.append(read_instructions(body))
+        if body.at != body.end:
+            raise body.fail("instructions after the end of a function")
+        r.at = body.end
+
+
+def _data(r: Reader, module: Module) -> None:
+    for _ in range(r.count()):
+        start, flags = r.at, r.unsigned()
+        if flags > 1:
+            raise r.fail(f"data segment of kind {flags}", start)
+        base = read_instructions(r)[0].argument if flags == 0 else 0
+        size = len(r.take(r.unsigned()))
+        module.data_bytes += size
+        module.data_end = max(module.data_end, base + size)
+
+
+def _data_count(r: Reader, module: Module) -> None:
+    r.unsigned()
+
+
+SECTIONS: dict[int, Callable[[Reader, Module], None]] = {
+    1: _types,
+    2: _imports,
+    3: _functions,
+    4: _tables,
+    5: _memories,
+    6: _globals,
+    7: _exports,
+    8: _start,
+    9: _elements,
+    10: _code,
+    11: _data,
+    12: _data_count,
+}

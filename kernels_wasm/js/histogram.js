@@ -1,0 +1,15 @@
+// @ts-check
+import { randomU8 } from "./util.js";
+
+/** @param {Uint8Array} data @param {Uint32Array} counts @param {number} n */
+export function js(data, counts, n) {
+  counts.fill(0);
+  for (let i = 0; i < n; i++) counts[data[i]]++;
+}
+
+/** @param {number} size @param {string} pattern @param {() => number} random */
+export function makeInput(size, pattern, random) {
+  const constant = Math.floor(random() * 256);
+  const data = pattern === "constant" ? new Uint8Array(size).fill(constant) : randomU8(size, random);
+  return [data, new Uint32Array(256), size];
+}
