@@ -1,0 +1,58 @@
+// @ts-check
+/**
+ * One kernel's WebAssembly memory: the modules' own data low, then arrays that the page asked for, then scratch
+ * space for arguments that must be copied. Its size is fixed, so that no view is ever detached.
+ */
+
+const PAGE = 65536;
+const ALIGNMENT = 64;
+
+/** @param {number} bytes */
+const aligned = (bytes) => (bytes + ALIGNMENT - 1) & -ALIGNMENT;
+
+export class Arena {
+  #next;
+  #first;
+
+  /**
+   * @param {number} dataEnd first byte that no module uses
+   * @param {number} bytes for the whole memory; half is for `alloc`, half for copies
+   */
+  constructor(dataEnd, bytes) {
+    this.memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE), maximum: Math.ceil(bytes / PAGE) });
+    const buffer = this.memory.buffer;
+    this.buffer = buffer;
+    this.end = buffer.byteLength;
+    this.#first = this.#next = aligned(dataEnd);
+    /** Where copies begin. */
+    this.scratch = aligned(this.#first + Math.floor((this.end - this.#first) / 2));
+    this.heaps = {
+      i8: new Int8Array(buffer), u8: new Uint8Array(buffer),
+      i16: new Int16Array(buffer), u16: new Uint16Array(buffer),
+      i32: new Int32Array(buffer), u32: new Uint32Array(buffer),
+      f32: new Float32Array(buffer), f64: new Float64Array(buffer),
+    };
+  }
+
+  /**
+   * A typed array inside this memory: a kernel takes it without copying.
+   * @template T
+   * @param {{new (buffer: ArrayBuffer, offset: number, length: number): T, BYTES_PER_ELEMENT: number}} Type
+   * @param {number} length elements
+   * @returns {T}
+   */
+  alloc(Type, length) {
+    const end = aligned(this.#next + length * Type.BYTES_PER_ELEMENT);
+    if (!(length >= 0) || end > this.scratch) {
+      throw new RangeError(`no room for ${length} elements: ${this.scratch - this.#next} bytes are left; call release() or connect with a larger memoryBytes`);
+    }
+    const view = new Type(this.buffer, this.#next, length);
+    this.#next = end;
+    return view;
+  }
+
+  /** Forget every array that `alloc` gave; their views must not be used again. */
+  release() {
+    this.#next = this.#first;
+  }
+}

@@ -1,0 +1,142 @@
+// @ts-check
+/** Calls between rooms: `connectWorker` on the caller's side, `serve` on the worker's. */
+import { errorData, isEvent, READY, RemoteError, TimeoutError, WorkerError } from "./protocol.js";
+
+/** @typedef {import("./protocol.js").Reply} Reply @typedef {import("./protocol.js").Request} Request */
+/** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Waiting */
+
+/** @typedef {Record<string, (args?: any) => Promise<any>>} Operations */
+
+/**
+ * One worker as its starter sees it: `ops` has a method per operation that the worker announced, and every event
+ * of the worker is dispatched here as a CustomEvent.
+ */
+export class RemoteWorker extends EventTarget {
+  /** @type {Operations} */
+  ops = {};
+  /** Resolves with the reason once the worker has ended, however it ended. @type {Promise<Error>} */
+  closed;
+  /** @type {Worker} */
+  #worker;
+  /** @type {Map<number, Waiting>} */
+  #waiting = new Map();
+  /** @type {(reason: Error) => void} */
+  #close;
+  /** @type {Error | undefined} */
+  #ended;
+  #lastId = 0;
+
+  /** @param {Worker} worker @param {(name: string, detail: any) => void} [onEvent] */
+  constructor(worker, onEvent) {
+    super();
+    this.#worker = worker;
+    this.#close = () => {};
+    this.closed = new Promise((resolve) => (this.#close = resolve));
+    worker.onmessage = ({ data }) => {
+      if (!isEvent(data)) return this.#settle(data);
+      if (data.event === READY) this.#announce(data.data);
+      onEvent?.(data.event, data.data);
+      this.dispatchEvent(new CustomEvent(data.event, { detail: data.data }));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      const where = event.filename ? ` (${event.filename.split("/").pop()}:${event.lineno})` : "";
+      this.end(new WorkerError(event.message ? `${event.message}${where}` : "its script could not be loaded"));
+    };
+    worker.onmessageerror = () => this.end(new WorkerError("a message could not be read"));
+  }
+
+  /**
+   * Call an operation by name. After `timeout` ms without an answer the call fails with TimeoutError; the worker
+   * is left as it is: a loop that hangs can only be ended with `end`.
+   * @param {string} op @param {any} args @param {{timeout?: number}} [options] @returns {Promise<any>}
+   */
+  call(op, args = {}, { timeout } = {}) {
+    if (this.#ended) return Promise.reject(this.#ended);
+    const id = ++this.#lastId;
+    return new Promise((resolve, reject) => {
+      const timer =
+        timeout === undefined
+          ? undefined
+          : setTimeout(() => {
+              this.#waiting.delete(id);
+              reject(new TimeoutError(`${op}: no answer within ${Math.round(timeout)} ms`));
+            }, timeout);
+      this.#waiting.set(id, {
+        resolve: (value) => (clearTimeout(timer), resolve(value)),
+        reject: (error) => (clearTimeout(timer), reject(error)),
+      });
+      this.#worker.postMessage({ id, op, args });
+    });
+  }
+
+  /** Terminate the worker; calls under way fail with `reason`. @param {Error} [reason] */
+  end(reason = new WorkerError("the worker was stopped")) {
+    if (this.#ended) return;
+    this.#ended = reason;
+    this.#worker.terminate();
+    for (const { reject } of this.#waiting.values()) reject(reason);
+    this.#waiting.clear();
+    this.#close(reason);
+  }
+
+  /** @param {string[]} names */
+  #announce(names) {
+    this.ops = Object.fromEntries(names.map((name) => [name, (args) => this.call(name, args)]));
+  }
+
+  /** @param {Reply} reply */
+  #settle(reply) {
+    const waiting = this.#waiting.get(reply.id);
+    this.#waiting.delete(reply.id);
+    if (reply.ok) waiting?.resolve(reply.value);
+    else waiting?.reject(new RemoteError(reply.error));
+  }
+}
+
+/**
+ * Start a module worker and wait until it has announced its operations. A script of another origin (Fleetune
+ * embedded in someone's page) is started through a one-line blob, since workers must be of the page's own origin.
+ * @param {string | URL} url @param {{onEvent?: (name: string, detail: any) => void}} [options]
+ * @returns {Promise<RemoteWorker>}
+ */
+export async function connectWorker(url, { onEvent } = {}) {
+  const { href, origin } = new URL(url, import.meta.url);
+  const foreign = origin !== self.location.origin;
+  const script = foreign
+    ? URL.createObjectURL(new Blob([`import ${JSON.stringify(href)};`], { type: "text/javascript" }))
+    : href;
+  const remote = new RemoteWorker(new Worker(script, { type: "module" }), onEvent);
+  /** @type {Promise<void>} */
+  const ready = new Promise((resolve) => remote.addEventListener(READY, () => resolve(), { once: true }));
+  const failed = await Promise.race([ready, remote.closed]);
+  if (foreign) URL.revokeObjectURL(script);
+  if (failed) throw failed;
+  return remote;
+}
+
+/** Send an event to whoever started this worker. @param {string} event @param {any} data */
+export function emit(event, data) {
+  self.postMessage({ event, data });
+}
+
+/** Announce these operations and answer calls to them; errors go back as data. @param {Operations} ops */
+export function serve(ops) {
+  self.onmessage = async ({ data }) => {
+    const { id, op, args } = /** @type {Request} */ (data);
+    try {
+      if (!Object.hasOwn(ops, op)) throw new Error(`there is no operation ${op}`);
+      self.postMessage({ id, ok: true, value: await ops[op](args) });
+    } catch (error) {
+      self.postMessage({ id, ok: false, error: errorData(error) });
+    }
+  };
+  emit(READY, Object.keys(ops));
+}
+
+/** A worker that cannot start says why and ends; `connectWorker` then fails with this error. @param {unknown} error */
+export function refuse(error) {
+  setTimeout(() => {
+    throw error; // reaches the starter as the worker's error event
+  });
+}
