@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import time
+
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from fleetune import __version__
+from fleetune.fields import FIELDS, HONESTY, NEVER_SENT
+from fleetune_server import metrics as instruments
 from fleetune_server import wheel
-from fleetune_server.state import state_of
+from fleetune_server.state import KEY, state_of
 
 POLICY_REVISION = 1  # raise when what is sent or kept changes: consent is asked for again
 
@@ -41,6 +47,42 @@ async def kernel_file(request: Request) -> Response:
     return asset.respond(request.headers)
 
 
+class Telemetry:
+    """`/api/telemetry`, handed to the intake that the lifespan made; raw ASGI."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["state"][KEY].intake(scope, receive, send)
+
+
+async def privacy(request: Request) -> Response:
+    """What a packet holds, field by field, as the page, /privacy and the command line show it."""
+    fields = [field.to_wire() for field in FIELDS]
+    return JSONResponse({"fields": fields, "honesty": HONESTY, "neverSent": NEVER_SENT})
+
+
+async def prometheus(request: Request) -> Response:
+    """The instruments in the Prometheus text format."""
+    return Response(state_of(request).metrics.text(), media_type=instruments.CONTENT_TYPE)
+
+
+async def metrics(request: Request) -> Response:
+    """The same for people: what came in, what is kept, what was learned. Totals only."""
+    state = state_of(request)
+    counts = await state.store.counts()
+    return JSONResponse(
+        {
+            "version": state.library.version,
+            "uptimeSeconds": round(time.time() - state.started),
+            "store": dataclasses.asdict(counts),
+            "packets": dict(state.metrics.packets.values),
+            "rejected": dict(state.metrics.rejected.values),
+            "sockets": state.metrics.sockets.read(),
+            "kernels": len(state.catalogue.manifest.kernels),
+        },
+        headers={"cache-control": "no-store"},
+    )
+
+
 async def gpc(request: Request) -> Response:
     """Global Privacy Control: this site honours the signal."""
     return JSONResponse({"gpc": True, "lastUpdate": "2026-11-23"})
@@ -53,6 +95,7 @@ async def healthz(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """Whether everything works; what does not is named."""
-    catalogue = state_of(request).catalogue
-    problems = [catalogue.problem] if catalogue.problem else []
+    state = state_of(request)
+    store = state.store.problem
+    problems = [problem for problem in (state.catalogue.problem, store and f"store: {store}") if problem]
     return JSONResponse({"ready": not problems, "problems": problems}, status_code=503 if problems else 200)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,9 +16,16 @@ from starlette.routing import BaseRoute, Route
 from fleetune_server import api, wheel
 from fleetune_server.assets import Assets
 from fleetune_server.catalogue import Catalogue
+from fleetune_server.intake.check import Checker
 from fleetune_server.intake.headers import BrowserHeaders
+from fleetune_server.intake.ingest import Intake
+from fleetune_server.intake.limits import RateLimiter
+from fleetune_server.learn.aggregate import is_heldout
+from fleetune_server.library import Library
+from fleetune_server.metrics import Metrics
 from fleetune_server.settings import ROOT, Settings
 from fleetune_server.state import KEY, State
+from fleetune_server.stores import open_store
 
 BROWSER = ROOT / "browser"
 FOLDERS = {
@@ -42,6 +50,10 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/kernels/{sha256}/{name}", api.kernel_file),
         Route("/api/boot.json", api.boot),
         Route("/api/kernels", api.kernels),
+        Route("/api/privacy.json", api.privacy),
+        Route("/api/telemetry", api.Telemetry()),
+        Route("/api/metrics", api.metrics),
+        Route("/metrics", api.prometheus),
         Route("/healthz", api.healthz),
         Route("/readyz", api.readyz),
         Route("/.well-known/gpc.json", api.gpc),
@@ -53,7 +65,23 @@ def create_app(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, State]]:
-        yield {KEY: State(settings, Catalogue.load(settings.kernels))}
+        catalogue = Catalogue.load(settings.kernels)
+        async with open_store(settings) as store:
+            metrics = Metrics()
+            library = Library(settings.keep_versions)
+            metrics.waiting.read = lambda: store.waiting
+            metrics.version.read = lambda: library.version
+            checker = Checker(
+                catalogue.manifest.by_signature,
+                library,
+                settings.epsilons,
+                settings.stale_days,
+                is_heldout,
+                time.time,
+            )
+            limiter = RateLimiter(settings.rate_packets, settings.trusted_proxy)
+            intake = Intake(store, checker, limiter, metrics, settings.body_seconds)
+            yield {KEY: State(settings, catalogue, store, library, intake, metrics)}
 
     return Starlette(
         routes=routes(Assets(FOLDERS)),

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 from starlette.requests import HTTPConnection
 
 from fleetune_server.catalogue import Catalogue
+from fleetune_server.intake.ingest import Intake
+from fleetune_server.library import Library
+from fleetune_server.metrics import Metrics
 from fleetune_server.settings import Settings
+from fleetune_server.store.base import Store
 
 KEY = "fleetune"
 
@@ -18,6 +23,11 @@ class State:
 
     settings: Settings
     catalogue: Catalogue
+    store: Store
+    library: Library
+    intake: Intake
+    metrics: Metrics
+    started: float = field(default_factory=time.time)  # unix seconds
 
 
 def state_of(connection: HTTPConnection) -> State:

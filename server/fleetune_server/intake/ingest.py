@@ -1,0 +1,155 @@
+"""`POST` and `DELETE /api/telemetry`: the only way in. Raw ASGI, because every packet passes here."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import msgspec
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from fleetune.packet import MAX_BYTES
+from fleetune_server.intake.check import Checker, RefusedError
+from fleetune_server.intake.limits import BodyError, RateLimiter, read_body
+from fleetune_server.store.base import Store, StoreBusyError, StoredPacket, StoreError
+
+MAX_PACKETS = 100
+MAX_BODY = MAX_PACKETS * (MAX_BYTES + 2) + 2  # a full array of the longest packets
+BUSY_SECONDS = 2  # to wait when the queue is full
+BROKEN_SECONDS = 30  # to wait when the disk is
+
+_NONCE = re.compile(r"[0-9a-f]{32}")
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class Count(Protocol):
+    def add(self, amount: int = 1, label: str = "") -> None: ...
+
+
+class Histogram(Protocol):
+    def observe(self, seconds: float) -> None: ...
+
+
+class Instruments(Protocol):
+    """What intake counts."""
+
+    @property
+    def packets(self) -> Count: ...
+    @property
+    def rejected(self) -> Count: ...
+    @property
+    def withdrawn(self) -> Count: ...
+    @property
+    def ingest(self) -> Histogram: ...
+
+
+class AnswerError(Exception):
+    """An error that leaves as data."""
+
+    def __init__(self, status: int, code: str, message: str, index: int | None = None, wait: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.error = {"code": code, "message": message, **({} if index is None else {"index": index})}
+        self.headers = {"retry-after": str(wait)} if wait else {}
+
+
+class Intake:
+    """Reads, checks and stores packets; answers 202 only after the commit."""
+
+    def __init__(
+        self, store: Store, checker: Checker, limiter: RateLimiter, metrics: Instruments, body_seconds: float
+    ) -> None:
+        self.store = store
+        self.checker = checker
+        self.limiter = limiter
+        self.metrics = metrics
+        self.body_seconds = body_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; everything that can be wrong with it becomes an AnswerError."""
+        methods = {"POST": self.take, "DELETE": self.withdraw}
+        try:
+            method = methods.get(scope["method"])
+            if method is None:
+                raise AnswerError(405, "method-not-allowed", "POST packets or DELETE nonces")
+            try:
+                body = await read_body(Headers(scope=scope), receive, MAX_BODY, self.body_seconds)
+            except BodyError as error:
+                raise AnswerError(error.status, error.code, str(error)) from error
+            status, answer, headers = *await method(scope, _json(body)), {}
+        except AnswerError as error:
+            self.metrics.rejected.add(label=error.code)
+            status, answer, headers = error.status, {"error": error.error}, error.headers
+        await _respond(send, status, answer, headers)
+
+    async def take(self, scope: Scope, wire: object) -> tuple[int, Mapping[str, Any]]:
+        """1-100 packets, all or none: 202 {"accepted", "duplicates"}."""
+        start = time.perf_counter()
+        wires = wire if isinstance(wire, list) else [wire]
+        if not 1 <= len(wires) <= MAX_PACKETS:
+            raise AnswerError(422, "packet-count", f"1 to {MAX_PACKETS} packets a request")
+        wait = self.limiter.take(scope, len(wires))
+        if wait:
+            raise AnswerError(
+                429, "too-many", "too many packets from this network; come back later", wait=wait
+            )
+        fresh = await self._keep([self._check(index, one) for index, one in enumerate(wires)])
+        accepted = sum(fresh)
+        self.metrics.packets.add(accepted, "accepted")
+        self.metrics.packets.add(len(fresh) - accepted, "duplicate")
+        self.metrics.ingest.observe(time.perf_counter() - start)
+        return 202, {"accepted": accepted, "duplicates": len(fresh) - accepted}
+
+    async def withdraw(self, scope: Scope, wire: object) -> tuple[int, Mapping[str, Any]]:
+        """{"nonces": [...]}: 200 {"removed", "alreadyFolded"}; the rest is unknown here."""
+        nonces = wire.get("nonces") if isinstance(wire, dict) and wire.keys() == {"nonces"} else None
+        if not isinstance(nonces, list) or not 1 <= len(nonces) <= MAX_PACKETS:
+            raise AnswerError(
+                422, "bad-withdrawal", f'{{"nonces": [1 to {MAX_PACKETS} nonces]}} was expected'
+            )
+        for index, nonce in enumerate(nonces):
+            if not isinstance(nonce, str) or not _NONCE.fullmatch(nonce):
+                raise AnswerError(422, "bad-format", "a nonce has 32 hex digits", index)
+        try:
+            result = await self.store.withdraw(nonces)
+        except StoreError as error:
+            raise AnswerError(503, "store-unavailable", _BROKEN, wait=BROKEN_SECONDS) from error
+        self.metrics.withdrawn.add(result.removed)
+        return 200, {"removed": result.removed, "alreadyFolded": result.folded}
+
+    def _check(self, index: int, wire: object) -> StoredPacket:
+        try:
+            return self.checker.accept(wire)
+        except RefusedError as error:
+            raise AnswerError(422, error.code, str(error), index) from error
+
+    async def _keep(self, packets: list[StoredPacket]) -> list[bool]:
+        try:
+            return await self.store.append(packets)
+        except StoreBusyError as error:
+            raise AnswerError(503, "busy", "the server is busy", wait=BUSY_SECONDS) from error
+        except StoreError as error:
+            raise AnswerError(503, "store-unavailable", _BROKEN, wait=BROKEN_SECONDS) from error
+
+
+_BROKEN = "the server cannot write at present; nothing of this was kept"
+
+
+def _json(body: bytes) -> object:
+    try:
+        return _decode(body)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise AnswerError(400, "bad-json", "the body is not JSON in UTF-8") from error
+
+
+async def _respond(send: Send, status: int, answer: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+    body = _encode(answer)
+    named = {"content-type": "application/json", "content-length": str(len(body)), **headers}
+    encoded = [(name.encode(), value.encode()) for name, value in named.items()]
+    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,142 @@
+"""Counters and histograms in the Prometheus text format, with documented names."""
+
+from __future__ import annotations
+
+import bisect
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import accumulate
+
+INGEST_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
+JOB_BOUNDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
+DELAY_BOUNDS = (1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 7200.0)
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Count:
+    """A number that only grows, by the values of at most one label."""
+
+    kind = "counter"
+
+    def __init__(self, label: str = "") -> None:
+        self.label = label
+        self.values: Counter[str] = Counter() if label else Counter({"": 0})
+
+    def add(self, amount: int = 1, label: str = "") -> None:
+        self.values[label] += amount
+
+    def lines(self, name: str) -> Iterator[str]:
+        for value, count in sorted(self.values.items()):
+            yield f'{name}{{{self.label}="{value}"}} {count}' if self.label else f"{name} {count}"
+
+
+class Gauge:
+    """A number read when asked for."""
+
+    kind = "gauge"
+
+    def __init__(self) -> None:
+        self.read: Callable[[], float] = lambda: 0.0
+
+    def lines(self, name: str) -> Iterator[str]:
+        yield f"{name} {self.read():g}"
+
+
+class Histogram:
+    """Observations in seconds, by upper bounds."""
+
+    kind = "histogram"
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self.bounds = bounds
+        self.buckets = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, seconds: float) -> None:
+        self.buckets[bisect.bisect_left(self.bounds, seconds)] += 1
+        self.sum += seconds
+
+    @contextmanager
+    def time(self) -> Iterator[None]:
+        """Observe how long the block takes, whatever becomes of it."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.observe(time.perf_counter() - start)
+
+    def lines(self, name: str) -> Iterator[str]:
+        running = list(accumulate(self.buckets))
+        for bound, count in zip((*map(str, self.bounds), "+Inf"), running, strict=True):
+            yield f'{name}_bucket{{le="{bound}"}} {count}'
+        yield f"{name}_sum {self.sum:.6f}"
+        yield f"{name}_count {running[-1]}"
+
+
+# Attribute of Metrics: (name, meaning, how to make one).
+CATALOGUE: dict[str, tuple[str, str, Callable[[], Count | Gauge | Histogram]]] = {
+    "packets": (
+        "fleetune_packets_total",
+        "Packets acknowledged, by outcome: accepted or duplicate.",
+        lambda: Count("outcome"),
+    ),
+    "rejected": ("fleetune_rejected_total", "Requests refused, by error code.", lambda: Count("code")),
+    "withdrawn": ("fleetune_withdrawn_total", "Packets withdrawn by their senders.", Count),
+    "ingest": (
+        "fleetune_ingest_seconds",
+        "From the whole request received to its commit.",
+        lambda: Histogram(INGEST_BOUNDS),
+    ),
+    "waiting": ("fleetune_store_waiting_packets", "Packets waiting for a commit.", Gauge),
+    "fold": ("fleetune_fold_seconds", "Turning packets into sums.", lambda: Histogram(JOB_BOUNDS)),
+    "train": ("fleetune_train_seconds", "Training and judging a model.", lambda: Histogram(JOB_BOUNDS)),
+    "publish": (
+        "fleetune_publish_seconds",
+        "Signing, packing and saving a version.",
+        lambda: Histogram(JOB_BOUNDS),
+    ),
+    "trainings": (
+        "fleetune_trainings_total",
+        "Trainings, by outcome: published, refused by the gate, or failed.",
+        lambda: Count("outcome"),
+    ),
+    "version": ("fleetune_model_version", "Newest published model version.", Gauge),
+    "sockets": ("fleetune_sockets", "Open WebSockets.", Gauge),
+    "delay": (
+        "fleetune_telemetry_to_model_seconds",
+        "From the first packet since the last model to the next model's publication.",
+        lambda: Histogram(DELAY_BOUNDS),
+    ),
+}
+
+
+class Metrics:
+    """The instruments of one server."""
+
+    packets: Count
+    rejected: Count
+    withdrawn: Count
+    ingest: Histogram
+    waiting: Gauge
+    fold: Histogram
+    train: Histogram
+    publish: Histogram
+    trainings: Count
+    version: Gauge
+    sockets: Gauge
+    delay: Histogram
+
+    def __init__(self) -> None:
+        for attribute, (_name, _meaning, make) in CATALOGUE.items():
+            setattr(self, attribute, make())
+
+    def text(self) -> str:
+        """The exposition that Prometheus scrapes."""
+        lines: list[str] = []
+        for attribute, (name, meaning, _make) in CATALOGUE.items():
+            instrument = getattr(self, attribute)
+            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} {instrument.kind}", *instrument.lines(name)]
+        return "\n".join(lines) + "\n"
