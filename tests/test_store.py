@@ -8,8 +8,17 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+
 from fleetune.context import Context, Environment
-from fleetune_server.store.base import Cell, Store, StoreBusyError, StoredPacket, StoreError, VersionRecord
+from fleetune_server.store.base import (
+    Cell,
+    CellSum,
+    Store,
+    StoreBusyError,
+    StoredPacket,
+    StoreError,
+    VersionRecord,
+)
 from fleetune_server.store.sqlite import open_sqlite
 
 ENVIRONMENT = Environment("firefox", 153, "linux", True, True, False, "2-3")
@@ -36,12 +45,8 @@ async def store(tmp_path: Path) -> AsyncIterator[Store]:
         yield opened
 
 
-def totals(store_sums: list[object]) -> tuple[int, int, int]:
-    return (
-        sum(row.count for row in store_sums),  # type: ignore[attr-defined]
-        sum(row.total for row in store_sums),  # type: ignore[attr-defined]
-        sum(row.squares for row in store_sums),  # type: ignore[attr-defined]
-    )
+def totals(sums: list[CellSum]) -> tuple[int, int, int]:
+    return sum(row.count for row in sums), sum(row.total for row in sums), sum(row.squares for row in sums)
 
 
 async def test_a_packet_counts_once_however_often_it_is_sent(store: Store) -> None:

@@ -1,0 +1,220 @@
+"""`/api/telemetry` over HTTP: durable before acknowledged, idempotent, bounded."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests import tiny
+from tests.test_intake_check import BASE, CLIP, FixedRounds
+
+from fleetune.packet import DAY, build
+from fleetune_server.intake.check import Checker
+from fleetune_server.intake.ingest import MAX_BODY, Intake
+from fleetune_server.intake.limits import PERIOD, RateLimiter, address_prefix
+from fleetune_server.metrics import Metrics
+from fleetune_server.store.sqlite import SqliteStore, open_sqlite
+
+URL = "/api/telemetry"
+MANIFEST = tiny.manifest()
+
+
+def wire(epsilon: float = 2.0) -> dict[str, Any]:
+    day = int(time.time()) // DAY
+    return build(
+        MANIFEST.kernels["dot"], tiny.CONTEXT, tiny.ENVIRONMENT, "scalar", BASE, 0.6, CLIP, epsilon, 3, day
+    ).to_wire()
+
+
+@dataclass
+class World:
+    """An intake on a store of its own."""
+
+    client: httpx.AsyncClient
+    store: SqliteStore
+    intake: Intake
+    metrics: Metrics
+
+    async def kept(self) -> int:
+        return (await self.store.counts()).pending
+
+
+def intake(store: SqliteStore, metrics: Metrics, rate: int = 0, seconds: float = 5.0) -> Intake:
+    checker = Checker(MANIFEST.by_signature, FixedRounds(), (2.0, 1.0), 2, lambda nonce: False, time.time)
+    return Intake(store, checker, RateLimiter(rate), metrics, seconds)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    metrics = Metrics()
+    async with open_sqlite(tmp_path / "fleetune.db", 300) as store:
+        app = intake(store, metrics)
+        transport = httpx.ASGITransport(app=app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://fleetune") as client:
+            yield World(client, store, app, metrics)
+
+
+def error(response: httpx.Response) -> tuple[int, str]:
+    return response.status_code, response.json()["error"]["code"]
+
+
+async def test_one_packet_or_an_array_is_acknowledged_once_it_is_stored(world: World) -> None:
+    first = wire()
+    response = await world.client.post(URL, json=first)
+    assert (response.status_code, response.json()) == (202, {"accepted": 1, "duplicates": 0})
+    response = await world.client.post(URL, json=[first, wire(), wire(1.0)])
+    assert (response.status_code, response.json()) == (202, {"accepted": 2, "duplicates": 1})
+    assert await world.kept() == 3
+    assert world.metrics.packets.values == {"accepted": 3, "duplicate": 1}
+
+
+async def test_one_bad_packet_refuses_the_whole_request_and_is_pointed_at(world: World) -> None:
+    response = await world.client.post(URL, json=[wire(), wire() | {"modelVersion": 9}, wire()])
+    assert error(response) == (422, "unknown-model")
+    assert response.json()["error"]["index"] == 1
+    assert await world.kept() == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "code"),
+    [
+        (b"", 400, "bad-json"),
+        (b"{", 400, "bad-json"),
+        (b'{"a": NaN}', 400, "bad-json"),
+        (b'"\xff"', 400, "bad-json"),
+        (b"[" * 5000, 400, "bad-json"),
+        (b"[]", 422, "packet-count"),
+        (b"7", 422, "not-an-object"),
+        (b"[{}]", 422, "missing-field"),
+        (b"[" + b"{}," * 100 + b"{}]", 422, "packet-count"),
+        (b" " * (MAX_BODY + 1), 413, "too-large"),
+    ],
+)
+async def test_broken_bodies_are_refused_by_name(world: World, body: bytes, status: int, code: str) -> None:
+    assert error(await world.client.post(URL, content=body)) == (status, code)
+    assert await world.kept() == 0
+
+
+async def test_a_full_batch_of_the_longest_packets_fits(world: World) -> None:
+    batch = [wire() for _ in range(100)]
+    assert (await world.client.post(URL, json=batch)).json() == {"accepted": 100, "duplicates": 0}
+
+
+async def test_gzip_is_understood_and_a_bomb_is_not(world: World) -> None:
+    zipped = {"content-encoding": "gzip"}
+    good = gzip.compress(json.dumps(wire()).encode())
+    assert (await world.client.post(URL, content=good, headers=zipped)).status_code == 202
+    bomb = gzip.compress(b" " * 50_000_000)
+    assert len(bomb) < MAX_BODY
+    assert error(await world.client.post(URL, content=bomb, headers=zipped)) == (413, "too-large")
+    for body in (b"plain", good[:-4], good + b"more"):
+        assert error(await world.client.post(URL, content=body, headers=zipped)) == (400, "bad-gzip")
+    response = await world.client.post(URL, content=good, headers={"content-encoding": "br"})
+    assert error(response) == (415, "unsupported-encoding")
+
+
+async def test_other_methods_are_refused(world: World) -> None:
+    assert error(await world.client.put(URL, json=wire())) == (405, "method-not-allowed")
+
+
+async def test_withdrawing_removes_what_is_not_folded_yet(world: World) -> None:
+    batch = [wire() for _ in range(4)]
+    nonces = [packet["nonce"] for packet in batch]
+    await world.client.post(URL, json=batch[:2])
+    await world.store.fold(time.time() + 1)
+    await world.client.post(URL, json=batch[2:])
+    response = await world.client.request("DELETE", URL, json={"nonces": [*nonces, "a" * 32]})
+    assert (response.status_code, response.json()) == (200, {"removed": 2, "alreadyFolded": 2})
+    assert await world.kept() == 0
+    assert (await world.client.post(URL, json=batch)).json() == {"accepted": 0, "duplicates": 4}
+
+
+@pytest.mark.parametrize("body", [{}, [], {"nonces": []}, {"nonces": ["A" * 32]}, {"nonces": [1]}, {"x": []}])
+async def test_a_malformed_withdrawal_is_refused(world: World, body: object) -> None:
+    assert (await world.client.request("DELETE", URL, json=body)).status_code == 422
+
+
+async def test_a_full_queue_asks_senders_to_wait(world: World) -> None:
+    sends = [world.client.post(URL, json=[wire() for _ in range(60)]) for _ in range(12)]
+    responses = await asyncio.gather(*sends)
+    accepted = [response for response in responses if response.status_code == 202]
+    busy = [response for response in responses if response.status_code == 503]
+    assert len(accepted) + len(busy) == 12
+    assert busy
+    assert all(error(response)[1] == "busy" and int(response.headers["retry-after"]) > 0 for response in busy)
+    assert await world.kept() == 60 * len(accepted)
+
+
+async def test_a_slow_sender_is_cut_off(world: World) -> None:
+    async def never() -> MutableMapping[str, Any]:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    status = await raw(intake(world.store, world.metrics, seconds=0.05), never)
+    assert status == 408
+
+
+async def test_a_sender_that_leaves_in_the_middle_stores_nothing(world: World) -> None:
+    messages: list[MutableMapping[str, Any]] = [
+        {"type": "http.request", "body": b"{", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def leaving() -> MutableMapping[str, Any]:
+        return messages.pop(0)
+
+    assert await raw(world.intake, leaving) == 400
+    assert await world.kept() == 0
+
+
+async def raw(app: Intake, receive: Callable[[], Awaitable[MutableMapping[str, Any]]]) -> int:
+    """The status of a request whose body arrives as `receive` says."""
+    sent: list[MutableMapping[str, Any]] = []
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        sent.append(message)
+
+    await app({"type": "http", "method": "POST", "headers": [], "client": ("127.0.0.1", 1)}, receive, send)
+    return int(sent[0]["status"])
+
+
+def scope(address: str, forwarded: str = "") -> dict[str, Any]:
+    headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
+    return {"type": "http", "client": (address, 5), "headers": headers}
+
+
+def test_a_network_may_send_so_much_an_hour_and_no_more() -> None:
+    now = [1000.0]
+    limiter = RateLimiter(100, clock=lambda: now[0])
+    assert limiter.take(scope("203.0.113.7"), 60) == 0
+    assert limiter.take(scope("203.0.113.99"), 41) == PERIOD  # the same /24
+    assert limiter.take(scope("203.0.113.99"), 40) == 0
+    assert limiter.take(scope("203.0.114.7"), 100) == 0
+    assert limiter.take(scope("127.0.0.1"), 10**6) == 0
+    now[0] += PERIOD
+    assert limiter.take(scope("203.0.113.7"), 100) == 0
+
+
+def test_the_limiter_holds_no_address() -> None:
+    limiter = RateLimiter(100)
+    address = f"203.0.{secrets.randbelow(256)}.7"
+    limiter.take(scope(address), 1)
+    assert address.rsplit(".", 1)[0] not in repr(vars(limiter))
+
+
+def test_forwarded_addresses_count_only_from_a_trusted_proxy() -> None:
+    proxies = {"10.0.0.1", "10.0.0.2"}
+    assert address_prefix(scope("198.51.100.4", "203.0.113.7"), proxies) == "198.51.100.0/24"
+    assert address_prefix(scope("10.0.0.1", "1.2.3.4, 203.0.113.7, 10.0.0.2"), proxies) == "203.0.113.0/24"
+    assert address_prefix(scope("2001:db8:1:2::3"), ()) == "2001:db8:1::/48"
+    assert address_prefix(scope("::ffff:203.0.113.7"), ()) == "203.0.113.0/24"
+    assert address_prefix(scope("nonsense"), ()) == "unknown"

@@ -1,0 +1,84 @@
+"""Settings come from the environment once; what is wrong is named."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from fleetune_server.cli import main
+from fleetune_server.settings import Settings, SettingsError, table
+
+
+def test_nothing_set_gives_the_documented_defaults() -> None:
+    settings = Settings.from_env({})
+    assert (settings.port, settings.retrain_packets, settings.hold_seconds) == (8000, 1000, 3600.0)
+    assert settings.epsilons == (2.0, 1.0)
+    assert settings.isolated is True
+    assert settings.store_url == str(settings.data / "fleetune.db")
+
+
+def test_every_setting_can_be_set() -> None:
+    settings = Settings.from_env(
+        {
+            "FLEETUNE_PORT": "0",
+            "FLEETUNE_DATA": "/srv/fleetune",
+            "FLEETUNE_STORE": "postgresql://db/fleetune",
+            "FLEETUNE_EPSILONS": "1,0.5",
+            "FLEETUNE_ISOLATED": "0",
+            "FLEETUNE_TRUSTED_PROXY": "10.0.0.1, 10.0.0.2",
+            "PATH": "/bin",
+        }
+    )
+    assert (settings.port, settings.data, settings.epsilons) == (0, Path("/srv/fleetune"), (1.0, 0.5))
+    assert settings.store_url == "postgresql://db/fleetune"
+    assert settings.isolated is False
+    assert settings.trusted_proxy == ("10.0.0.1", "10.0.0.2")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("FLEETUNE_PORT", "70000"),
+        ("FLEETUNE_PORT", "http"),
+        ("FLEETUNE_HOLD_SECONDS", "-1"),
+        ("FLEETUNE_HOLD_SECONDS", "nan"),
+        ("FLEETUNE_ISOLATED", "maybe"),
+        ("FLEETUNE_EPSILONS", "0"),
+        ("FLEETUNE_EPSILONS", "2,"),
+        ("FLEETUNE_RETRAIN_PACKETS", "0"),
+        ("FLEETUNE_RETENTION_DAYS", "2"),
+        ("FLEETUNE_PROT", "8000"),
+    ],
+)
+def test_an_unusable_setting_is_named(key: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=key):
+        Settings.from_env({key: value})
+
+
+def test_the_command_prints_the_whole_table(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEETUNE_PORT", "1234")
+    assert main(["settings"]) == 0
+    printed = capsys.readouterr().out
+    for name, default, doc in table():
+        assert f"{name}={default}" in printed
+        assert doc in printed
+    assert "FLEETUNE_PORT=8000 (now 1234)" in printed
+
+
+def test_a_bad_setting_ends_the_command_with_its_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLEETUNE_PORT", "x")
+    assert main(["settings"]) == 2
+    assert "FLEETUNE_PORT='x'" in capsys.readouterr().err
+
+
+def test_the_readme_lists_every_setting() -> None:
+    readme = (Path(__file__).parents[1] / "server" / "README.md").read_text()
+    missing = [name for name, _default, _doc in table() if name not in readme]
+    assert missing == []
+    assert len(dataclasses.fields(Settings)) == len(list(table()))
