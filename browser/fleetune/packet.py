@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,12 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fleetune import strict
 from fleetune.context import BROWSERS, CORES, DTYPES, MAX_BROWSER_VERSION, MAX_LOG2_SIZE, SYSTEMS
 from fleetune.context import Context as Context
 from fleetune.context import Environment as Environment
 from fleetune.fields import FIELDS as FIELDS
 from fleetune.manifest import BASELINE, Kernel
 from fleetune.privacy import MAX_EPSILON, Entropy, clip_residual, mechanism, system_entropy
+from fleetune.strict import REASONS as REASONS
+from fleetune.strict import PacketError as PacketError
 
 PACKET_VERSION = 1
 DAY = 86_400  # seconds
@@ -29,21 +31,6 @@ MAX_SPEEDUP = 1e9  # and its inverse the least; a far bound: the legal grid is t
 MAX_MODEL_VERSION = 10**9
 MAX_TIMESTAMP = 1 << 40  # seconds; keeps every integer exact in JavaScript
 DIGITS = 4  # significant digits of the speedup
-
-REASONS: Mapping[str, str] = {
-    "not-an-object": "a JSON object was expected",
-    "unknown-field": "a field that packets do not have",
-    "missing-field": "a field that every packet has is absent",
-    "wrong-type": "a field of the wrong JSON type",
-    "out-of-range": "a number or word that is not allowed there",
-    "unknown-version": "a packet version that this server does not read",
-    "bad-format": "text that is not of the form its field requires",
-    "hash-mismatch": "a hash that is not that of the packet's own coarse fields",
-    "one-variant": "exactly one variant must be reported",
-    "too-precise": "a speedup with more than four significant digits",
-    "not-a-day": "a timestamp that is not the start of a UTC day",
-    "illegal-value": "a speedup that is none of the 64 values the mechanism can produce",
-}
 
 _SIGNATURE = re.compile(r"[0-9a-f]{32}")
 _PATTERN = re.compile(r"[a-z][A-Za-z0-9-]{0,31}(?:\+copied)?")
@@ -62,15 +49,6 @@ _CONTEXT, _ENVIRONMENT, _PRIVACY = (
     _names_under("environment."),
     _names_under("privacy."),
 )
-
-
-class PacketError(ValueError):
-    """A packet that is refused: `reason` is a key of REASONS, `field` the dotted name of the culprit."""
-
-    def __init__(self, reason: str, field: str) -> None:
-        super().__init__(f"{field}: {REASONS[reason]}")
-        self.reason = reason
-        self.field = field
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,35 +128,35 @@ def encode(packet: Packet) -> bytes:
 
 def check(wire: object) -> Packet:
     """The packet that a parsed JSON value holds; raise PacketError if anything at all is wrong with it."""
-    top = _object(wire, _TOP, "packet")
+    top = strict.keyed(wire, _TOP, "packet")
     if type(top["v"]) is not int:
         raise PacketError("wrong-type", "v")
     if top["v"] != PACKET_VERSION:
         raise PacketError("unknown-version", "v")
     context = _check_context(top["context"])
     environment = _check_environment(top["environment"])
-    if _text(top, "contextHash") != _context_hash(context):
+    if strict.text(top, "contextHash") != _context_hash(context):
         raise PacketError("hash-mismatch", "contextHash")
-    if _text(top, "browserFingerprint") != _fingerprint(environment):
+    if strict.text(top, "browserFingerprint") != _fingerprint(environment):
         raise PacketError("hash-mismatch", "browserFingerprint")
     variant, speedup = _check_speedups(top["actualSpeedups"])
-    privacy = _object(top["privacy"], _PRIVACY, "privacy")
-    if _text(privacy, "mechanism") != "piecewise":
+    privacy = strict.keyed(top["privacy"], _PRIVACY, "privacy")
+    if strict.text(privacy, "mechanism") != "piecewise":
         raise PacketError("out-of-range", "mechanism")
-    timestamp = _integer(top, "timestamp", 0, MAX_TIMESTAMP)
+    timestamp = strict.integer(top, "timestamp", 0, MAX_TIMESTAMP)
     if timestamp % DAY:
         raise PacketError("not-a-day", "timestamp")
     return Packet(
-        _match(top, "profileSignature", _SIGNATURE),
+        strict.match(top, "profileSignature", _SIGNATURE),
         context,
         environment,
         variant,
         speedup,
-        _real(privacy, "epsilon", MIN_EPSILON, MAX_EPSILON),
-        _real(privacy, "clip", MIN_CLIP, MAX_CLIP),
-        _integer(top, "modelVersion", 1, MAX_MODEL_VERSION),
+        strict.real(privacy, "epsilon", MIN_EPSILON, MAX_EPSILON),
+        strict.real(privacy, "clip", MIN_CLIP, MAX_CLIP),
+        strict.integer(top, "modelVersion", 1, MAX_MODEL_VERSION),
         timestamp,
-        _match(top, "nonce", _SIGNATURE),
+        strict.match(top, "nonce", _SIGNATURE),
     )
 
 
@@ -231,27 +209,27 @@ def _fingerprint(environment: Environment) -> str:
 
 
 def _check_context(wire: object) -> Context:
-    fields = _object(wire, _CONTEXT, "context")
+    fields = strict.keyed(wire, _CONTEXT, "context")
     return Context(
-        _integer(fields, "log2Size", 0, MAX_LOG2_SIZE),
-        _word(fields, "dtype", DTYPES),
-        _match(fields, "pattern", _PATTERN),
+        strict.integer(fields, "log2Size", 0, MAX_LOG2_SIZE),
+        strict.word(fields, "dtype", DTYPES),
+        strict.match(fields, "pattern", _PATTERN),
     )
 
 
 def _check_environment(wire: object) -> Environment:
-    fields = _object(wire, _ENVIRONMENT, "environment")
+    fields = strict.keyed(wire, _ENVIRONMENT, "environment")
     for name in ("simd", "relaxedSimd", "threads"):
         if type(fields[name]) is not bool:
             raise PacketError("wrong-type", name)
     return Environment(
-        _word(fields, "browser", BROWSERS),
-        _integer(fields, "version", 0, MAX_BROWSER_VERSION),
-        _word(fields, "os", SYSTEMS),
+        strict.word(fields, "browser", BROWSERS),
+        strict.integer(fields, "version", 0, MAX_BROWSER_VERSION),
+        strict.word(fields, "os", SYSTEMS),
         fields["simd"],
         fields["relaxedSimd"],
         fields["threads"],
-        _word(fields, "cores", CORES),
+        strict.word(fields, "cores", CORES),
     )
 
 
@@ -265,55 +243,7 @@ def _check_speedups(wire: object) -> tuple[str, float]:
         raise PacketError("bad-format", "actualSpeedups")
     if variant == BASELINE:  # its speedup is 1 by definition
         raise PacketError("out-of-range", "actualSpeedups")
-    speedup = _real(wire, variant, 1 / MAX_SPEEDUP, MAX_SPEEDUP, "actualSpeedups")
+    speedup = strict.real(wire, variant, 1 / MAX_SPEEDUP, MAX_SPEEDUP, "actualSpeedups")
     if _round(speedup) != speedup:
         raise PacketError("too-precise", "actualSpeedups")
     return variant, speedup
-
-
-def _object(wire: object, names: frozenset[str], field: str) -> dict[str, Any]:
-    if not isinstance(wire, dict):
-        raise PacketError("not-an-object", field)
-    if wire.keys() != names:
-        # Values and unknown names of a refused packet are the sender's text: they are not repeated.
-        raise PacketError("unknown-field" if wire.keys() - names else "missing-field", field)
-    return wire
-
-
-def _text(fields: Mapping[str, Any], name: str) -> str:
-    value = fields[name]
-    if type(value) is not str:
-        raise PacketError("wrong-type", name)
-    return value
-
-
-def _match(fields: Mapping[str, Any], name: str, form: re.Pattern[str]) -> str:
-    value = _text(fields, name)
-    if not form.fullmatch(value):
-        raise PacketError("bad-format", name)
-    return value
-
-
-def _word(fields: Mapping[str, Any], name: str, words: tuple[str, ...]) -> str:
-    value = _text(fields, name)
-    if value not in words:
-        raise PacketError("out-of-range", name)
-    return value
-
-
-def _integer(fields: Mapping[str, Any], name: str, least: int, most: int) -> int:
-    value = fields[name]
-    if type(value) is not int:  # a bool is an int to isinstance
-        raise PacketError("wrong-type", name)
-    if not least <= value <= most:
-        raise PacketError("out-of-range", name)
-    return value
-
-
-def _real(fields: Mapping[str, Any], name: str, least: float, most: float, field: str = "") -> float:
-    value = fields[name]
-    if type(value) is not float and type(value) is not int:
-        raise PacketError("wrong-type", field or name)
-    if not least <= value <= most:  # also refuses NaN, infinities and integers too large for a float
-        raise PacketError("out-of-range", field or name)
-    return float(value)
