@@ -7,8 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from e2e.drivers.base import PATIENCE_SECONDS, DriverError
 from playwright import sync_api as pw
+
+from e2e.drivers.base import PATIENCE_SECONDS, DriverError
 
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",

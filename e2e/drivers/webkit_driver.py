@@ -9,11 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from e2e.drivers.base import FIND, PATIENCE_SECONDS, DriverError, wait_until
 from selenium import webdriver
 from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
+
+from e2e.drivers.base import FIND, PATIENCE_SECONDS, DriverError, wait_until
 
 ROLES = (Path(__file__).parent / "roles.js").read_text()
 COLLECT_ERRORS = """

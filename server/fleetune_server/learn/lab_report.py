@@ -1,8 +1,8 @@
 """What the lab measurements say: policies side by side, where the best differs, how far runs agree. Pure.
 
 Speedups are over the idiomatic baseline `js`, combined over repeats and cells as geometric means;
-`againstTuned` states the same against the better of `js` and `js-tuned`. Resident cells lead; copied ones stand
-beside them.
+`againstTuned` states the same against the better of `js` and `js-tuned`. Resident cells lead; copied ones
+stand beside them.
 """
 
 from __future__ import annotations

@@ -1,0 +1,139 @@
+"""Fixtures of the journeys: engine × mode, one booted browser and server a module, and the parity table."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e.drivers.base import Browser, Page
+from e2e.engines import ENGINES, JOURNEY_ENGINES, Engine, chosen_engines
+from e2e.parity import Outcome, Parity
+from e2e.server import ROOT, Server
+from e2e.wire import Wire
+
+RESULTS = ROOT / "test-results"
+MODES = {"isolated": 1, "plain": 0}  # cross-origin isolation of our own pages
+PARITY = Parity()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--parity", action="store_true", help="write the parity table into e2e/README.md")
+    parser.addoption("--times", type=int, default=1, help="run every journey so many times")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module's journeys run in every chosen engine; `ENVIRONMENTS` adds (engine, mode) pairs of its own.
+
+    An addition runs if its engine's family is among the chosen ones."""
+    if "environment" in metafunc.fixturenames:
+        chosen = chosen_engines()
+        families = {ENGINES[name].family for name in chosen}
+        extra = getattr(metafunc.module, "ENVIRONMENTS", ())
+        if only := getattr(metafunc.function, "only_in", None):
+            pairs = [pair for pair in only if ENGINES[pair[0]].family in families]
+        else:
+            pairs = [(name, "isolated") for name in chosen]
+            pairs += [pair for pair in extra if ENGINES[pair[0]].family in families]
+        ids = [f"{engine}-{mode}" for engine, mode in pairs]
+        metafunc.parametrize("environment", pairs, indirect=True, scope="module", ids=ids)
+    times: int = metafunc.config.getoption("times")
+    if times > 1:
+        metafunc.fixturenames.append("_time")
+        metafunc.parametrize("_time", range(times))
+
+
+@pytest.fixture(scope="session")
+def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data folder of a server that has trained and published version 1."""
+    data = tmp_path_factory.mktemp("seed")
+    with Server(data):
+        pass
+    return data
+
+
+@pytest.fixture(scope="module")
+def environment(request: pytest.FixtureRequest) -> tuple[Engine, str]:
+    """The engine and mode of this module's run."""
+    name, mode = request.param
+    return ENGINES[name], mode
+
+
+@pytest.fixture(scope="module")
+def browser(environment: tuple[Engine, str]) -> Iterator[Browser]:
+    """One booted browser a module; a missing engine fails here and says what to install."""
+    engine, _ = environment
+    with engine.launch() as launched:
+        PARITY.versions[engine.name] = launched.version
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def server(
+    request: pytest.FixtureRequest,
+    environment: tuple[Engine, str],
+    seed: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Server]:
+    """A server of the module's own, with the settings in its `SETTINGS`."""
+    settings: dict[str, Any] = getattr(request.module, "SETTINGS", {})
+    data = tmp_path_factory.mktemp("server") / "data"
+    shutil.copytree(seed, data)
+    with Server(data, isolated=MODES[environment[1]], **settings) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def wire(server: Server) -> Iterator[Wire]:
+    """What the browser connects to: the server, with every request recorded."""
+    with Wire(server.port) as tap:
+        yield tap
+
+
+@pytest.fixture
+def page(request: pytest.FixtureRequest, browser: Browser, wire: Wire, server: Server) -> Iterator[Page]:
+    """A tab in a fresh profile; what it shows is kept when the journey fails."""
+    browser.fresh()
+    wire.mend()
+    wire.requests.clear()
+    tab = browser.new_page()
+    yield tab
+    if request.node.stash.get(FAILED, False):
+        RESULTS.mkdir(exist_ok=True)
+        stem = RESULTS / request.node.name.replace("/", "-")
+        tab.screenshot(stem.with_suffix(".png"))
+        seen = [f"{r.method} {r.path} {r.body.decode(errors='replace')}" for r in wire.requests]
+        report = ["# errors in the page", *tab.console(), "# requests", *seen, "# server", *server.log]
+        stem.with_suffix(".txt").write_text("\n".join(report))
+
+
+FAILED = pytest.StashKey[bool]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.failed:
+        item.stash[FAILED] = True
+    callspec = getattr(item, "callspec", None)
+    pair = callspec.params.get("environment") if callspec else None
+    if pair and (report.when == "call" or report.failed):
+        journey = item.module.__name__.rsplit("test_", 1)[1]  # type: ignore[attr-defined]
+        PARITY.outcomes.append(Outcome(journey, pair[0], pair[1], report.passed, report.duration))
+    return report  # type: ignore[return-value]
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if not PARITY.outcomes:
+        return
+    chosen = chosen_engines()
+    terminalreporter.section("journeys by engine")
+    if set(chosen) != set(JOURNEY_ENGINES):
+        terminalreporter.line(f"FLEETUNE_ENGINES: only {', '.join(chosen)}")
+    for line in PARITY.table():
+        terminalreporter.line(line)
+    if config.getoption("parity"):
+        PARITY.write(ROOT / "e2e" / "README.md")

@@ -1,0 +1,101 @@
+"""Steps that several journeys share, each as a user would take it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from e2e.drivers.base import Page, text, wait_for, wait_text
+from e2e.wire import Request, Wire
+
+BOOT_SECONDS = 150.0  # Pyodide in WebKitGTK on a busy two-core machine
+BENCHMARK = "Benchmark this browser"
+
+# All that may be asked for while telemetry is off: files and the public model, by GET, without a body.
+STATIC = ("/static/", "/vendor/", "/pyodide/", "/wheels/", "/kernels/", "/models/")
+PUBLIC = {
+    "/",
+    "/privacy",
+    "/dashboard",
+    "/fleetune.js",
+    "/favicon.ico",
+    "/keys.json",
+    "/ws",
+    "/api/boot.json",
+    "/api/kernels",
+    "/api/decisions",
+    "/api/model/latest",
+    "/api/plan",
+    "/api/privacy.json",
+}
+
+
+def open_home(page: Page, wire: Wire) -> None:
+    """Open the page and wait until it shows the server's model version."""
+    page.open(wire.url)
+    wait_for(page, "/^[1-9]/.test(find('#modelVersion')?.innerText ?? '')")
+
+
+def measure_a_little(page: Page, progress: float = 0.02) -> None:
+    """Start the benchmark, stop it once a few contexts are measured, wait until it has stopped."""
+    page.click("button", BENCHMARK)
+    wait_for(
+        page,
+        "find('#progress').value > a[0] || /could not go on/.test(find('#progressText').innerText)",
+        progress,
+        timeout=BOOT_SECONDS,
+    )
+    page.click("button", "Stop")
+    wait_for(page, "!find('#run').disabled")
+    wait_text(page, "#progressText", "Stopped after")
+
+
+def turn_telemetry_on(page: Page) -> None:
+    page.check("#enableTelemetry")
+    wait_text(page, "#consentState", "Telemetry is on")
+
+
+def shown_packet(page: Page) -> dict[str, Any]:
+    """The packet that the page says it would send."""
+    wait_for(page, "!find('#packetPreview').hidden && find('#packetPreview').textContent.startsWith('{')")
+    packet: dict[str, Any] = json.loads(text(page, "#packetPreview"))
+    return packet
+
+
+def send(page: Page) -> str:
+    """Press Send and wait for the server's answer."""
+    page.click("button", "Send")
+    wait_for(page, "/HTTP|Not sent/.test(find('#serverAnswer').innerText)")
+    return text(page, "#serverAnswer")
+
+
+def sent_packets(wire: Wire) -> list[dict[str, Any]]:
+    """The packets that crossed the wire."""
+    return [packet for request in wire.seen("/api/telemetry", "POST") for packet in packets_of(request)]
+
+
+def packets_of(request: Request) -> list[dict[str, Any]]:
+    body = json.loads(request.body)
+    return body if isinstance(body, list) else body.get("packets", [body])
+
+
+def assert_only_public(wire: Wire) -> None:
+    """Nothing but static files and the public model was asked for, and nothing was handed over with it."""
+    for request in wire.requests:
+        assert request.method == "GET", f"{request.method} {request.path}"
+        assert request.route in PUBLIC or request.route.startswith(STATIC), request.path
+        assert not request.body, request.path
+        assert "cookie" not in request.headers, request.path
+
+
+def assert_no_third_party(page: Page, wire: Wire) -> None:
+    """Every address that the browser asked for is our own origin."""
+    own = (
+        wire.url.rstrip("/"),
+        f"ws://127.0.0.1:{wire.port}",
+        "data:",
+        f"blob:{wire.url.rstrip('/')}",
+        "about:",
+    )
+    foreign = [url for url in page.requests() if not url.startswith(own)]
+    assert not foreign, foreign

@@ -1,0 +1,58 @@
+"""Journey: choose. The quick benchmark ends in time and leaves, for every context, a choice and why."""
+
+from __future__ import annotations
+
+from e2e.drivers.base import Page, text, wait_for, wait_text
+from e2e.engines import Engine
+from e2e.steps import BENCHMARK, BOOT_SECONDS, assert_only_public, open_home
+from e2e.wire import Wire
+
+# The same journey without cross-origin isolation (coarse timers), without SIMD, and with a baseline compiler.
+ENVIRONMENTS = (
+    ("chromium", "plain"),
+    ("firefox", "plain"),
+    ("webkit", "plain"),
+    ("chromium-nosimd", "isolated"),
+    ("firefox-baseline", "isolated"),
+)
+QUICK_SECONDS = 20.0
+
+
+def test_a_benchmark_leads_to_a_choice_and_says_why(
+    page: Page, wire: Wire, environment: tuple[Engine, str]
+) -> None:
+    engine, mode = environment
+    open_home(page, wire)
+    engine.prove(page)
+    assert page.evaluate("return crossOriginIsolated") is (mode == "isolated")
+    assert page.evaluate("return document.querySelectorAll('#resultsTable tbody tr').length") >= 5
+
+    page.click("button", BENCHMARK)
+    wait_for(page, "find('#progress').value > 0", timeout=BOOT_SECONDS)
+    assert wait_for(
+        page, "/ of \\d+, /.test(find('#progressText').innerText) && find('#progressText').innerText"
+    )
+    wait_for(page, "!find('#run').disabled", timeout=BOOT_SECONDS)
+    wait_text(page, "#progressText", "Done")
+    measured = page.evaluate(
+        "return [...document.querySelectorAll('#resultsTable tbody tr')].map(r => r.innerText).join('\\n')"
+    )
+    assert "measured here" in measured
+    assert "%" in text(page, "#tileOracle")
+    assert text(page, "#tileSpeedup")[0].isdigit()
+
+    fetched = {request.path.rsplit("/", 1)[1] for request in wire.requests if "/kernels/" in request.path}
+    assert "base.bin" in fetched
+    assert ("simd.bin" in fetched) is engine.simd
+    assert ("relaxedSimd.bin" in fetched) is engine.relaxed_simd
+    assert_only_public(wire)
+
+
+def test_stop_keeps_what_was_measured_and_the_page_can_start_again(page: Page, wire: Wire) -> None:
+    open_home(page, wire)
+    for _ in range(2):
+        page.click("button", BENCHMARK)
+        wait_for(page, "find('#progress').value > 0", timeout=BOOT_SECONDS)
+        page.click("button", "Stop")
+        wait_for(page, "!find('#run').disabled")
+        wait_text(page, "#progressText", "What was measured is kept")

@@ -1,0 +1,61 @@
+"""Journey: consent. Telemetry is off until turned on; until then the wire carries only public files."""
+
+from __future__ import annotations
+
+from e2e.drivers.base import Page, text, wait_for, wait_text
+from e2e.steps import (
+    assert_no_third_party,
+    assert_only_public,
+    measure_a_little,
+    open_home,
+    shown_packet,
+    turn_telemetry_on,
+)
+from e2e.wire import Wire
+
+
+def test_nothing_leaves_before_consent(page: Page, wire: Wire) -> None:
+    open_home(page, wire)
+    assert page.evaluate("return document.querySelector('#enableTelemetry').checked") is False
+    assert "You have not chosen yet" in text(page, "#consentState")
+    measure_a_little(page)
+    wait_text(page, "#packetHint", "Telemetry is off")
+    assert page.evaluate("return document.querySelector('#send').disabled") is True
+    assert_only_public(wire)
+    assert wire.seen("/ws"), "the tap must see the WebSocket, else its silence proves nothing"
+    assert_no_third_party(page, wire)
+
+
+def test_the_choice_survives_a_reload_and_can_be_taken_back(page: Page, wire: Wire) -> None:
+    open_home(page, wire)
+    turn_telemetry_on(page)
+    page.reload()
+    wait_text(page, "#consentState", "Telemetry is on")
+    page.click("button", "Keep off")
+    wait_text(page, "#consentState", "Telemetry is off.")
+    page.reload()
+    wait_for(page, "/Telemetry is off\\.$/.test(find('#consentState').innerText)")
+    assert page.evaluate("return document.querySelector('#enableTelemetry').checked") is False
+    assert_only_public(wire)
+
+
+def test_consent_shows_the_packet_but_does_not_send_it(page: Page, wire: Wire) -> None:
+    open_home(page, wire)
+    turn_telemetry_on(page)
+    measure_a_little(page)
+    packet = shown_packet(page)
+    assert len(packet["actualSpeedups"]) == 1
+    assert packet["privacy"]["epsilon"] == 2.0
+    assert_only_public(wire)
+
+
+def test_global_privacy_control_outranks_the_checkbox(page: Page, wire: Wire) -> None:
+    open_home(page, wire)
+    wait_text(page, "#consentState", "Global Privacy Control")
+    assert page.evaluate("return document.querySelector('#enableTelemetry').disabled") is True
+    measure_a_little(page)
+    assert page.evaluate("return document.querySelector('#send').disabled") is True
+    assert_only_public(wire)
+
+
+test_global_privacy_control_outranks_the_checkbox.only_in = [("firefox-gpc", "isolated")]  # type: ignore[attr-defined]

@@ -1,0 +1,206 @@
+"""`make lab`: measure every candidate of every cell in every engine, through the page's own code.
+
+    python -m kernels_wasm.lab.record [--engines chromium,firefox] [--repeats 3] [--kernels dot] [--append]
+
+Writes `<engine>.jsonl` beside this file. FLEETUNE_QUIET_LOCK names a lock file that is held exclusively
+during each browser launch, for machines where something else may run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
+import json
+import math
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from e2e.drivers.base import DriverError, Page
+from e2e.engines import ENGINES, LAB_ENGINES, Engine
+from e2e.server import ROOT, Server
+
+from fleetune.context import Context
+from fleetune.manifest import Kernel, Manifest
+
+FOLDER = Path(__file__).resolve().parent
+SCRIPT = (FOLDER / "record.js").read_text()
+MANIFEST = ROOT / "kernels_wasm" / "dist" / "manifest.json"
+PROTOCOL: dict[str, Any] = {"mode": "lab"}
+POLL_SECONDS = 1.0
+BOOT_SECONDS = 180.0
+STALL_SECONDS = 120.0  # no new result for so long: the run is broken
+DIGITS = 4
+
+Cell = dict[str, Any]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Record; 1 if an engine could not be started, proved or measured (the others are still recorded)."""
+    args = _arguments(argv)
+    manifest = Manifest.load(MANIFEST.read_bytes())
+    names = args.kernels.split(",") if args.kernels else list(manifest.kernels)
+    cells = [cell for name in names for cell in cells_of(manifest.kernels[name])]
+    failed = []
+    with tempfile.TemporaryDirectory() as data, Server(Path(data)) as server:
+        for name in args.engines.split(","):
+            try:
+                record(ENGINES[name], server.url, cells, manifest, args)
+            except DriverError as error:
+                print(f"{name}: {error}", file=sys.stderr)
+                failed.append(name)
+    return 1 if failed else 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="make lab", description="Measure every variant in every engine here."
+    )
+    parser.add_argument("--engines", default=",".join(LAB_ENGINES), help="comma-separated (default: all)")
+    parser.add_argument("--repeats", type=int, default=3, help="separate browser launches (default 3)")
+    parser.add_argument("--kernels", default="", help="only these, comma-separated (default: all)")
+    parser.add_argument("--append", action="store_true", help="keep the rows of other kernels")
+    parser.add_argument(
+        "--launches", type=int, default=2, help="launches that share one repeat's cells (default 2)"
+    )
+    parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to")
+    return parser.parse_args(argv)
+
+
+def cells_of(kernel: Kernel) -> list[Cell]:
+    """Every context of a kernel as the page's `benchmark` operation takes it."""
+    return [
+        {"kernel": kernel.name, "size": size, "pattern": pattern, "copied": copied}
+        for size, pattern, copied, _ in kernel.contexts()
+    ]
+
+
+def record(
+    engine: Engine, url: str, cells: Sequence[Cell], manifest: Manifest, args: argparse.Namespace
+) -> None:
+    """All repeats of one engine, then its file. DriverError leaves the file as it was."""
+    path: Path = args.out / f"{engine.name}.jsonl"
+    kept = _kept_rows(path, {cell["kernel"] for cell in cells}) if args.append else []
+    rows: list[dict[str, Any]] = []
+    header: dict[str, Any] = {}
+    for repeat in range(args.repeats):
+        for part in range(args.launches):
+            began = time.monotonic()
+            with _quiet():
+                held = time.monotonic()
+                header, results = launch(engine, url, cells[part :: args.launches])
+            rows += [row(result, repeat, manifest) for result in results]
+            print(
+                f"{engine.name} repeat {repeat} part {part}: {len(results)} cells in "
+                f"{time.monotonic() - held:.0f} s (waited {held - began:.0f} s for quiet)",
+                flush=True,
+            )
+    everything = sorted(
+        [*kept, *rows], key=lambda r: (r["repeat"], r["kernel"], r["context"]["pattern"], r["size"])
+    )
+    lines = [{"header": header}, *everything]
+    partial = path.with_suffix(".part")
+    partial.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
+    partial.replace(path)
+
+
+def launch(engine: Engine, url: str, cells: Sequence[Cell]) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """One browser from start to end: prove its switches, measure, and hand back header and results."""
+    with engine.launch() as browser:
+        page = browser.new_page()
+        page.open(f"{url}privacy")  # a page of our origin and headers that runs nothing
+        proof = engine.prove(page)
+        environment = page.evaluate(SCRIPT, list(cells), PROTOCOL, timeout=BOOT_SECONDS)
+        results = _watch(page, engine, len(cells))
+        after = engine.prove(page)
+        version = browser.version
+    seen = {key: environment[key] for key in ("simd", "relaxedSimd")}
+    if seen != {"simd": engine.simd, "relaxedSimd": engine.relaxed_simd}:
+        raise DriverError(f"{engine.name}: the worker sees {seen}")
+    header = {
+        "schema": 1,
+        "engine": engine.name,
+        "browserVersion": version,
+        "flags": engine.switches,
+        "environment": {**environment, "browser": engine.wire_browser},
+        "machine": f"{os.cpu_count()}-core {platform.machine().replace('_', '-')} server class",
+        "date": datetime.now(UTC).date().isoformat(),
+        "protocol": PROTOCOL,
+        "isolated": proof["isolated"],
+        "proof": {"tierRatio": [_round(proof["ratio"]), _round(after["ratio"])], **seen},
+    }
+    return header, results
+
+
+def _watch(page: Page, engine: Engine, expected: int) -> list[dict[str, Any]]:
+    """Wait until every cell is there; DriverError when the run fails or stands still."""
+    last, since = -1, time.monotonic()
+    while True:
+        state = page.evaluate("const { results, ...rest } = lab; return { ...rest, count: results.length }")
+        if state["error"]:
+            raise DriverError(f"benchmark failed at {state['stage']}: {state['error']}")
+        if state["done"]:
+            break
+        if state["count"] != last:
+            last, since = state["count"], time.monotonic()
+        elif time.monotonic() - since > STALL_SECONDS:
+            raise DriverError(f"no result for {STALL_SECONDS:.0f} s at {state['stage']}")
+        time.sleep(POLL_SECONDS)
+    results: list[dict[str, Any]] = page.evaluate("return lab.results")
+    if len(results) != expected:
+        raise DriverError(f"{engine.name}: {len(results)} of {expected} cells came back")
+    return results
+
+
+def row(result: dict[str, Any], repeat: int, manifest: Manifest) -> dict[str, Any]:
+    """One line of the data set from one result of the page."""
+    kernel = manifest.kernels[result["kernel"]]
+    timed = {name: c for name, c in result["candidates"].items() if c["ok"]}
+    context = Context.of(result["size"], kernel.dtype, result["pattern"], copied=result["copied"])
+    return {
+        "repeat": repeat,
+        "kernel": kernel.name,
+        "signature": kernel.signature,
+        "size": result["size"],
+        "context": context.to_wire(),
+        "times": {name: _round(c["ms"]) for name, c in timed.items()},
+        "spread": {name: round(c["spread"], 3) for name, c in timed.items()},
+        "batches": {name: c["batches"] for name, c in timed.items()},
+        "wrong": sorted(result["candidates"].keys() - timed.keys()),
+    }
+
+
+def _round(value: float) -> float:
+    """Four significant digits: finer than any measurement here."""
+    return round(value, DIGITS - 1 - math.floor(math.log10(abs(value)))) if value else 0.0
+
+
+def _kept_rows(path: Path, replaced: set[str]) -> list[dict[str, Any]]:
+    """The rows of an earlier recording about kernels that are not measured now."""
+    if not path.exists():
+        return []
+    lines = [json.loads(line) for line in path.read_text().splitlines()[1:]]
+    return [line for line in lines if line["kernel"] not in replaced]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Hold the lock that FLEETUNE_QUIET_LOCK names, if it names one."""
+    name = os.environ.get("FLEETUNE_QUIET_LOCK")
+    if not name:
+        yield
+        return
+    with Path(name).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+if __name__ == "__main__":
+    sys.exit(main())
