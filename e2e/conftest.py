@@ -33,8 +33,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = chosen_engines()
         families = {ENGINES[name].family for name in chosen}
         extra = getattr(metafunc.module, "ENVIRONMENTS", ())
-        if only := getattr(metafunc.function, "only_in", None):
-            pairs = [pair for pair in only if ENGINES[pair[0]].family in families]
+        if only := metafunc.definition.get_closest_marker("only_in"):
+            pairs = [pair for pair in only.args if ENGINES[pair[0]].family in families]
         else:
             pairs = [(name, "isolated") for name in chosen]
             pairs += [pair for pair in extra if ENGINES[pair[0]].family in families]
@@ -44,6 +44,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if times > 1:
         metafunc.fixturenames.append("_time")
         metafunc.parametrize("_time", range(times))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only_in(*pairs): run only in these (engine, mode) pairs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """A journey of an engine that FLEETUNE_ENGINES leaves out is deselected, not skipped."""
+    out = [item for item in items if item.name.endswith("[NOTSET]")]
+    if out:
+        config.hook.pytest_deselected(items=out)
+        items[:] = [item for item in items if item not in out]
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""`python -m e2e.flake --times 20 --json`: every journey so many times in each engine; how often one fails."""
+"""`python -m e2e.flake --times 20 --json`: every journey so often in each engine; what failed."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from e2e.drivers.base import Page, text, wait_for, wait_text
 from e2e.steps import (
     assert_no_third_party,
@@ -49,6 +51,7 @@ def test_consent_shows_the_packet_but_does_not_send_it(page: Page, wire: Wire) -
     assert_only_public(wire)
 
 
+@pytest.mark.only_in(("firefox-gpc", "isolated"))
 def test_global_privacy_control_outranks_the_checkbox(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     wait_text(page, "#consentState", "Global Privacy Control")
@@ -56,6 +59,3 @@ def test_global_privacy_control_outranks_the_checkbox(page: Page, wire: Wire) ->
     measure_a_little(page)
     assert page.evaluate("return document.querySelector('#send').disabled") is True
     assert_only_public(wire)
-
-
-test_global_privacy_control_outranks_the_checkbox.only_in = [("firefox-gpc", "isolated")]  # type: ignore[attr-defined]
