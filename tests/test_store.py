@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from tests.postgres import Server, cluster
 
 from fleetune.context import Context, Environment
 from fleetune_server.store.base import (
@@ -19,6 +21,7 @@ from fleetune_server.store.base import (
     StoreError,
     VersionRecord,
 )
+from fleetune_server.store.postgres import open_postgres
 from fleetune_server.store.sqlite import open_sqlite
 
 ENVIRONMENT = Environment("firefox", 153, "linux", True, True, False, "2-3")
@@ -39,10 +42,21 @@ def packets(symbols: list[int], start: int = 0, of: Cell | None = None) -> list[
     ]
 
 
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    async with open_sqlite(tmp_path / "data" / "fleetune.db", LIMIT) as opened:
-        yield opened
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Server]:
+    with cluster() as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    if request.param == "sqlite":
+        async with open_sqlite(tmp_path / "data" / "fleetune.db", LIMIT) as opened:
+            yield opened
+    else:
+        server: Server = request.getfixturevalue("postgres")
+        async with open_postgres(server.create(f"test_{secrets.token_hex(8)}"), LIMIT) as shared:
+            yield shared
 
 
 def totals(sums: list[CellSum]) -> tuple[int, int, int]:

@@ -5,11 +5,20 @@ from __future__ import annotations
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
-from fleetune_server.settings import Settings
+from fleetune_server.settings import Settings, SettingsError
 from fleetune_server.store.base import Store
 from fleetune_server.store.sqlite import open_sqlite
 
 
 def open_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
     """The store at FLEETUNE_STORE; raises StoreError on entry if it cannot be used."""
-    return open_sqlite(Path(settings.store_url), settings.queue_packets)
+    url = settings.store_url
+    if not url.startswith(("postgresql://", "postgres://")):
+        return open_sqlite(Path(url), settings.queue_packets)
+    try:
+        from fleetune_server.store.postgres import open_postgres  # asyncpg is an optional extra
+    except ModuleNotFoundError as error:
+        raise SettingsError(
+            f"FLEETUNE_STORE: {error.name} is missing: pip install fleetune[postgres]"
+        ) from error
+    return open_postgres(url, settings.queue_packets)

@@ -22,8 +22,8 @@ LEDGER = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)"
 # A packet row is keyed by its nonce, so that one index serves duplicates, withdrawal and folding by ranges.
 _CELL_KEY = "UNIQUE (signature, context, environment, candidate, version, epsilon)"
 _CELLS = f"""signature TEXT NOT NULL, context TEXT NOT NULL, environment TEXT NOT NULL,
-    candidate TEXT NOT NULL, version INTEGER NOT NULL, epsilon {{real}} NOT NULL, clip {{real}} NOT NULL, base_log {{real}} NOT NULL,
-    {_CELL_KEY}"""
+    candidate TEXT NOT NULL, version INTEGER NOT NULL, epsilon {{real}} NOT NULL, clip {{real}} NOT NULL,
+    base_log {{real}} NOT NULL, {_CELL_KEY}"""
 
 MIGRATIONS = (
     Migration(

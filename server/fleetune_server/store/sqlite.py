@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import sqlite3
 import time
@@ -25,13 +24,13 @@ from fleetune_server.store.base import (
     VersionRecord,
     Withdrawal,
 )
+from fleetune_server.store.ranges import nonce_ranges
 from fleetune_server.store.writer import Writer
 
 T = TypeVar("T")
 BUSY_SECONDS = 5.0  # another process (a backup) may hold the file so long
 CELL_CACHE = 100_000
 CHUNK = 1000  # values in one IN list
-FOLD_RANGES = 32  # a fold is this many short transactions, by the first byte of the nonce
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
 _PLACES = ", ".join("?" * 8)
@@ -126,7 +125,7 @@ class SqliteStore:
 
     async def fold(self, before: float) -> int:
         folded = 0
-        for low, high in _ranges():
+        for low, high in nonce_ranges():
 
             async def work(span: tuple[float, bytes, bytes] = (before, low, high)) -> int:
                 for statement in _FOLD[:-1]:
@@ -245,9 +244,3 @@ class SqliteStore:
             self._cells.clear()
         self._cells[cell] = number
         return int(number)
-
-
-def _ranges() -> list[tuple[bytes, bytes]]:
-    step = 256 // FOLD_RANGES
-    bounds = [bytes([first]) for first in range(0, 256, step)] + [b"\xff" * 17]
-    return list(itertools.pairwise(bounds))

@@ -1,0 +1,290 @@
+"""PostgreSQL: the same store for several replicas; one of them trains, all hear of new versions."""
+
+# ruff: noqa: S608 - the queries are put together from constants of this module only
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import Any, TypeVar
+
+import asyncpg
+
+from fleetune_server.store import migrations, rows
+from fleetune_server.store.base import (
+    Cell,
+    CellSum,
+    Counts,
+    StoredPacket,
+    StoreError,
+    VersionRecord,
+    Withdrawal,
+)
+from fleetune_server.store.ranges import nonce_ranges
+from fleetune_server.store.writer import Writer
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+COMMAND_SECONDS = 30.0
+RECONNECT_SECONDS = 1.0
+ALIVE_SECONDS = 5.0  # between checks that the listening connection still lives
+CELL_CACHE = 100_000
+CHANNEL = "fleetune_version"
+# Advisory locks: schema changes; the one trainer; and folding (alone) against inserting (shared), because a
+# nonce on its way from `packets` to `nonces` must not be missed by both checks.
+_SCHEMA, _TRAINER, _FOLD = 0x666C7401, 0x666C7402, 0x666C7403
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+_PLACES = ", ".join(f"${i}" for i in range(1, 9))
+_CELL_ID = f"""INSERT INTO cells ({rows.CELL}) VALUES ({_PLACES})
+    ON CONFLICT ({rows.CELL_KEY}) DO UPDATE SET signature = excluded.signature RETURNING id"""
+_INSERT = """INSERT INTO packets (nonce, cell, symbol, heldout, received)
+    SELECT n, c, s, h, $5
+    FROM unnest($1::bytea[], $2::bigint[], $3::smallint[], $4::boolean[]) AS new (n, c, s, h)
+    WHERE NOT EXISTS (SELECT 1 FROM nonces WHERE nonces.nonce = new.n)
+    ON CONFLICT DO NOTHING RETURNING nonce"""
+_WITHDRAW = """WITH gone AS (DELETE FROM packets WHERE nonce = ANY ($1) RETURNING nonce, received)
+    INSERT INTO nonces SELECT nonce, false, received FROM gone RETURNING nonce"""
+_MOVE = """WITH moved AS (
+        DELETE FROM packets WHERE received < $1 AND nonce >= $2 AND nonce < $3 RETURNING *),
+    kept AS (INSERT INTO nonces SELECT nonce, true, received FROM moved),
+    summed AS (
+        INSERT INTO aggregates (cell, heldout, count, total, squares)
+        SELECT cell, heldout, COUNT(*), SUM(2 * symbol - 63), SUM((2 * symbol - 63) * (2 * symbol - 63))
+        FROM moved GROUP BY cell, heldout
+        ON CONFLICT (cell, heldout) DO UPDATE SET count = aggregates.count + excluded.count,
+            total = aggregates.total + excluded.total, squares = aggregates.squares + excluded.squares)
+    SELECT COUNT(*) FROM moved"""
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """What the database or the way to it says becomes a StoreError."""
+    try:
+        yield
+    except _FAILURES as error:
+        raise StoreError(str(error) or type(error).__name__) from error
+
+
+@asynccontextmanager
+async def open_postgres(url: str, limit: int) -> AsyncIterator[PostgresStore]:
+    """Connect and bring the schema up to date; StoreError if the database cannot be used."""
+    with _told():
+        pool = await asyncpg.create_pool(url, min_size=2, max_size=6, command_timeout=COMMAND_SECONDS)
+    try:
+        with _told():
+            await _migrate(pool)
+        store = PostgresStore(url, pool, limit)
+        try:
+            yield store
+        finally:
+            await store.close()
+    finally:
+        pool.terminate()
+
+
+async def _migrate(pool: Any) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute(f"SELECT pg_advisory_xact_lock({_SCHEMA})")
+        # IF NOT EXISTS would tell the client, at every start, that the table exists.
+        if not await connection.fetchval("SELECT to_regclass('migrations') IS NOT NULL"):
+            await connection.execute(migrations.LEDGER)
+        applied = {row[0] for row in await connection.fetch("SELECT name FROM migrations")}
+        for migration in migrations.outstanding(applied):
+            for statement in migration.postgres:
+                await connection.execute(statement)
+            await connection.execute("INSERT INTO migrations VALUES ($1)", migration.name)
+
+
+class PostgresStore:
+    """The Store protocol on a PostgreSQL database shared by replicas."""
+
+    def __init__(self, url: str, pool: Any, limit: int) -> None:
+        self._url = url
+        self._pool = pool
+        self._connection: Any = None  # of the transaction under way
+        self._leading: Any = None  # the connection that holds the trainer's lock
+        self._cells: dict[Cell, int] = {}
+        self._writer = Writer(self, limit)
+
+    @property
+    def problem(self) -> str | None:
+        return self._writer.problem
+
+    @property
+    def waiting(self) -> int:
+        return self._writer.waiting
+
+    async def append(self, packets: Sequence[StoredPacket]) -> list[bool]:
+        return await self._writer.append(packets)
+
+    async def withdraw(self, nonces: Collection[str]) -> Withdrawal:
+        wanted = sorted(bytes.fromhex(nonce) for nonce in set(nonces))
+
+        async def work() -> Withdrawal:
+            await self._connection.execute(f"SELECT pg_advisory_xact_lock_shared({_FOLD})")
+            folded = await self._connection.fetchval(
+                "SELECT COUNT(*) FROM nonces WHERE folded AND nonce = ANY ($1)", wanted
+            )
+            removed = await self._connection.fetch(_WITHDRAW, wanted)
+            return Withdrawal(len(removed), folded)
+
+        return await self._writer.change(work)
+
+    async def counts(self) -> Counts:
+        (row,) = await self._read(rows.COUNTS)
+        return rows.counts(row)
+
+    async def sums(self) -> list[CellSum]:
+        return rows.cell_sums(await self._read(rows.SUMS))
+
+    async def fold(self, before: float) -> int:
+        folded = 0
+        for low, high in nonce_ranges():
+
+            async def work(low: bytes = low, high: bytes = high) -> int:
+                await self._connection.execute(f"SELECT pg_advisory_xact_lock({_FOLD})")
+                return int(await self._connection.fetchval(_MOVE, before, low, high))
+
+            folded += await self._writer.change(work)
+        return folded
+
+    async def forget(self, before: float) -> int:
+        async def work() -> int:
+            done = await self._connection.execute("DELETE FROM nonces WHERE received < $1", before)
+            return int(done.split()[-1])
+
+        return await self._writer.change(work)
+
+    async def save_version(self, record: VersionRecord, blobs: Mapping[str, bytes], keep: int) -> None:
+        async def work() -> None:
+            await self._connection.execute("LOCK TABLE versions IN EXCLUSIVE MODE")
+            if await self._connection.fetchval("SELECT 1 FROM versions WHERE version >= $1", record.version):
+                raise StoreError(f"version {record.version} or a later one is published already")
+            await self._connection.execute(
+                "INSERT INTO versions VALUES ($1, $2, $3, $4, $5)", *rows.version_columns(record)
+            )
+            await self._connection.executemany(
+                "INSERT INTO blobs VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+                [(sha256, record.version, body) for sha256, body in blobs.items()],
+            )
+            oldest = record.version - keep
+            await self._connection.execute("DELETE FROM versions WHERE version <= $1", oldest)
+            await self._connection.execute("DELETE FROM blobs WHERE version <= $1", oldest)
+            await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(record.version))
+
+        await self._writer.change(work)
+
+    async def versions(self) -> list[VersionRecord]:
+        return rows.version_records(await self._read(rows.VERSIONS))
+
+    async def blob(self, sha256: str) -> bytes | None:
+        found = await self._read("SELECT body FROM blobs WHERE sha256 = $1", sha256)
+        return found[0][0] if found else None
+
+    async def get(self, key: str) -> Any:
+        found = await self._read("SELECT value FROM settings WHERE key = $1", key)
+        return json.loads(found[0][0]) if found else None
+
+    async def put(self, key: str, value: Any) -> None:
+        await self._writer.change(lambda: self._put(key, value))
+
+    async def lead(self) -> bool:
+        """The trainer's lock lives as long as its connection: when this process dies, another one gets it."""
+        if self._leading is not None:
+            try:
+                await self._leading.execute("SELECT 1")
+                return True
+            except _FAILURES:
+                self._leading.terminate()
+                self._leading = None
+        with _told():
+            connection = await asyncpg.connect(self._url, command_timeout=COMMAND_SECONDS)
+            if await connection.fetchval(f"SELECT pg_try_advisory_lock({_TRAINER})"):
+                self._leading = connection
+            else:
+                await connection.close()
+        return self._leading is not None
+
+    async def listen(self, announced: Callable[[int], Awaitable[None]]) -> None:
+        """Runs until cancelled; reconnects, and then tells the newest version in case one was missed."""
+        while True:
+            try:
+                await self._listen(announced)
+            except (*_FAILURES, StoreError) as error:
+                log.warning("not listening for versions", extra={"reason": str(error)})
+                await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen(self, announced: Callable[[int], Awaitable[None]]) -> None:
+        connection = await asyncpg.connect(self._url, command_timeout=COMMAND_SECONDS)
+        try:
+            wake = asyncio.Event()
+            await connection.add_listener(CHANNEL, lambda *_: wake.set())
+            told = 0
+            while True:
+                newest = await connection.fetchval("SELECT COALESCE(MAX(version), 0) FROM versions")
+                if newest > told:
+                    told = newest
+                    await announced(newest)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(wake.wait(), ALIVE_SECONDS)
+                wake.clear()
+        finally:
+            connection.terminate()
+
+    async def close(self) -> None:
+        await self._writer.close()
+        if self._leading is not None:
+            self._leading.terminate()
+
+    async def _read(self, query: str, *values: Any) -> list[Any]:
+        with _told():
+            return list(await self._pool.fetch(query, *values))
+
+    # What the writer task calls, always inside its one transaction.
+
+    async def transact(self, work: Callable[[], Awaitable[T]]) -> T:
+        with _told():
+            async with self._pool.acquire() as self._connection, self._connection.transaction():
+                return await work()
+
+    async def insert(self, packets: Sequence[StoredPacket]) -> list[bool]:
+        await self._connection.execute(f"SELECT pg_advisory_xact_lock_shared({_FOLD})")
+        unique: dict[bytes, StoredPacket] = {}
+        for packet in packets:
+            unique.setdefault(bytes.fromhex(packet.nonce), packet)
+        nonces = sorted(unique)  # one order in every replica: no deadlocks
+        chosen = [unique[nonce] for nonce in nonces]
+        cells = [self._cells.get(packet.cell) or await self._cell(packet.cell) for packet in chosen]
+        symbols = [packet.symbol for packet in chosen]
+        heldout = [packet.heldout for packet in chosen]
+        inserted = await self._connection.fetch(_INSERT, nonces, cells, symbols, heldout, time.time())
+        fresh = {row[0] for row in inserted}
+        result = []
+        for packet in packets:
+            nonce = bytes.fromhex(packet.nonce)
+            result.append(nonce in fresh)
+            fresh.discard(nonce)  # a second copy in the same group is a duplicate
+        return result
+
+    async def probe(self) -> None:
+        await self._put("probe", time.time())
+
+    async def _put(self, key: str, value: Any) -> None:
+        await self._connection.execute(
+            "INSERT INTO settings VALUES ($1, $2) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+            key,
+            json.dumps(value),
+        )
+
+    async def _cell(self, cell: Cell) -> int:
+        # Outside the transaction: a cell that nothing refers to does no harm, and the cache stays true.
+        number = await self._pool.fetchval(_CELL_ID, *rows.cell_columns(cell))
+        if len(self._cells) >= CELL_CACHE:
+            self._cells.clear()
+        self._cells[cell] = number
+        return int(number)
