@@ -14,6 +14,8 @@ DIRECTIONS = frozenset({"in", "out", "inout", "scratch"})
 FEATURES = ("simd", "relaxedSimd")
 # A bundle holds the modules that need exactly these features.
 BUNDLES = {(): "base", ("simd",): "simd", ("simd", "relaxedSimd"): "relaxedSimd"}
+STACK_BYTES = 16384
+DATA_BYTES = 65536  # room for one variant's static tables
 KERNEL_KEYS = frozenset(
     ["family", "summary", "dtype", "params", "returns", "sizes", "patterns", "tolerance", "variants"]
 )
@@ -53,6 +55,7 @@ class VariantRow:
 
     kernel: str
     optimisations: tuple[Optimisation, ...]
+    data_start: int  # of its static tables: apart from its siblings', so that all can share one memory
 
     @property
     def name(self) -> str:
@@ -86,6 +89,7 @@ class KernelRow:
     returns: str
     sizes: tuple[int, ...]
     patterns: tuple[str, ...]
+    size: str  # how a call's size follows from its number arguments, such as "n" or "rows * cols"
     copied: bool
     tolerance: dict[str, float]
     variants: tuple[VariantRow, ...]
@@ -125,7 +129,9 @@ def load(path: Path) -> Catalogue:
 
 def _kernel(name: str, row: dict[str, Any], optimisations: dict[str, Optimisation]) -> KernelRow:
     problems = [f"{name}: {key} is missing" for key in sorted(KERNEL_KEYS - row.keys())]
-    problems += [f"{name}: unknown key {key}" for key in sorted(row.keys() - KERNEL_KEYS - {"copied"})]
+    problems += [
+        f"{name}: unknown key {key}" for key in sorted(row.keys() - KERNEL_KEYS - {"copied", "size"})
+    ]
     if problems:
         raise CatalogueError("\n".join(problems))
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
@@ -147,11 +153,15 @@ def _kernel(name: str, row: dict[str, Any], optimisations: dict[str, Optimisatio
             params.append(_param(name, text))
         except CatalogueError as error:
             problems.append(str(error))
-    for text in row["variants"]:
+    for index, text in enumerate(row["variants"]):
         try:
-            variants.append(_variant(name, text, optimisations))
+            variants.append(_variant(name, text, optimisations, STACK_BYTES + index * DATA_BYTES))
         except CatalogueError as error:
             problems.append(str(error))
+    size = str(row.get("size", "n"))
+    numbers = {p.name for p in params if not p.is_array}
+    if not all(factor in numbers for factor in size.split(" * ")):
+        problems.append(f"{name}: size {size!r} is not a product of number parameters")
     if problems:
         raise CatalogueError("\n".join(problems))
     return KernelRow(
@@ -163,6 +173,7 @@ def _kernel(name: str, row: dict[str, Any], optimisations: dict[str, Optimisatio
         returns=row["returns"],
         sizes=tuple(sizes),
         patterns=tuple(row["patterns"]),
+        size=size,
         copied=bool(row.get("copied", True)),
         tolerance={key: float(row["tolerance"][key]) for key in ("relative", "absolute")},
         variants=tuple(variants),
@@ -181,7 +192,7 @@ def _param(kernel: str, text: str) -> Param:
     return Param(name, kind, direction)
 
 
-def _variant(kernel: str, text: str, optimisations: dict[str, Optimisation]) -> VariantRow:
+def _variant(kernel: str, text: str, optimisations: dict[str, Optimisation], data_start: int) -> VariantRow:
     names = [] if text == "scalar" else text.split("+")
     label = f"{kernel}/{text}"
     for name in names:
@@ -193,7 +204,7 @@ def _variant(kernel: str, text: str, optimisations: dict[str, Optimisation]) -> 
         for other in optimisations[name].requires:
             if other not in names:
                 raise CatalogueError(f"{label}: {name} needs {other}")
-    row = VariantRow(kernel, tuple(optimisations[n] for n in names))
+    row = VariantRow(kernel, tuple(optimisations[n] for n in names), data_start)
     if row.features not in BUNDLES:
         raise CatalogueError(f"{label}: no bundle holds modules that need {', '.join(row.features)}")
     return row

@@ -30,7 +30,7 @@ def embed_script(util: str, kernel: KernelRow, source: str) -> str:
             HEADER,
             scripts.body("util.js", util),
             scripts.body(f"{kernel.name}.js", source),
-            f"export const baselines = {{ js, 'js-tuned': {tuned} }};",
+            f"export {{ makeInput }};\nexport const baselines = {{ js, 'js-tuned': {tuned} }};",
             f"export const bind = {{\n{binders}\n}};",
             _dispatcher(kernel),
             "",
@@ -60,7 +60,9 @@ def _binder(kernel: KernelRow, variant: str) -> str:
     lines.append(f"if (at > arena.end) return fallback({_names(kernel)});")
     for param in arrays:
         if param.dir in ("in", "inout"):
-            lines.append(f"if ({param.name}.buffer !== buffer) {_heap(param)}.set({param.name}, {_index(param)});")
+            lines.append(
+                f"if ({param.name}.buffer !== buffer) {_heap(param)}.set({param.name}, {_index(param)});"
+            )
     arguments = ", ".join(f"at_{p.name}" if p.is_array else p.name for p in kernel.params)
     result = {"void": f"run({arguments});", "u32": f"const result = run({arguments}) >>> 0;"}
     lines.append(result.get(kernel.returns, f"const result = run({arguments});"))

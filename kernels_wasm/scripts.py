@@ -30,7 +30,7 @@ def baselines(source: str) -> list[str]:
 
 def kernels_script(util: str, kernels: Sequence[KernelRow], sources: dict[str, str]) -> str:
     """The whole module. `sources` maps a kernel's name to the text of its js/<kernel>.js."""
-    parts = [HEADER, _body("util.js", util)]
+    parts = [HEADER, body("util.js", util)]
     for kernel in kernels:
         source = sources[kernel.name]
         parts.append(_scope(kernel, source))
@@ -39,7 +39,7 @@ def kernels_script(util: str, kernels: Sequence[KernelRow], sources: dict[str, s
     return "\n".join(parts)
 
 
-def _body(file: str, source: str) -> str:
+def body(file: str, source: str) -> str:
     text = _EXPORT.sub("", _IMPORT.sub("", source)).replace("// @ts-check\n", "", 1)
     if left := _LEFTOVER.search(text):
         raise ScriptError(f"js/{file}: import only util.js, export only declarations: {left[0]!r}")
@@ -62,7 +62,7 @@ def _scope(kernel: KernelRow, source: str) -> str:
         for mode, rows in loops.items()
     )
     return (
-        f"const {kernel.name} = (() => {{\n{_body(kernel.name + '.js', source)}\n"
+        f"const {kernel.name} = (() => {{\n{body(kernel.name + '.js', source)}\n"
         f"const loops = {{\n{tables}\n}};\n"
         f"return {{ {', '.join(members)}, loops }};\n}})();\n"
     )
