@@ -3,7 +3,8 @@
 mean = deep(features) + Σ wide crosses. The deep part (static features and embeddings, two ReLU layers) is the
 prior for what has never been measured; the wide part is a hierarchy of random effects, from kernel ×
 candidate down to the single cell, each a sparse table of rows: an unknown row contributes 0 and its own prior
-variance, so the model grows by rows and old rows stay as they are. After Cheng et al., "Wide & Deep Learning" (2016).
+variance, so the model grows by rows and old rows stay as they are. After Cheng et al., "Wide & Deep
+Learning" (2016).
 
 Everything is computed from the quantised artefact (`artefact.py`), so server and browser agree.
 """

@@ -2,8 +2,8 @@
 
 Each table (cross) has one effect a row, drawn from N(0, τ²) a priori. A sweep visits the tables from coarse
 to fine; given all other tables an effect's posterior is N(m, s²) with s² = 1/(Σ 1/v + 1/τ²), m = s² Σ r/v
-over the residuals r of its rows. τ² is re-estimated as the mean of m² + s² (the EM step of Laird & Ware, 1982).
-Every step is one `np.bincount`: a million rows in seconds.
+over the residuals r of its rows. τ² is re-estimated as the mean of m² + s² (the EM step of Laird & Ware,
+1982). Every step is one `np.bincount`: a million rows in seconds.
 """
 
 from __future__ import annotations

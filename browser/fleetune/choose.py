@@ -1,0 +1,137 @@
+"""Predictions, local measurements and availability to one candidate, and why."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fleetune.context import Context, Environment
+from fleetune.features import Floats, safe_default
+from fleetune.manifest import BASELINE, Kernel
+from fleetune.model import Predictions
+
+__all__ = ["Choice", "Measured", "choose", "explain", "safe_default"]
+
+MARGIN = 0.5  # standard deviations of the difference by which a prediction must beat the safe default
+NEAR = 0.01  # ln speedup: an expected loss below this is not worth measuring
+LEADERS = 3  # candidates confirmed by measuring, beside the safe default and JavaScript
+NOISE = 0.01  # least relative error of a measurement
+INTERVAL = 1.645  # standard deviations of the interval shown (90 %)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What this browser measured of one candidate in one context."""
+
+    log_speedup: float
+    spread: float  # median ÷ minimum − 1 of the batches
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The candidate to run in one context. Speedups are over `js`; low and high bound 90 %."""
+
+    candidate: str
+    source: str  # "measured", "personal", "predicted" or "default"
+    expected: float
+    low: float
+    high: float
+    why: str
+    confirm: tuple[str, ...]  # worth a short interleaved run before relying on it; empty if sure
+
+
+def choose(
+    kernel: Kernel,
+    context: Context,
+    environment: Environment,
+    predictions: Predictions,
+    measured: Mapping[str, Measured],
+    set_aside: Collection[str],
+) -> Choice:
+    """Local measurement > personal layer > model with margin > safe default; `js` can always be chosen.
+
+    Two or more measured candidates decide among themselves: so a choice that was measured beside the safe
+    default is never slower than it. Without measurements the model's best is taken only if it beats the
+    safe default by MARGIN standard deviations.
+    """
+    runnable = set(kernel.candidates(environment.features)) - (set(set_aside) - {BASELINE})
+    keep = [i for i, name in enumerate(predictions.candidates) if name in runnable]
+    names = [predictions.candidates[i] for i in keep]
+    mean, sd = predictions.mean[keep].copy(), predictions.sd[keep].copy()
+    for i, name in enumerate(names):
+        if name in measured and name != BASELINE:
+            mean[i] = measured[name].log_speedup
+            sd[i] = max(measured[name].spread, NOISE)
+    fallback = _fallback(kernel, environment, names)
+    known = [i for i, name in enumerate(names) if name in measured]
+    if len(known) >= 2:
+        best, source = max(known, key=lambda i: mean[i]), "measured"
+    else:
+        best, default = int(np.argmax(mean)), names.index(fallback)
+        margin = MARGIN * math.hypot(sd[best], sd[default])
+        if best != default and mean[best] - mean[default] <= margin:
+            best, source = default, "default"
+        else:
+            source = "personal" if names[best] in predictions.personal else "predicted"
+    confirm = _confirm(names, mean, sd, best, fallback, measured)
+    expected, low, high = (math.exp(mean[best] + z * sd[best]) for z in (0.0, -INTERVAL, INTERVAL))
+    why = _why(names[best], source, expected, low, high)
+    return Choice(names[best], source, expected, low, high, why, confirm)
+
+
+def explain(choice: Choice) -> str:
+    """Why this candidate, in one plain sentence."""
+    return choice.why
+
+
+def _fallback(kernel: Kernel, environment: Environment, names: list[str]) -> str:
+    """The safe default among what is left: the capability heuristic, else another variant, else JavaScript."""
+    best = safe_default(kernel, environment.features)
+    if best in names:
+        return best
+    left = [name for name in names if name in kernel.variants and "relaxedSimd" not in name]
+    return max(left, key=lambda name: (len(kernel.optimisations(name)), name), default=BASELINE)
+
+
+def _confirm(
+    names: list[str], mean: Floats, sd: Floats, best: int, fallback: str, measured: Mapping[str, Measured]
+) -> tuple[str, ...]:
+    """The leaders, the safe default and JavaScript, if an unmeasured candidate may well be faster."""
+    gain = [
+        expected_gain(mean[i] - mean[best], math.hypot(sd[i], sd[best]))
+        for i, name in enumerate(names)
+        if i != best and not (name in measured and names[best] in measured)
+    ]
+    if not gain or sum(gain) <= NEAR:
+        return ()
+    upper = mean + 0.5 * sd
+    leaders = [names[i] for i in np.argsort(-upper, kind="stable")[:LEADERS]]
+    return tuple(dict.fromkeys([names[best], *leaders, fallback, BASELINE]))
+
+
+def expected_gain(difference: float, sd: float) -> float:
+    """E[max(0, x)] for x ~ N(difference, sd²): what measuring an alternative may bring, in ln speedup."""
+    if sd <= 0:
+        return max(0.0, difference)
+    z = difference / sd
+    density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
+    return difference * 0.5 * math.erfc(-z / math.sqrt(2)) + sd * density
+
+
+def _why(name: str, source: str, expected: float, low: float, high: float) -> str:
+    times = f"{expected:.1f}× as fast as JavaScript" if expected >= 1.05 else "about as fast as JavaScript"
+    between = f"between {low:.1f}× and {high:.1f}×"
+    if name == BASELINE:
+        return {
+            "measured": "Measured here: JavaScript itself is the fastest in this context.",
+            "default": "Nothing promises to beat JavaScript in this context, so JavaScript runs.",
+        }.get(source, "Predicted: JavaScript itself is the fastest in this context.")
+    return {
+        "measured": f"Measured here: {name} is {times}, and nothing that was timed beside it is faster.",
+        "personal": f"Your earlier measurements and everyone's say that {name} is {times} ({between}).",
+        "predicted": f"Browsers like this one say that {name} is {times} ({between}).",
+        "default": f"Not sure enough about this context, so the safe default {name} runs, likely {times}.",
+    }[source]
