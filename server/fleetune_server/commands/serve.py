@@ -10,6 +10,7 @@ import socket
 import uvicorn
 
 from fleetune_server.app import create_app
+from fleetune_server.intake.connections import PatientProtocol
 from fleetune_server.logs import configure
 from fleetune_server.settings import Settings, SettingsError
 
@@ -59,7 +60,7 @@ def config(settings: Settings) -> uvicorn.Config:
     """uvicorn as measured: fastest parser and loop, small WebSockets, no addresses in logs."""
     return uvicorn.Config(
         create_app(settings),
-        http="httptools",
+        http=PatientProtocol,
         loop="uvloop",
         ws="websockets-sansio",
         ws_max_size=WEBSOCKET_BYTES,
