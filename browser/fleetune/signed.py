@@ -38,7 +38,7 @@ class SignedError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """One signed manifest. `base`: the version that an incremental update starts from, None for a full one."""
+    """One signed manifest. `base`: the version that an incremental update starts from; None: a full one."""
 
     version: int
     base: int | None

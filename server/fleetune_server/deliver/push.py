@@ -1,0 +1,104 @@
+"""`WS /ws`: a client says which version it holds, the server says when there is a newer one. No more than that."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Collection
+from functools import partial
+from urllib.parse import urlsplit
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from fleetune.signed import MAX_VERSION
+from fleetune_server.deliver.distribute import DRAWS
+from fleetune_server.deliver.hub import GOING_AWAY, Hub, Subscriber
+
+MAX_MESSAGE = 4096  # bytes
+HELLO_SECONDS = 10.0
+POLICY, TOO_BIG = 1008, 1009
+HEARTBEAT = json.dumps({"type": "heartbeat"})
+
+
+class HelloError(ValueError):
+    """A message that is not a hello; `code` closes the connection."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"close {code}")
+        self.code = code
+
+
+async def push(websocket: WebSocket, hub: Hub, origins: Collection[str] = ()) -> None:
+    """Serve one connection. A page of another origin is refused before the handshake (403) unless listed."""
+    if not allowed(websocket, origins):
+        await websocket.close(POLICY)
+        return
+    await websocket.accept()
+    try:
+        async with asyncio.timeout(HELLO_SECONDS):
+            version, draw = await _hello(websocket)
+    except (HelloError, TimeoutError) as error:
+        await websocket.close(error.code if isinstance(error, HelloError) else POLICY)
+        return
+    except WebSocketDisconnect:
+        return
+    subscriber = Subscriber(partial(_send, websocket), websocket.close, version, draw)
+    hub.join(subscriber)
+    listening = asyncio.create_task(_listen(websocket, hub, subscriber))
+    leaving = asyncio.create_task(subscriber.gone.wait())
+    try:
+        await asyncio.wait((listening, leaving), return_when=asyncio.FIRST_COMPLETED)
+        code = listening.result() if listening.done() else GOING_AWAY
+        if code and not subscriber.gone.is_set():
+            await websocket.close(code)
+    finally:
+        hub.leave(subscriber)
+        listening.cancel()
+        leaving.cancel()
+
+
+def allowed(websocket: WebSocket, origins: Collection[str]) -> bool:
+    """Browsers send Origin, and it must be our own host's or listed; other programs send none."""
+    origin = websocket.headers.get("origin")
+    return origin is None or origin in origins or urlsplit(origin).netloc == websocket.headers.get("host")
+
+
+async def _listen(websocket: WebSocket, hub: Hub, subscriber: Subscriber) -> int:
+    """Hear a client until it leaves (0) or breaks the rules (a close code)."""
+    while True:
+        try:
+            version, draw = await _hello(websocket)
+        except WebSocketDisconnect:
+            return 0
+        except HelloError as error:
+            return error.code
+        hub.heard(subscriber, version, draw)
+
+
+async def _hello(websocket: WebSocket) -> tuple[int, int | None]:
+    """`{"type": "hello", "version": n}` and perhaps `"draw": 0…999`; anything else raises HelloError."""
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise WebSocketDisconnect(message.get("code", 1000))
+    text = message.get("text")
+    if text is None:
+        raise HelloError(POLICY)
+    if len(text) > MAX_MESSAGE:
+        raise HelloError(TOO_BIG)
+    try:
+        wire = json.loads(text)
+    except (ValueError, RecursionError):
+        raise HelloError(POLICY) from None
+    if not isinstance(wire, dict) or wire.get("type") != "hello" or wire.keys() - {"type", "version", "draw"}:
+        raise HelloError(POLICY)
+    version, draw = wire.get("version"), wire.get("draw")
+    if type(version) is not int or not 0 <= version <= MAX_VERSION:
+        raise HelloError(POLICY)
+    if draw is not None and (type(draw) is not int or not 0 <= draw < DRAWS):
+        raise HelloError(POLICY)
+    return version, draw
+
+
+async def _send(websocket: WebSocket, version: int) -> None:
+    text = json.dumps({"type": "model", "version": version}) if version else HEARTBEAT
+    await websocket.send({"type": "websocket.send", "text": text})
