@@ -9,17 +9,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
 
+from fleetune.loops import STRUCTURE, Loop, find_loops
 from fleetune.opcodes import Op
 from fleetune.wasm import Instruction, Module, ProfileError, parse
 
 __all__ = ["Instruction", "Module", "ProfileError", "kernel_profile", "parse", "signature", "variant_profile"]
 
-EXPANDED_LIMIT = 200_000  # instructions after calls are followed
-CALL_DEPTH = 16
-STRUCTURE = frozenset({"block", "loop", "else", "end", "move", "other"})  # free once compiled, or nearly
 SHARES: dict[str, Callable[[Op], bool]] = {
     "loadShare": lambda op: op.kind == "load",
     "storeShare": lambda op: op.kind == "store",
@@ -34,81 +31,35 @@ SHARES: dict[str, Callable[[Op], bool]] = {
 }
 
 
-@dataclass
-class Loop:
-    """One loop of the expanded code: its own instructions, without those of loops inside it."""
-
-    depth: int
-    innermost: bool = True
-    ops: list[Op] = field(default_factory=list)
-
-    def count(self, *kinds: str) -> int:
-        return sum(op.kind in kinds for op in self.ops)
-
-    @property
-    def work(self) -> int:
-        return sum(op.kind not in STRUCTURE for op in self.ops)
-
-    @property
-    def bytes(self) -> int:
-        return sum(op.bytes for op in self.ops)
-
-
-def _expand(module: Module) -> Iterator[Instruction]:
-    """The instructions of `run`, every call followed by the callee's; ProfileError past a limit."""
-    kind, index = module.exports.get("run", (0, -1))
-    if kind != 0 or index < module.imported_functions:
-        raise ProfileError("the module exports no function run")
-    stack = [iter(module.bodies[index - module.imported_functions])]
-    produced = 0
-    while stack:
-        item = next(stack[-1], None)
-        if item is None:
-            stack.pop()
-            continue
-        produced += 1
-        if produced > EXPANDED_LIMIT or len(stack) > CALL_DEPTH:
-            raise ProfileError(f"calls nest too deep or too often at offset {item.offset}: recursion?")
-        yield item
-        if item.code == 0x10 and item.argument >= module.imported_functions:
-            stack.append(iter(module.bodies[item.argument - module.imported_functions]))
-
-
-def _loops(module: Module) -> tuple[list[Loop], Loop]:
-    """Every loop in the order it starts, and what is outside all of them."""
-    outside = Loop(0, innermost=False)
-    frames: list[Loop | None] = []  # one per open block; None where it is not a loop
-    open_loops, loops = [outside], []
-    calls: list[int] = []  # frames open when a call was entered: its body's last `end` closes no block
-    for item in _expand(module):
-        open_loops[-1].ops.append(item.op)
-        if item.op.kind == "loop":
-            open_loops[-1].innermost = False
-            loops.append(Loop(len(open_loops)))
-            open_loops.append(loops[-1])
-            frames.append(loops[-1])
-        elif item.op.kind in ("block", "if"):
-            frames.append(None)
-        elif item.code == 0x10 and item.argument >= module.imported_functions:
-            calls.append(len(frames))
-        elif item.op.kind == "end":
-            if calls and len(frames) == calls[-1]:
-                calls.pop()
-            elif frames and frames.pop() is not None:
-                open_loops.pop()
-    return loops, outside
-
-
 def _hot(loops: list[Loop], outside: Loop) -> tuple[Loop, Loop]:
-    """The main innermost loop (most bytes, then most work, of the deepest) and the smallest beside it.
+    """The main inner loop and the smallest innermost one.
 
-    An unrolled or vector loop comes with a tail that does one element; their ratio is the unroll estimate.
+    Main is the deepest, then the one that moves most; where vectors compute, only loops that do count, since
+    scalar tails may lie deeper. An unrolled or vector loop comes with a tail that does one element, so their
+    ratio estimates how many elements the main loop does at once.
     """
-    deepest = max((loop.depth for loop in loops if loop.innermost), default=0)
-    inner = [loop for loop in loops if loop.innermost and loop.depth == deepest]
+    inner = [loop for loop in loops if loop.innermost]
     if not inner:
         return outside, outside
-    return max(inner, key=lambda a: (a.bytes, a.work)), min(inner, key=lambda a: (a.bytes, a.work))
+    candidates = [loop for loop in loops if loop.is_vector] or inner
+    main = max(candidates, key=lambda loop: (loop.depth, loop.bytes, loop.work))
+    return main, min(inner, key=lambda loop: (loop.float_results or loop.bytes, loop.work))
+
+
+MEASURES: tuple[Callable[[Loop], int], ...] = (
+    lambda loop: loop.float_results,
+    lambda loop: loop.bytes,
+    lambda loop: loop.work,
+)
+
+
+def _elements(hot: Loop, smallest: Loop) -> float:
+    """How many of the smallest loop's iterations one of the main loop replaces, estimated."""
+    for measure in MEASURES:
+        main, one = measure(hot), measure(smallest)
+        if main and one:
+            return float(max(1.0, main / one))
+    return 1.0
 
 
 def _log2(value: float) -> float:
@@ -120,20 +71,17 @@ def variant_profile(module: bytes) -> dict[str, float]:
 
     `instructions` leaves out block structure, and locals and constants, which `moves` counts; `lanes` is the
     mean width of its lane-wise vector operations (1 for scalar code); `elements` = unroll × lanes is what
-    one iteration handles, estimated. Raises ProfileError.
+    one iteration handles, estimated from the tail. Raises ProfileError.
     """
     parsed = parse(module)
-    loops, outside = _loops(parsed)
+    loops, outside = find_loops(parsed)
     hot, smallest = _hot(loops, outside)
     lane_wise = [op.lanes for op in hot.ops if op.lanes > 1]
-    loaded = max(
-        (op.bytes for op in smallest.ops if op.kind in ("load", "store") and not op.vector), default=0
-    )
-    vector_bytes = [op.bytes for op in hot.ops if op.kind in ("load", "store") and op.vector]
-    lanes = sum(lane_wise) / len(lane_wise) if lane_wise else 16 / (loaded or 4) if vector_bytes else 1.0
-    ratio = hot.bytes / smallest.bytes if smallest.bytes else hot.work / max(smallest.work, 1)
-    unroll = max(1.0, ratio / lanes)
-    elements = unroll * lanes
+    lanes = sum(lane_wise) / len(lane_wise) if lane_wise else 1.0
+    if not lane_wise and hot.is_vector:  # moves only: 16 bytes against the widest the tail moves
+        lanes = 16 / max((op.bytes for op in smallest.ops if op.bytes and not op.vector), default=4)
+    elements = max(lanes, _elements(hot, smallest))
+    unroll = elements / lanes
     values: dict[str, float] = {
         "instructions": hot.work,
         "moves": hot.count("move"),
@@ -141,7 +89,7 @@ def variant_profile(module: bytes) -> dict[str, float]:
         "stores": hot.count("store"),
         "vectorOps": sum(op.vector for op in hot.ops),
         "floatOps": sum(op.is_float and op.kind not in ("load", "store", "move") for op in hot.ops),
-        "mulDiv": hot.count("muldiv"),
+        "mulDiv": hot.count("muldiv", "fma"),
         "branches": hot.count("branch", "if"),
         "selects": hot.count("select"),
         "bulk": sum(loop.count("bulk") for loop in [*loops, outside]),
@@ -172,7 +120,7 @@ def kernel_profile(scalar: bytes) -> dict[str, int]:
     Raises ProfileError.
     """
     parsed = parse(scalar)
-    loops, outside = _loops(parsed)
+    loops, outside = find_loops(parsed)
     weighted = _weighted([outside, *loops])
     total = sum(weight for _, weight in weighted) or 1
     shares = {

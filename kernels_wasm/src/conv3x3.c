@@ -6,7 +6,7 @@ INLINE f32 taps(f32 sum, const f32 *p, const f32 *w) { return sum + p[0] * w[0] 
 
 static inline __attribute__((always_inline)) f32 point(const f32 *p, i32 width, const f32 *w) {
   f32 sum = 0;
-#ifdef FT_UNROLL
+#if defined(FT_UNROLL) || defined(FT_TILING)
   sum = taps(sum, p, w);
   sum = taps(sum, p + width, w + 3);
   sum = taps(sum, p + 2 * width, w + 6);
@@ -30,7 +30,7 @@ static inline __attribute__((always_inline)) v128_t row_x4(v128_t sum, const f32
 
 static inline __attribute__((always_inline)) v128_t point_x4(const f32 *p, i32 width, const f32 *w) {
   v128_t sum = wasm_f32x4_const_splat(0);
-#ifdef FT_UNROLL
+#if defined(FT_UNROLL) || defined(FT_TILING)
   sum = row_x4(sum, p, w);
   sum = row_x4(sum, p + width, w + 3);
   sum = row_x4(sum, p + 2 * width, w + 6);
