@@ -63,10 +63,10 @@ class Series:
 
     @property
     def interval(self) -> Interval:
-        """Interval of the undisturbed time at CONFIDENCE: down from the least time by a multiple of its gap to the second.
+        """Interval of the undisturbed time: from the least time down by a multiple of its gap to the second.
 
-        The lower limit of a truncation point, x₁ − (1 − α)/α · (x₂ − x₁): Robson & Whitlock, "Estimation of a
-        truncation point", Biometrika 51 (1964). The clock's quantum widens it on both sides.
+        The lower limit, at CONFIDENCE, of a truncation point, x₁ − (1 − α)/α · (x₂ − x₁): Robson & Whitlock,
+        "Estimation of a truncation point", Biometrika 51 (1964). The clock's quantum widens it on both sides.
         """
         if len(self.times) < 2:
             return Interval(0.0, self.minimum + self.quantum)
@@ -149,8 +149,8 @@ def compare(before: Interval, after: Interval, margin: float = CLOSE) -> Verdict
 class Plan:
     """Interleaved rounds: each runs every candidate still of interest once, in a new shuffled order.
 
-    Slow drifts (temperature, frequency) then fall on all candidates alike, and no candidate always follows the
-    same other. The shuffle is not private and comes from `seed`.
+    Slow drifts (temperature, frequency) then fall on all candidates alike, and no candidate always follows
+    the same other. The shuffle is not private and comes from `seed`.
     """
 
     seed: int

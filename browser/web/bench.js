@@ -1,55 +1,64 @@
 // @ts-check
-/** The owner of the bench worker: starts it, gives every call a time limit, ends and replaces it when one passes. */
+/** The owner of the bench worker: starts it when first needed, limits every call, ends it when one takes too long. */
+import { TimeoutError } from "./protocol.js";
 import { connectWorker } from "./rpc.js";
 
-export class Bench {
-  /** @type {Awaited<ReturnType<typeof connectWorker>> | undefined} */
-  #worker;
+/** Starting includes fetching a script; some Firefox starts of a nested worker never finish and must be repeated. */
+const START_MS = 15_000;
+const STARTS = 3;
 
-  /** @param {any} manifest the answer of `GET /api/kernels` */
+export class Bench {
+  #manifest;
+  /** @type {Promise<import("./rpc.js").RemoteWorker> | undefined} */
+  #starting;
+  /** What the worker found: the step of its clock in ms, and whether it is cross-origin isolated. */
+  clockStep = 0;
+  isolated = false;
+
+  /** @param {any} manifest the answer of `GET /api/kernels`, with `root` absolute */
   constructor(manifest) {
-    this.manifest = manifest;
+    this.#manifest = manifest;
   }
 
   /**
-   * @param {string} op @param {any} args @param {number} limitMs
-   * @returns {Promise<any>} rejects with a TimeoutError when the worker had to be ended
+   * Call an operation of the bench worker. TimeoutError after `limitMs`: the worker has then been ended and the next
+   * call starts a new one, which has nothing loaded.
+   * @param {string} op @param {any} args @param {number} limitMs @returns {Promise<any>}
    */
   async call(op, args, limitMs) {
-    const worker = await this.#ready();
-    /** @type {number | undefined} */
-    let timer;
-    const timeout = new Promise((_, reject) => {
-      timer = setTimeout(() => {
-        this.end();
-        reject(new DOMException(`no answer within ${Math.round(limitMs)} ms`, "TimeoutError"));
-      }, limitMs);
-    });
+    const worker = await this.open();
     try {
-      return await Promise.race([worker.ops[op](args), timeout]);
-    } finally {
-      clearTimeout(timer);
+      return await worker.call(op, args, { timeout: limitMs });
+    } catch (error) {
+      if (error instanceof TimeoutError) this.end();
+      throw error;
     }
   }
 
-  async #ready() {
-    if (!this.#worker) {
-      const worker = await connectWorker(new URL("./bench_worker.js", import.meta.url));
-      worker.closed.then(() => this.#worker === worker && this.end());
-      this.#worker = worker;
-      this.about = await worker.ops.open({ manifest: this.manifest, root: this.manifest.root });
+  /** The running worker, with the catalogue open. */
+  open() {
+    this.#starting ??= this.#start();
+    this.#starting.catch(() => (this.#starting = undefined));
+    return this.#starting;
+  }
+
+  async #start() {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const worker = await connectWorker(new URL("./bench_worker.js", import.meta.url), { timeout: START_MS });
+        worker.closed.then(() => (this.#starting = undefined));
+        const args = { manifest: this.#manifest, root: this.#manifest.root };
+        ({ clockStep: this.clockStep, isolated: this.isolated } = await worker.call("open", args, { timeout: START_MS }));
+        return worker;
+      } catch (error) {
+        if (!(error instanceof TimeoutError) || attempt === STARTS) throw error;
+      }
     }
-    return this.#worker;
   }
 
-  /** What the bench worker found when it opened: `{timerStep, isolated}`. */
-  async open() {
-    await this.#ready();
-    return this.about;
-  }
-
+  /** End the worker; the next call starts a new one. */
   end() {
-    this.#worker?.terminate("it was ended after a time limit");
-    this.#worker = undefined;
+    this.#starting?.then((worker) => worker.end(), () => {});
+    this.#starting = undefined;
   }
 }

@@ -97,10 +97,11 @@ export class RemoteWorker extends EventTarget {
 /**
  * Start a module worker and wait until it has announced its operations. A script of another origin (Fleetune
  * embedded in someone's page) is started through a one-line blob, since workers must be of the page's own origin.
- * @param {string | URL} url @param {{onEvent?: (name: string, detail: any) => void}} [options]
+ * @param {string | URL} url
+ * @param {{onEvent?: (name: string, detail: any) => void, timeout?: number}} [options] `timeout` in ms for the start
  * @returns {Promise<RemoteWorker>}
  */
-export async function connectWorker(url, { onEvent } = {}) {
+export async function connectWorker(url, { onEvent, timeout } = {}) {
   const { href, origin } = new URL(url, import.meta.url);
   const foreign = origin !== self.location.origin;
   const script = foreign
@@ -109,7 +110,10 @@ export async function connectWorker(url, { onEvent } = {}) {
   const remote = new RemoteWorker(new Worker(script, { type: "module" }), onEvent);
   /** @type {Promise<void>} */
   const ready = new Promise((resolve) => remote.addEventListener(READY, () => resolve(), { once: true }));
+  const timer =
+    timeout && setTimeout(() => remote.end(new TimeoutError(`${href} did not start within ${timeout} ms`)), timeout);
   const failed = await Promise.race([ready, remote.closed]);
+  clearTimeout(timer || undefined);
   if (foreign) URL.revokeObjectURL(script);
   if (failed) throw failed;
   return remote;
@@ -120,7 +124,7 @@ export function emit(event, data) {
   self.postMessage({ event, data });
 }
 
-/** Announce these operations and answer calls to them; errors go back as data. @param {Operations} ops */
+/** Announce these operations and answer calls to them; errors go back as data. @param {Record<string, (args: any) => any>} ops */
 export function serve(ops) {
   self.onmessage = async ({ data }) => {
     const { id, op, args } = /** @type {Request} */ (data);

@@ -5,96 +5,103 @@
  */
 import { Bench } from "./bench.js";
 import { detectEnvironment } from "./environment.js";
-import { serve } from "./rpc.js";
-import { toData } from "./protocol.js";
+import { errorData, RemoteError } from "./protocol.js";
+import { emit, refuse, serve } from "./rpc.js";
 import * as storage from "./storage.js";
 
-const server = new URL("..", import.meta.url);
-
-/** @param {string} event @param {any} data */
-const emit = (event, data) => self.postMessage({ event, data });
+const server = new URL("../", import.meta.url);
 
 /** @param {string} path @returns {Promise<any>} */
 async function getJson(path) {
-  const response = await fetch(new URL(path, server));
-  if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
+  const response = await fetch(new URL(path, server), { credentials: "omit" }).catch((error) => {
+    throw new Error(`the server cannot be reached (${error.message}): check the connection and try again`);
+  });
+  if (!response.ok) throw new Error(`the server answered ${path} with ${response.status}: try again later`);
   return response.json();
 }
 
-/** What Python may ask of the browser: JSON text, bytes and promises only. @param {Bench} bench @param {any} boot */
-function bridge(bench, boot) {
+/** What came of it as JSON text, `{value}` or `{error}`. @param {() => Promise<any>} act */
+async function answer(act) {
+  try {
+    return JSON.stringify({ value: (await act()) ?? null });
+  } catch (error) {
+    return JSON.stringify({ error: errorData(error) });
+  }
+}
+
+/**
+ * What Python may ask of the browser: text, numbers, bytes and promises only. JSON crosses as text.
+ * @param {Bench} bench @param {any} boot @param {any} manifest
+ */
+function host(bench, boot, manifest) {
   return {
-    bootJson: () => JSON.stringify(boot),
-    manifestJson: () => JSON.stringify(bench.manifest),
-    environmentJson: () => JSON.stringify(detectEnvironment()),
+    boot: JSON.stringify(boot),
+    manifest: JSON.stringify(manifest),
+    environment: JSON.stringify(detectEnvironment()),
     privacySignal: () => /** @type {any} */ (navigator).globalPrivacyControl === true,
-    /** @param {number} length */
-    entropy: (length) => crypto.getRandomValues(new Uint8Array(length)),
+    clock: () => performance.now(),
     /** @param {string} event @param {string} json */
     emit: (event, json) => emit(event, JSON.parse(json)),
-    /** @param {number} seconds */
-    sleep: (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds)),
 
-    /** @param {string} method @param {string} path @param {Uint8Array | undefined} body @param {string} headers JSON */
-    async fetch(method, path, body, headers) {
+    /** @param {string} method @param {string} path @param {string} headers JSON @param {Uint8Array | undefined} body */
+    async fetch(method, path, headers, body) {
       const response = await fetch(new URL(path, server), {
-        method, body: /** @type {any} */ (body), headers: JSON.parse(headers), credentials: "omit", referrerPolicy: "no-referrer",
+        method, headers: JSON.parse(headers), body: /** @type {any} */ (body),
+        credentials: "omit", referrerPolicy: "no-referrer",
       });
       const bytes = new Uint8Array(await response.arrayBuffer());
-      return [response.status, JSON.stringify(Object.fromEntries(response.headers)), bytes];
+      return { status: response.status, headers: JSON.stringify(Object.fromEntries(response.headers)), bytes };
     },
 
+    persistent: storage.persistent,
     /** @param {string} key */
-    async get(key) {
-      return JSON.stringify((await storage.get(key)) ?? null);
-    },
+    get: async (key) => JSON.stringify((await storage.get(key)) ?? null),
     /** @param {string} key @param {string} json */
     set: (key, json) => storage.set(key, JSON.parse(json)),
-    /** @param {string} key */
-    remove: (key) => storage.remove(key),
-    /** @param {string} name @param {() => Promise<void>} act */
-    locked: (name, act) => storage.locked(name, act),
+    remove: storage.remove,
+    lock: storage.lock,
 
     /** @param {string} op @param {string} args JSON @param {number} limitMs */
-    async bench(op, args, limitMs) {
-      return JSON.stringify(await bench.call(op, JSON.parse(args), limitMs));
-    },
-    benchOpen: async () => JSON.stringify(await bench.open()),
+    bench: (op, args, limitMs) => answer(() => bench.call(op, JSON.parse(args), limitMs)),
+    benchOpen: () => answer(() => bench.open().then(() => ({ clockStep: bench.clockStep, isolated: bench.isolated }))),
+    benchEnd: () => bench.end(),
 
     /** @param {Uint8Array} key raw public key @param {Uint8Array} signature @param {Uint8Array} message */
     async verifyEd25519(key, signature, message) {
-      const bytes = (/** @type {Uint8Array} */ view) => /** @type {any} */ (new Uint8Array(view));
-      const imported = await crypto.subtle.importKey("raw", bytes(key), "Ed25519", false, ["verify"]);
-      return crypto.subtle.verify("Ed25519", imported, bytes(signature), bytes(message));
+      if (!crypto.subtle) throw new Error("signatures cannot be verified here: open this page over https, or on localhost");
+      const [k, s, m] = [key, signature, message].map((view) => new Uint8Array(view));
+      const imported = await crypto.subtle.importKey("raw", k, "Ed25519", false, ["verify"]);
+      return crypto.subtle.verify("Ed25519", imported, s, m);
     },
   };
 }
 
 async function main() {
-  if (typeof WebAssembly !== "object") throw new Error("this browser has no WebAssembly, which Python needs here");
+  if (typeof WebAssembly !== "object") {
+    throw new Error("this browser has no WebAssembly, which Python needs: JavaScript is always the choice here");
+  }
   const [boot, manifest] = await Promise.all([getJson("api/boot.json"), getJson("api/kernels")]);
   emit("boot", { stage: "Pyodide" });
   const indexURL = new URL(boot.pyodide, server).href;
-  const { loadPyodide } = await import(/** @type {any} */ (`${indexURL}pyodide.mjs`));
+  const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
   const pyodide = await loadPyodide({ indexURL });
   emit("boot", { stage: "numpy" });
   await pyodide.loadPackage(["numpy", "micropip"], { messageCallback: () => {} });
   emit("boot", { stage: "fleetune" });
-  await pyodide.pyimport("micropip").install(new URL(boot.wheel, server).href);
+  // The wheel's only dependency, numpy, is loaded already; asking an index for it would leave our origin.
+  await pyodide.pyimport("micropip").install.callKwargs(new URL(boot.wheel, server).href, { deps: false });
+
   const bench = new Bench({ ...manifest, root: new URL(manifest.root, server).href });
-  pyodide.registerJsModule("fleetune_bridge", bridge(bench, boot));
-  const app = pyodide.pyimport("fleetune.app.handlers");
-  const session = await app.start();
-  /** @type {Record<string, (args: any) => Promise<any>>} */
-  const ops = {};
-  for (const name of session.operations()) {
-    ops[name] = async (args) => {
-      const answer = JSON.parse(await session.call(name, JSON.stringify(args ?? {})));
-      if (answer.error) throw Object.assign(new Error(answer.error.message), { name: answer.error.name });
-      return answer.value;
-    };
+  const app = await pyodide.pyimport("fleetune.app.platform_js").start(host(bench, boot, manifest));
+  /** @param {string} op @param {any} args */
+  async function call(op, args) {
+    const answer = JSON.parse(await app.call(op, JSON.stringify(args ?? {})));
+    if (answer.error) throw new RemoteError(answer.error);
+    return answer.value;
   }
-  serve(ops);
+  /** @type {string[]} */
+  const names = JSON.parse(app.operations());
+  serve(Object.fromEntries(names.map((name) => [name, (args) => call(name, args)])));
 }
 
-main().catch((error) => self.postMessage({ event: "failed", data: toData(error) }));
+main().catch(refuse);

@@ -4,150 +4,183 @@ from __future__ import annotations
 
 import asyncio
 import json
+import secrets
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import fleetune_bridge as bridge  # registered by browser/web/worker.js
-from pyodide.ffi import JsException, create_once_callable, to_js
+from pyodide.ffi import JsException, to_js
 
-from fleetune.app.platform import BenchAbout, BenchError, BenchTimeoutError, PlatformError, Response
+from fleetune.app import handlers
+from fleetune.app.platform import (
+    BenchError,
+    BenchTimeout,
+    Clock,
+    Loaded,
+    NetworkError,
+    PlatformError,
+    Response,
+)
+from fleetune.app.session import Session
 from fleetune.context import Environment
+from fleetune.manifest import Manifest
 
-CALL_LIMIT_MS = 20_000  # loading and checking one context, on a slow machine
-RUN_LIMIT_MS = 5_000  # beyond what the batches should take
+LOAD_LIMIT_MS = 20_000.0  # fetching a bundle, compiling and laying out one cell on a slow machine
 
 
-class IndexedStore:
-    """JSON values in IndexedDB, locks from the Web Locks API."""
+class JsStore:
+    """IndexedDB and the Web Locks API, through storage.js."""
+
+    def __init__(self, host: Any) -> None:
+        self._host = host
 
     async def get(self, key: str) -> Any:
-        return json.loads(await bridge.get(key))
+        return json.loads(await self._host.get(key))
 
     async def set(self, key: str, value: Any) -> None:
-        await bridge.set(key, json.dumps(value))
+        try:
+            await self._host.set(key, json.dumps(value, allow_nan=False))
+        except JsException as error:
+            raise PlatformError(error.message) from error
 
     async def delete(self, key: str) -> None:
-        await bridge.remove(key)
+        await self._host.remove(key)
 
     @asynccontextmanager
     async def lock(self, name: str) -> AsyncIterator[None]:
-        held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        release: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        async def hold() -> None:
-            held.set_result(None)
-            await release
-
-        ended = bridge.locked(name, create_once_callable(hold))
-        await held
+        release = await self._host.lock(name)
         try:
             yield
         finally:
-            release.set_result(None)
-            await ended
+            release()
+            release.destroy()
+
+    async def persistent(self) -> bool:
+        return bool(await self._host.persistent())
 
 
-class WorkerBench:
-    """The bench worker behind its owner (`bench.js`)."""
+class JsBench:
+    """The bench worker, through bench.js."""
 
-    async def open(self) -> BenchAbout:
-        try:
-            about = json.loads(await bridge.benchOpen())
-        except JsException as error:
-            raise BenchError(f"the timing worker did not start: {error.message}") from error
-        return BenchAbout(about["timerStep"], about["isolated"])
+    def __init__(self, host: Any) -> None:
+        self._host = host
 
-    async def _call(self, op: str, args: Mapping[str, Any], limit_ms: float) -> Any:
-        try:
-            return json.loads(await bridge.bench(op, json.dumps(args), limit_ms))
-        except JsException as error:
-            kind = BenchTimeoutError if error.name == "TimeoutError" else BenchError
-            raise kind(error.message) from error
+    async def open(self) -> Clock:
+        found = _value(await self._host.benchOpen())
+        return Clock(found["clockStep"], found["isolated"])
+
+    async def _call(self, op: str, limit_ms: float, **args: Any) -> Any:
+        return _value(await self._host.bench(op, json.dumps(args), limit_ms))
 
     async def load(
-        self, kernel: str, candidates: Sequence[str], size: int, pattern: str, *, copied: bool, seed: int
-    ) -> Mapping[str, str]:
-        args = {
-            "kernel": kernel,
-            "candidates": list(candidates),
-            "size": size,
-            "pattern": pattern,
-            "copied": copied,
-            "seed": seed,
-        }
-        failed: dict[str, str] = (await self._call("load", args, CALL_LIMIT_MS))["failed"]
-        return failed
+        self, kernel: str, candidates: Sequence[str], size: int, pattern: str, copied: bool, seed: int
+    ) -> Loaded:
+        found = await self._call(
+            "load",
+            LOAD_LIMIT_MS,
+            kernel=kernel,
+            candidates=list(candidates),
+            size=size,
+            pattern=pattern,
+            copied=copied,
+            seed=seed,
+        )
+        return Loaded(found["failed"], found["sets"], found["referenceMs"], found["memory"])
 
-    async def check(self, candidate: str) -> str | None:
-        error: str | None = (await self._call("check", {"candidate": candidate}, RUN_LIMIT_MS))["error"]
+    async def check(self, candidate: str, limit_ms: float) -> str | None:
+        error: str | None = (await self._call("check", limit_ms, candidate=candidate))["error"]
         return error
 
-    async def calibrate(self, candidate: str, target_ms: float) -> tuple[int, float]:
-        args = {"candidate": candidate, "targetMs": target_ms}
-        found = await self._call("calibrate", args, RUN_LIMIT_MS + 20 * target_ms)
-        return found["iterations"], found["ms"]
-
-    async def run(self, order: Sequence[tuple[str, int]]) -> list[float]:
-        limit = RUN_LIMIT_MS + 1000.0 * len(order)
-        times: list[float] = await self._call("run", {"order": [list(item) for item in order]}, limit)
+    async def run(self, order: Sequence[tuple[str, int]], limit_ms: float) -> list[float]:
+        times: list[float] = await self._call("run", limit_ms, order=list(order))
         return times
 
+    async def restart(self) -> None:
+        self._host.benchEnd()
+        await self.open()
 
-class BrowserPlatform:
+
+def _value(answer: str) -> Any:
+    """The value that the bench worker gave, or its error raised again."""
+    found = json.loads(answer)
+    if "value" in found:
+        return found["value"]
+    error = found["error"]
+    kind = BenchTimeout if error["name"] == "TimeoutError" else BenchError
+    raise kind(error["message"], (error.get("detail") or {}).get("candidate"))
+
+
+class JsPlatform:
     """The worker that Pyodide runs in."""
 
-    def __init__(self) -> None:
-        self.store = IndexedStore()
-        self.bench = WorkerBench()
+    def __init__(self, host: Any) -> None:
+        self._host = host
+        self.store = JsStore(host)
+        self.bench = JsBench(host)
 
     async def fetch(
-        self,
-        method: str,
-        path: str,
-        body: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Response:
         sent = None if body is None else to_js(body)
         try:
-            status, found, data = await bridge.fetch(method, path, sent, json.dumps(dict(headers or {})))
+            answer = await self._host.fetch(method, path, json.dumps(dict(headers or {})), sent)
         except JsException as error:
-            raise PlatformError(f"the server cannot be reached: {error.message}") from error
-        return Response(status, json.loads(found), data.to_bytes())
+            raise NetworkError(
+                f"the server cannot be reached ({error.message}): check the connection and try again"
+            ) from error
+        try:
+            return Response(answer.status, json.loads(answer.headers), answer.bytes.to_bytes())
+        finally:
+            answer.destroy()
 
     def now(self) -> float:
         return time.time()
 
-    def entropy(self, length: int) -> bytes:
-        return bytes(bridge.entropy(length).to_bytes())
+    def clock(self) -> float:
+        return float(self._host.clock())
 
     async def sleep(self, seconds: float) -> None:
-        await bridge.sleep(seconds)
+        await asyncio.sleep(seconds)
+
+    def entropy(self, n: int) -> bytes:
+        return secrets.token_bytes(n)  # Pyodide asks crypto.getRandomValues each time
 
     async def ed25519_verify(self, public_key: bytes, signature: bytes, message: bytes) -> bool:
         try:
-            return bool(await bridge.verifyEd25519(to_js(public_key), to_js(signature), to_js(message)))
+            verified = await self._host.verifyEd25519(to_js(public_key), to_js(signature), to_js(message))
         except JsException as error:
-            raise PlatformError(f"this browser cannot check Ed25519 signatures: {error.message}") from error
+            raise PlatformError(f"this browser cannot check signatures: {error.message}") from error
+        return bool(verified)
 
     def emit(self, event: str, data: Any) -> None:
-        bridge.emit(event, json.dumps(data))
+        self._host.emit(event, json.dumps(data, allow_nan=False))
 
     def privacy_signal(self) -> bool:
-        return bool(bridge.privacySignal())
-
-    def environment(self) -> Environment:
-        return Environment.from_wire(json.loads(bridge.environmentJson()))
+        return bool(self._host.privacySignal())
 
 
-def boot() -> dict[str, Any]:
-    """`GET /api/boot.json` as the worker fetched it."""
-    found: dict[str, Any] = json.loads(bridge.bootJson())
-    return found
+class App:
+    """What worker.js holds: the names of the operations, and one way to call them."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def operations(self) -> str:
+        """JSON list of names."""
+        return json.dumps(list(handlers.HANDLERS))
+
+    async def call(self, op: str, args: str) -> str:
+        """JSON arguments in, JSON `{"value"}` or `{"error": {"name", "message"}}` out."""
+        return json.dumps(await handlers.call(self.session, op, json.loads(args)), allow_nan=False)
 
 
-def manifest() -> dict[str, Any]:
-    """`GET /api/kernels` as the worker fetched it."""
-    found: dict[str, Any] = json.loads(bridge.manifestJson())
-    return found
+async def start(host: Any) -> App:
+    """Called by worker.js with its bridge to the browser."""
+    session = await handlers.start(
+        JsPlatform(host),
+        boot=json.loads(host.boot),
+        manifest=Manifest.load(host.manifest),
+        environment=Environment.from_wire(json.loads(host.environment)),
+    )
+    return App(session)

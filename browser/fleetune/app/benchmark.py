@@ -1,0 +1,241 @@
+"""The benchmark: cells within a time budget, their results, and the operations that run and steer it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from fleetune.app import cells as catalogue
+from fleetune.app.cells import Cell
+from fleetune.app.control import Budget, Control, Stopped
+from fleetune.app.measure import FIXED, BaselineError, CellRun, Measurement, OutOfTime, Rules
+from fleetune.app.session import Args, Operation, RequestError, Session
+from fleetune.context import short_hash
+from fleetune.manifest import BASELINE
+from fleetune.stats import Measured, contenders, noisy
+
+MEMORY_LIMIT = 256 << 20  # bytes held by modules before the bench worker is replaced
+FIRST_CELL_MS = 600.0  # what a cell is expected to take before any was measured
+LEAST_SHARE = 0.6  # a cell is begun only if this share of a usual cell's time is left
+MIN_BUDGET_MS, MAX_BUDGET_MS = 100.0, 3_600_000.0
+
+Result = dict[str, Any]
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass
+class Benchmark:
+    """One run over some cells. Results come in the order of measurement."""
+
+    session: Session
+    control: Control
+    budget: Budget
+    rules: Rules = field(default_factory=Rules)
+    seed: int = 1
+    on_progress: Progress = lambda _: None
+    on_result: Progress = lambda _: None
+    results: list[Result] = field(default_factory=list)
+    stopped: bool = False
+    skipped: int = 0  # cells that could not be measured at all
+    _warm: set[tuple[str, str, bool]] = field(default_factory=set)
+    _memory: int = 0
+
+    async def run(self, queue: Sequence[Cell]) -> list[Result]:
+        """Measure cells until they are done, the budget is spent, or the control says stop."""
+        bench = self.session.platform.bench
+        if self.session.benched:
+            await bench.restart()  # call sites that saw an earlier run's modules would be slow
+        self.session.benched = True
+        clock = await bench.open()
+        try:
+            for cell in queue:
+                await self.control.gate()
+                if self.budget.left_ms < LEAST_SHARE * self._usual_ms():
+                    break
+                if BASELINE in self.session.set_aside.get(cell.kernel, {}):
+                    self.skipped += 1
+                    continue
+                self.on_progress(self._progress(cell, len(queue)))
+                if self._memory > MEMORY_LIMIT:
+                    await bench.restart()
+                    self._warm.clear()
+                await self._one(cell, clock.step)
+        except Stopped:
+            self.stopped = True
+        except OutOfTime:
+            pass  # the cell under way is dropped: too few batches are no measurement
+        return self.results
+
+    async def _one(self, cell: Cell, clock_step: float) -> None:
+        session = self.session
+        kernel = session.kernel(cell.kernel)
+        run = CellRun(
+            session.platform.bench,
+            cell,
+            list(session.candidates(kernel)),
+            self.rules,
+            clock_step,
+            int(short_hash([self.seed, cell.kernel, cell.size, cell.pattern], 8), 16),
+            self.control,
+            self.budget,
+            self._warm,
+            lambda candidate, reason: session.put_aside(kernel.name, candidate, reason),
+        )
+        began = self.control.used_ms()
+        try:
+            measurement = await run.measure()
+            if _disturbed(measurement) and self.budget.left_ms > self.control.used_ms() - began:
+                again = await run.again()
+                measurement = min(measurement, again, key=_disturbance)
+        except BaselineError as error:
+            session.put_aside(kernel.name, BASELINE, str(error))
+            self.skipped += 1
+            return
+        finally:
+            self._memory = run.memory
+        result = self._result(cell, measurement)
+        result["seconds"] = (self.control.used_ms() - began) / 1000
+        self.results.append(result)
+        self.on_result(result)
+
+    def _usual_ms(self) -> float:
+        if not self.results:
+            return FIRST_CELL_MS
+        return self.control.used_ms() / len(self.results)
+
+    def _progress(self, cell: Cell, total: int) -> dict[str, Any]:
+        done = len(self.results) + self.skipped
+        usual = self._usual_ms()
+        if self.budget.limit_ms is not None:
+            total = min(total, max(done + 1, done + round(self.budget.left_ms / usual)))
+        return {
+            "done": done,
+            "total": total,
+            "kernel": cell.kernel,
+            "size": cell.size,
+            "pattern": cell.pattern,
+            "copied": cell.copied,
+            "secondsLeft": max(min((total - done) * usual, self.budget.left_ms), 0) / 1000,
+        }
+
+    def _result(self, cell: Cell, measurement: Measurement) -> Result:
+        session = self.session
+        kernel = session.kernel(cell.kernel)
+        context = cell.context(kernel.dtype)
+        baseline = measurement.series[BASELINE]
+        measured = {name: Measured.of(one, baseline) for name, one in measurement.series.items()}
+        session.measured[kernel.name, context] = measured
+        candidates: dict[str, dict[str, Any]] = {}
+        for name in kernel.candidates(session.environment.features):
+            if name in measured:
+                one = measured[name]
+                candidates[name] = {
+                    "ok": True,
+                    "ms": one.ms,
+                    "spread": one.spread,
+                    "speedup": one.speedup,
+                    "low": one.low,
+                    "high": one.high,
+                    "batches": one.batches,
+                    "predicted": None,
+                }
+            else:
+                reason = session.set_aside.get(kernel.name, {}).get(name, "")
+                candidates[name] = {"ok": False, "error": reason, "predicted": None}
+        return {
+            "kernel": kernel.name,
+            "context": context.to_wire(),
+            "size": cell.size,
+            "pattern": cell.pattern,
+            "copied": cell.copied,
+            "candidates": candidates,
+            "noisy": _disturbed(measurement),
+            "choice": max(measured, key=lambda name: measured[name].speedup),
+            "source": "measured",
+            "why": None,
+        }
+
+
+def _disturbance(measurement: Measurement) -> float:
+    """The largest spread among the candidates that matter: the baseline and the contenders."""
+    names = {BASELINE, *contenders(measurement.series)}
+    return max(measurement.series[name].spread for name in names)
+
+
+def _disturbed(measurement: Measurement) -> bool:
+    names = {BASELINE, *contenders(measurement.series)}
+    return noisy(measurement.series[name] for name in names)
+
+
+def _queue(session: Session, cells: object, seed: int) -> list[Cell]:
+    if cells is None:
+        return list(catalogue.spread(session.manifest, seed))
+    if cells == "all":
+        return catalogue.every_cell(session.manifest)
+    if not isinstance(cells, Iterable) or isinstance(cells, (str, bytes)):
+        raise RequestError('cells: a list of {kernel, size, pattern, copied}, or "all"')
+    return catalogue.parse(session.manifest, cells)
+
+
+async def benchmark(session: Session, args: Args) -> Mapping[str, Any]:
+    """Run a benchmark.
+
+    `budgetMs`: its time; `cells`: which (default: chosen, spread over all kernels and sizes); `fixed`: the
+    lab's protocol, the same treatment for every cell; `seed`: of inputs and orders.
+
+    Emits `progress`, `result` and `setAside`; gives {stopped, seconds, results, setAside, skipped}.
+    """
+    if session.control:
+        raise RequestError("a benchmark is running already: stop it first")
+    limit = args.get("budgetMs")
+    if limit is not None and not MIN_BUDGET_MS <= limit <= MAX_BUDGET_MS:
+        raise RequestError(f"budgetMs: between {MIN_BUDGET_MS:.0f} and {MAX_BUDGET_MS:.0f}")
+    seed = int(args.get("seed", 1))
+    queue = _queue(session, args.get("cells"), seed)
+    control = session.control = Control(session.platform.clock)
+    emit = session.platform.emit
+    run = Benchmark(
+        session,
+        control,
+        Budget(control, limit),
+        FIXED if args.get("fixed") else Rules(),
+        seed,
+        lambda data: emit("progress", data),
+        lambda data: emit("result", data),
+    )
+    try:
+        results = await run.run(queue)
+    finally:
+        session.control = None
+    await session.remember()
+    return {
+        "stopped": run.stopped,
+        "seconds": control.used_ms() / 1000,
+        "results": results,
+        "setAside": session.set_aside,
+        "skipped": run.skipped,
+    }
+
+
+async def stop(session: Session, args: Args) -> bool:
+    """End the benchmark under way, keeping what was measured; whether there was one."""
+    if session.control:
+        session.control.stop()
+    return session.control is not None
+
+
+async def pause(session: Session, args: Args) -> bool:
+    """Hold the benchmark under way; its budget waits too."""
+    if session.control:
+        session.control.pause()
+    return session.control is not None
+
+
+async def resume(session: Session, args: Args) -> bool:
+    if session.control:
+        session.control.resume()
+    return session.control is not None
+
+
+OPS: dict[str, Operation] = {"benchmark": benchmark, "stop": stop, "pause": pause, "resume": resume}

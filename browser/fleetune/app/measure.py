@@ -1,0 +1,231 @@
+"""Measure one cell: load, check against JavaScript, warm up, calibrate, and time in interleaved rounds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from fleetune.app.cells import Cell
+from fleetune.app.control import Budget, Control
+from fleetune.app.platform import Bench, BenchError, BenchTimeout
+from fleetune.manifest import BASELINE
+from fleetune.stats import Plan, Series
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The protocol's numbers; times in ms. Two engines tick at 1 ms on pages that are not isolated."""
+
+    batch_ms: float = 4.0
+    clock_steps: int = 50  # a batch lasts at least this many steps of the clock
+    rounds: int = 15
+    loser_rounds: int = 5
+    min_rounds: int = 7
+    early: bool = True  # stop once the leader is decided or the times are precise
+    warm_ms: float = 16.0  # per candidate, the first time that its loop runs
+    max_warm_ms: float = 120.0
+    stable: float = 0.1  # warm once a batch is not faster than the one before by more than this share
+    hang_ms: float = 3000.0  # beyond what a call may be expected to take
+
+    def target_ms(self, clock_step: float) -> float:
+        """How long a batch should last."""
+        return max(self.batch_ms, self.clock_steps * clock_step)
+
+
+FIXED = Rules(early=False)  # the lab: every cell gets the same treatment
+
+
+class OutOfTime(Exception):  # noqa: N818 (not an error)
+    """The budget ended before this cell had enough batches."""
+
+
+class BaselineError(BenchError):
+    """The JavaScript baseline itself failed, so there is nothing to compare with."""
+
+
+@dataclass
+class Measurement:
+    """Times of one cell; candidates found wrong while measuring it."""
+
+    series: dict[str, Series]
+    wrong: dict[str, str] = field(default_factory=dict)
+    memory: int = 0  # bytes that the bench worker holds
+
+
+@dataclass
+class _Warmth:
+    iterations: int = 1
+    per_call: float = math.inf  # ms, the least so far
+    last: float = math.inf  # ms per call in the last full batch
+    total: float = 0.0  # ms
+    full: int = 0  # batches of full length so far
+
+
+@dataclass
+class CellRun:
+    """One cell being measured. `warm` is shared by all cells of one bench worker: loops compiled hot."""
+
+    bench: Bench
+    cell: Cell
+    candidates: list[str]
+    rules: Rules
+    clock_step: float
+    seed: int
+    control: Control
+    budget: Budget
+    warm: set[tuple[str, str, bool]]
+    put_aside: Callable[[str, str], None]
+    reference_ms: float = 0.0
+    memory: int = 0
+    iterations: dict[str, int] = field(default_factory=dict)
+    per_call: dict[str, float] = field(default_factory=dict)
+
+    async def measure(self) -> Measurement:
+        """Raises Stopped, OutOfTime, or BaselineError; anything else that is wrong is set aside and named."""
+        aside: dict[str, str] = {}
+        await self._load(aside)
+        await self._check(aside)
+        await self._warm_up(aside)
+        return await self._rounds(aside)
+
+    async def again(self) -> Measurement:
+        """Time the same cell once more, with everything loaded, checked and warm."""
+        self.seed += 1
+        return await self._rounds({})
+
+    async def _rounds(self, aside: dict[str, str]) -> Measurement:
+        plan = Plan(
+            self.seed,
+            self.rules.rounds,
+            self.rules.loser_rounds,
+            self.rules.min_rounds,
+            self.rules.early,
+            {name: Series([], self.clock_step / self.iterations[name]) for name in self.candidates},
+        )
+        while order := plan.order():
+            await self.control.gate()
+            if self.budget.spent and plan.usable:
+                break
+            if self.budget.overrun:
+                raise OutOfTime
+            for name, ms in (await self._run(order, aside)).items():
+                plan.series[name].add(ms / self.iterations[name])
+            for name in aside:
+                plan.series.pop(name, None)
+        return Measurement(plan.series, aside, self.memory)
+
+    def _aside(self, aside: dict[str, str], candidate: str, reason: str) -> None:
+        if candidate == BASELINE:
+            raise BaselineError(f"{self.cell.kernel}: the JavaScript baseline {reason}")
+        aside[candidate] = reason
+        self.candidates.remove(candidate)
+        self.put_aside(candidate, reason)
+
+    async def _load(self, aside: dict[str, str]) -> None:
+        cell = self.cell
+        try:
+            loaded = await self.bench.load(
+                cell.kernel, self.candidates, cell.size, cell.pattern, cell.copied, self.seed
+            )
+        except BenchTimeout as error:
+            raise BaselineError(f"{cell.kernel}: inputs and baseline took too long ({error})") from error
+        self.reference_ms, self.memory = loaded.reference_ms, loaded.memory
+        for name, reason in loaded.failed.items():
+            self._aside(aside, name, f"could not be loaded: {reason}")
+
+    async def _reload(self, aside: dict[str, str]) -> None:
+        """After the bench worker was ended: a new one, with the candidates that are left."""
+        await self.bench.restart()
+        self.warm.clear()
+        await self._load(aside)
+
+    async def _check(self, aside: dict[str, str]) -> None:
+        limit = self.rules.hang_ms + 50 * self.reference_ms
+        for name in [name for name in self.candidates if name != BASELINE]:
+            await self.control.gate()
+            if self.budget.overrun:
+                raise OutOfTime
+            if name in aside:
+                continue
+            try:
+                error = await self.bench.check(name, limit)
+            except BenchTimeout:
+                self._aside(aside, name, f"did not end within {limit / 1000:.0f} s")
+                await self._reload(aside)
+            else:
+                if error:
+                    self._aside(aside, name, error)
+
+    async def _warm_up(self, aside: dict[str, str]) -> None:
+        """Run each loop until the engine's compilers are done with it, growing it to a full batch."""
+        target = self.rules.target_ms(self.clock_step)
+        cold = {name: _Warmth() for name in self.candidates}
+        while cold:
+            await self.control.gate()
+            if self.budget.overrun:
+                raise OutOfTime
+            for name, state in cold.items():
+                self.iterations[name] = state.iterations
+            times = await self._run(list(cold), aside)
+            for name in list(cold):
+                if name not in times or self._is_warm(name, cold[name], times[name], target):
+                    del cold[name]
+        for name in self.candidates:
+            self.iterations[name] = max(1, math.ceil(target / self.per_call[name]))
+
+    def _is_warm(self, name: str, state: _Warmth, ms: float, target: float) -> bool:
+        per_call = ms / state.iterations
+        state.total += ms
+        if ms < 0.75 * target:
+            growth = target / max(ms, self.clock_step, target / 16)
+            state.iterations = math.ceil(state.iterations * max(growth, 1.5))
+            state.per_call = min(state.per_call, max(per_call, 1e-9))
+            return False
+        state.full += 1
+        stable = per_call > (1 - self.rules.stable) * state.last
+        state.last = per_call
+        # Early, slow calls must not set the length of a batch: only full batches count from here on.
+        state.per_call = per_call if state.full == 1 else min(state.per_call, per_call)
+        self.per_call[name] = max(state.per_call, 1e-9)
+        key = (self.cell.kernel, name, self.cell.copied)
+        if state.total >= max(self.rules.max_warm_ms, 3 * ms) or key in self.warm:
+            self.warm.add(key)
+            return True
+        if stable and state.total >= self.rules.warm_ms:
+            self.warm.add(key)
+            return True
+        state.iterations = max(1, math.ceil(target / per_call))
+        return False
+
+    async def _run(self, order: list[str], aside: dict[str, str]) -> Mapping[str, float]:
+        """ms of one batch of each; who fails or hangs is set aside and has no entry."""
+        while True:
+            batches = [(name, self.iterations[name]) for name in order]
+            expected = sum(n * self._expected_ms(name) for name, n in batches)
+            try:
+                times = await self.bench.run(batches, self.rules.hang_ms + 10 * expected)
+                return dict(zip(order, times, strict=True))
+            except BenchTimeout:
+                await self._find_hung(batches, aside)
+            except BenchError as error:
+                if error.candidate not in order:
+                    raise
+                self._aside(aside, error.candidate, f"failed while it was timed: {error}")
+            order = [name for name in order if name not in aside]
+
+    def _expected_ms(self, name: str) -> float:
+        return self.per_call.get(name, self.reference_ms)
+
+    async def _find_hung(self, batches: list[tuple[str, int]], aside: dict[str, str]) -> None:
+        """A round did not end: run each batch alone to see whose it was."""
+        await self._reload(aside)
+        for name, iterations in batches:
+            if name in aside:
+                continue
+            limit = self.rules.hang_ms + 10 * iterations * self._expected_ms(name)
+            try:
+                await self.bench.run([(name, iterations)], limit)
+            except BenchTimeout:
+                self._aside(aside, name, f"did not end within {limit / 1000:.0f} s")
+                await self._reload(aside)

@@ -1,0 +1,133 @@
+"""The state of one running app, what it remembers between visits, and the operations that only look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from fleetune.app.control import Control
+from fleetune.app.platform import Platform
+from fleetune.context import Context, Environment
+from fleetune.manifest import Kernel, Manifest
+from fleetune.stats import Measured
+
+MEASUREMENTS = "measurements"  # store key; written by Python only
+
+Args = Mapping[str, Any]
+
+
+class RequestError(ValueError):
+    """The page asked for something that does not exist; the message names it."""
+
+
+@dataclass
+class Session:
+    """Everything that operations share. Measurements are keyed by kernel name and context."""
+
+    platform: Platform
+    manifest: Manifest
+    environment: Environment
+    boot: Mapping[str, Any] = field(default_factory=dict)
+    measured: dict[tuple[str, Context], dict[str, Measured]] = field(default_factory=dict)
+    set_aside: dict[str, dict[str, str]] = field(default_factory=dict)  # kernel → candidate → why
+    control: Control | None = None  # of the benchmark under way
+    benched: bool = False  # whether the bench worker has been used before
+
+    def kernel(self, name: str) -> Kernel:
+        """The kernel of this name; RequestError if there is none."""
+        try:
+            return self.manifest.kernels[name]
+        except KeyError:
+            raise RequestError(f"the catalogue has no kernel {name!r}") from None
+
+    def candidates(self, kernel: Kernel) -> tuple[str, ...]:
+        """What this browser can run of a kernel, less what was set aside."""
+        aside = self.set_aside.get(kernel.name, {})
+        return tuple(c for c in kernel.candidates(self.environment.features) if c not in aside)
+
+    def put_aside(self, kernel: str, candidate: str, reason: str) -> None:
+        """Never run this candidate again in this session, and tell the page."""
+        self.set_aside.setdefault(kernel, {})[candidate] = reason
+        data = {"kernel": kernel, "candidate": candidate, "reason": reason}
+        self.platform.emit("setAside", data)
+
+    async def remember(self) -> None:
+        """Keep the measurements for the next visit."""
+        cells = [
+            {
+                "signature": self.manifest.kernels[kernel].signature,
+                "context": context.to_wire(),
+                "candidates": {name: asdict(one) for name, one in candidates.items()},
+            }
+            for (kernel, context), candidates in self.measured.items()
+        ]
+        kept = {"environment": self.environment.fingerprint, "cells": cells}
+        await self.platform.store.set(MEASUREMENTS, kept)
+
+    async def recall(self) -> None:
+        """Take back what an earlier visit measured, if the browser is still of the same kind."""
+        kept = await self.platform.store.get(MEASUREMENTS)
+        if not kept or kept.get("environment") != self.environment.fingerprint:
+            return
+        for cell in kept["cells"]:
+            kernel = self.manifest.by_signature.get(cell["signature"])
+            if kernel:
+                names = kernel.candidates(self.environment.features)
+                self.measured[kernel.name, Context.from_wire(cell["context"])] = {
+                    name: Measured(**one) for name, one in cell["candidates"].items() if name in names
+                }
+
+
+Operation = Callable[[Session, Args], Awaitable[Any]]
+
+
+async def state(session: Session, args: Args) -> dict[str, Any]:
+    """Where things stand."""
+    return {
+        "busy": session.control is not None,
+        "paused": session.control is not None and session.control.paused,
+        "measured": len(session.measured),
+        "setAside": session.set_aside,
+        "persistent": await session.platform.store.persistent(),
+    }
+
+
+async def environment(session: Session, args: Args) -> dict[str, Any]:
+    """The coarse browser cell and its hash."""
+    return {**session.environment.to_wire(), "fingerprint": session.environment.fingerprint}
+
+
+async def catalogue(session: Session, args: Args) -> list[dict[str, Any]]:
+    """Every kernel with what this browser can run of it."""
+    return [
+        {
+            "name": kernel.name,
+            "signature": kernel.signature,
+            "family": kernel.family,
+            "summary": kernel.summary,
+            "dtype": kernel.dtype,
+            "sizes": list(kernel.sizes),
+            "patterns": list(kernel.patterns),
+            "copied": kernel.copied,
+            "candidates": list(kernel.candidates(session.environment.features)),
+        }
+        for kernel in session.manifest.kernels.values()
+    ]
+
+
+async def forget(session: Session, args: Args) -> dict[str, Any]:
+    """Drop every measurement made here. Consent and what was sent are kept elsewhere and stay."""
+    forgotten = len(session.measured)
+    session.measured.clear()
+    session.set_aside.clear()
+    await session.platform.store.delete(MEASUREMENTS)
+    return {"forgotten": forgotten}
+
+
+OPS: dict[str, Operation] = {
+    "state": state,
+    "environment": environment,
+    "catalogue": catalogue,
+    "forget": forget,
+}
