@@ -93,7 +93,7 @@ EXPORT i32 run(u8 *composite, i32 n) {
     if (!is_struck(composite, i)) strike(composite, FIRST_MULTIPLE(PRIME(i)), PRIME(i), base);
   for (i32 low = 0; low < flags; low += length) {
     length = flags - low < SEGMENT ? flags - low : SEGMENT;
-    if (length > flags - base) length = flags - base; /* the scratch is n + 1 bytes, whatever n is */
+    if (length > n + 1 - base) length = n + 1 - base; /* what the scratch has left */
     clear(segment, length);
     for (i32 i = FIRST_CANDIDATE; i < base; i++) {
       if (is_struck(composite, i)) continue;
