@@ -6,14 +6,14 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from fleetune.app import benchmark, session
+from fleetune.app import benchmark, session, update
 from fleetune.app.cells import CellError
 from fleetune.app.platform import Platform, PlatformError
 from fleetune.app.session import Operation, RequestError, Session
 from fleetune.context import Environment
 from fleetune.manifest import Manifest
 
-HANDLERS: Mapping[str, Operation] = {**session.OPS, **benchmark.OPS}
+HANDLERS: Mapping[str, Operation] = {**session.OPS, **benchmark.OPS, **update.OPS}
 
 # Errors whose message is meant for the user; anything else is our mistake and is logged with its traceback.
 EXPECTED = (PlatformError, RequestError, CellError)

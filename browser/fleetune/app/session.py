@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fleetune.app.control import Control
 from fleetune.app.platform import Platform
 from fleetune.context import Context, Environment
 from fleetune.manifest import Kernel, Manifest
 from fleetune.stats import Measured
+
+if TYPE_CHECKING:
+    from fleetune.app.update import Good
 
 MEASUREMENTS = "measurements"  # store key; written by Python only
 
@@ -33,6 +36,7 @@ class Session:
     set_aside: dict[str, dict[str, str]] = field(default_factory=dict)  # kernel → candidate → why
     control: Control | None = None  # of the benchmark under way
     benched: bool = False  # whether the bench worker has been used before
+    good: Good | None = None  # the model in use
 
     def kernel(self, name: str) -> Kernel:
         """The kernel of this name; RequestError if there is none."""

@@ -17,22 +17,25 @@ SETTLE_SECONDS = 0.2  # publications closer together than this are told as one
 BEAT_SECONDS = 30.0
 SILENT_SECONDS = 100.0  # without a word from the client: gone
 STALLED_SECONDS = 20.0  # a send that takes so long: gone
-GOING_AWAY, RESTART = 1001, 1012
+RESTART = 1012
 
 
 class Subscriber:
     """One connected client. `version` is what it has or was last told: nothing older is sent."""
 
-    __slots__ = ("close", "draw", "gone", "heard", "send", "sending", "version")
+    __slots__ = ("close", "draw", "end", "gone", "heard", "send", "sending", "version")
 
-    def __init__(self, send: Send, close: Close, version: int, draw: int | None = None) -> None:
+    def __init__(
+        self, send: Send, close: Close, end: Callable[[], object], version: int, draw: int | None = None
+    ) -> None:
         self.send = send
         self.close = close
+        self.end = end  # wakes whoever listens to this client, who then finds it `gone`
         self.version = version
         self.draw = draw
         self.heard = 0.0
         self.sending: asyncio.Task[None] | None = None  # only while its buffer is full
-        self.gone = asyncio.Event()
+        self.gone = False
 
 
 class Hub:
@@ -155,7 +158,8 @@ class Hub:
         if subscriber in self.subscribers:
             self.dropped += 1
             self.leave(subscriber)
-            subscriber.gone.set()
+            subscriber.gone = True
+            subscriber.end()
 
     async def _beats(self) -> None:
         """Beats spread over the interval: each second, those whose turn it is."""
@@ -177,7 +181,6 @@ class Hub:
 async def _close(subscriber: Subscriber, code: int) -> None:
     with contextlib.suppress(Exception):  # it may have gone by itself
         await subscriber.close(code)
-    subscriber.gone.set()
 
 
 @types.coroutine

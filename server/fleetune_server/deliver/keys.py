@@ -126,9 +126,7 @@ class KeyRing:
 
 def _read(path: Path) -> Key:
     if os.name == "posix" and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        raise KeyFileError(
-            f"{path} can be read by others: chmod 600 it, or retire that key if it may be known"
-        )
+        raise KeyFileError(f"{path} can be read by others: chmod 600 it; retire that key if it may be known")
     try:
         raw: Mapping[str, object] = json.loads(path.read_text())
         state, created, secret = raw["state"], raw["created"], raw["private"]

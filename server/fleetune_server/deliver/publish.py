@@ -1,4 +1,4 @@
-"""A trained model to what is kept of a version: its files by hash, and a record that answers are made from."""
+"""A trained model to what is kept of a version: files by hash, and the record that answers are made from."""
 
 from __future__ import annotations
 
@@ -61,7 +61,9 @@ class Publisher:
 
     def _updates(self, version: int, model: bytes, history: Mapping[int, bytes]) -> dict[int, bytes]:
         """Incremental updates by base: the newest a plain delta, the older ones chains that end in it."""
-        newer, links, updates = model, [], {}
+        newer = model
+        links: list[bytes] = []
+        updates: dict[int, bytes] = {}
         used: dict[tuple[str, str], bytes] = {}
         for base in sorted((v for v in history if v < version), reverse=True)[:MAX_CHAIN]:
             pair = sha256(history[base]), sha256(newer)

@@ -1,4 +1,4 @@
-"""`WS /ws`: a client says which version it holds, the server says when there is a newer one. No more than that."""
+"""`WS /ws`: a client says which version it holds, the server says when there is a newer one. That is all."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from fleetune.signed import MAX_VERSION
 from fleetune_server.deliver.distribute import DRAWS
-from fleetune_server.deliver.hub import GOING_AWAY, Hub, Subscriber
+from fleetune_server.deliver.hub import Hub, Subscriber
 
 MAX_MESSAGE = 4096  # bytes
 HELLO_SECONDS = 10.0
@@ -42,19 +42,20 @@ async def push(websocket: WebSocket, hub: Hub, origins: Collection[str] = ()) ->
         return
     except WebSocketDisconnect:
         return
-    subscriber = Subscriber(partial(_send, websocket), websocket.close, version, draw)
+    task = asyncio.current_task()
+    assert task is not None
+    subscriber = Subscriber(partial(_send, websocket), websocket.close, task.cancel, version, draw)
     hub.join(subscriber)
-    listening = asyncio.create_task(_listen(websocket, hub, subscriber))
-    leaving = asyncio.create_task(subscriber.gone.wait())
     try:
-        await asyncio.wait((listening, leaving), return_when=asyncio.FIRST_COMPLETED)
-        code = listening.result() if listening.done() else GOING_AWAY
-        if code and not subscriber.gone.is_set():
+        code = await _listen(websocket, hub, subscriber)
+        if code:
             await websocket.close(code)
+    except asyncio.CancelledError:
+        if not subscriber.gone:
+            raise
+        # Dropped: a close frame would wait behind the full buffer. Returning cuts the connection.
     finally:
         hub.leave(subscriber)
-        listening.cancel()
-        leaving.cancel()
 
 
 def allowed(websocket: WebSocket, origins: Collection[str]) -> bool:

@@ -1,0 +1,111 @@
+// @ts-check
+/**
+ * Hearing of new model versions: a WebSocket, and polling where there can be none. All that is sent is the version
+ * in use and a number drawn afresh in every session, which only decides who tries a new model first.
+ */
+
+const server = new URL("../", import.meta.url);
+const FIRST_DELAY = 1_000; // ms; doubles with each failure
+const LONGEST_DELAY = 60_000;
+const SILENCE = 100_000; // the server beats every 30 s: a socket quieter than this is dead
+const POLL = 60_000;
+const FAILURES_BEFORE_POLLING = 3;
+
+/** This session's lot in canary releases, 0 … 999. Not kept, so it identifies nobody. */
+export const sessionDraw = crypto.getRandomValues(new Uint16Array(1))[0] % 1000;
+
+/** Full jitter: after a server restart clients come back spread out. @param {number} failures */
+const delayAfter = (failures) => Math.random() * Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** failures);
+
+/**
+ * @typedef {object} Listener
+ * @property {() => number} version the version in use
+ * @property {(version: number) => unknown} onVersion a newer one is there
+ * @property {(state: "on" | "off" | "polling" | "connecting") => void} [onState]
+ */
+
+/** Stay informed until `close()` is called. @param {Listener} listener */
+export function subscribe({ version, onVersion, onState = () => {} }) {
+  /** @type {WebSocket | undefined} */
+  let socket;
+  let failures = 0;
+  let closed = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let retry, silence, poll;
+
+  function listen() {
+    clearTimeout(silence);
+    silence = setTimeout(() => socket?.close(), SILENCE);
+  }
+
+  function hello() {
+    socket?.send(JSON.stringify({ type: "hello", version: version(), draw: sessionDraw }));
+  }
+
+  function connect() {
+    if (closed) return;
+    if (failures < FAILURES_BEFORE_POLLING) onState("connecting");
+    const url = new URL("ws", server);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    socket = new WebSocket(url);
+    socket.onopen = () => {
+      failures = 0;
+      clearTimeout(poll);
+      onState("on");
+      hello();
+      listen();
+    };
+    socket.onmessage = (event) => {
+      listen();
+      let message;
+      try {
+        message = JSON.parse(event.data);
+      } catch {
+        return socket?.close(); // not our server's words
+      }
+      if (message.type === "heartbeat") hello();
+      else if (message.type === "model" && Number.isSafeInteger(message.version)) onVersion(message.version);
+    };
+    socket.onclose = () => {
+      clearTimeout(silence);
+      if (closed) return;
+      failures += 1;
+      if (failures === FAILURES_BEFORE_POLLING) askFromTimeToTime();
+      else if (failures < FAILURES_BEFORE_POLLING) onState("off");
+      retry = setTimeout(connect, delayAfter(failures));
+    };
+  }
+
+  async function askFromTimeToTime() {
+    clearTimeout(poll);
+    if (closed || failures < FAILURES_BEFORE_POLLING) return;
+    try {
+      const url = new URL(`api/model/latest?version=${version()}&draw=${sessionDraw}`, server);
+      // no-cache: the browser sends the entity tag it has, and an unchanged answer is a few bytes.
+      const response = await fetch(url, { cache: "no-cache", credentials: "omit" });
+      if (!response.ok) throw new Error(`HTTP ${response.status}`);
+      onState("polling");
+      const answer = await response.json();
+      if (!answer.upToDate) onVersion(answer.version);
+    } catch {
+      onState("off"); // the page shows it, and the next turn tries again
+    }
+    poll = setTimeout(askFromTimeToTime, POLL * (0.5 + Math.random()));
+  }
+
+  function online() {
+    clearTimeout(retry);
+    if (!socket || socket.readyState === WebSocket.CLOSED) connect();
+  }
+
+  addEventListener("online", online);
+  connect();
+  return {
+    close() {
+      closed = true;
+      removeEventListener("online", online);
+      for (const timer of [retry, silence, poll]) clearTimeout(timer);
+      socket?.close();
+    },
+  };
+}
