@@ -137,7 +137,8 @@ def fit(
     stored["tau2"] = np.array([table.tau2 for table in tables], dtype="<f4")
     stored["unknown2"] = np.array(report["unknown2"], dtype="<f4")
     stored["floor2"] = np.array(report["floor2"], dtype="<f4")
-    notes = {"architecture": ARCHITECTURE, "rows": len(rows), "seed": seed}
+    deep_rows = len(rows) if init is None or deep == "train" else init.artefact.notes.get("deepRows", 0)
+    notes = {"architecture": ARCHITECTURE, "rows": len(rows), "deepRows": deep_rows, "seed": seed}
     artefact = Artefact(
         version, float(clip), features, vocabulary, CROSSES, dict(sorted(stored.items())), notes
     )

@@ -19,6 +19,7 @@ from fleetune_server.store.base import Cell, CellSum
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 BASE_ERROR = 0.02  # a round's own systematic error (rounding, clip bias), added to every mean's deviation
+FEW = 20  # reports whose mean is about half noise
 GROUP = 20  # reports below which a (signature, environment) group is rolled up, not published on its own
 
 
@@ -75,16 +76,16 @@ def combine(rows: Sequence[CellSum]) -> Estimates:
     """Decode every (cell, round, ε) and combine a cell's rounds by inverse variance.
 
     A round's estimate is base + clip · mean(x̂); its variance is clip² · var(x̂) / n + 0.02². The variance of
-    one decoded report is the mechanism's own at the observed mean, not the sample's: right for n = 1 too.
+    one decoded report is the mechanism's own, not the sample's: right for n = 1 too.
     """
     index: dict[tuple[str, Context, Environment, str], int] = {}
     cell = np.array([index.setdefault(place(row.cell), len(index)) for row in rows], dtype=np.int64)
     count = np.array([row.count for row in rows], dtype=np.float64)
     clip = np.array([row.cell.clip for row in rows])
     base = np.array([row.cell.base_log for row in rows])
-    mean, variance = decoded_means(rows)
+    mean, noise = decoded_means(rows)
     value = base + clip * mean
-    spread = clip**2 * variance / np.maximum(count, 1) + BASE_ERROR**2
+    spread = clip**2 * noise / np.maximum(count, 1) + BASE_ERROR**2
     weight = np.bincount(cell, 1 / spread, len(index))
     return Estimates(
         list(index),
@@ -100,7 +101,11 @@ def place(cell: Cell) -> tuple[str, Context, Environment, str]:
 
 
 def decoded_means(rows: Sequence[CellSum]) -> tuple[Floats, Floats]:
-    """Per row: the mean decoded residual in clip units, unbiased, and one report's variance around it."""
+    """Per row: the mean decoded residual in clip units, unbiased, and one report's variance around it.
+
+    The variance is taken at the mean shrunk toward 0: at the bare mean of a few reports it would follow
+    the noise.
+    """
     mean, variance = np.zeros(len(rows)), np.zeros(len(rows))
     epsilon = np.array([row.cell.epsilon for row in rows])
     total = np.array([row.total for row in rows], dtype=np.float64)
@@ -109,7 +114,7 @@ def decoded_means(rows: Sequence[CellSum]) -> tuple[Floats, Floats]:
         here = epsilon == value
         noise = mechanism(float(value))
         mean[here] = total[here] / (2 * noise.scale) / count[here]
-        variance[here] = noise.variance(mean[here])
+        variance[here] = noise.variance(mean[here] * count[here] / (count[here] + FEW))
     return mean, variance
 
 

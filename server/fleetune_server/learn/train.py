@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
+import time
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from fleetune.fit import Rows
-from fleetune_server.learn.gate import GateVerdict
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetune.features import environment_key
+from fleetune.fit import ARCHITECTURE, Rows, TrainingReport, fit
+from fleetune.manifest import Manifest
+from fleetune.model import Model
+from fleetune.privacy import mechanism
+from fleetune_server.learn.aggregate import Estimates, combine, roll_up
+from fleetune_server.learn.gate import GateVerdict, judge, movement_limit
+from fleetune_server.learn.quality import model_quality
+from fleetune_server.learn.rows import report_rows
 from fleetune_server.store.base import CellSum
+
+HELDOUT_SHARE = 10  # one lab context in ten is kept out of the model whose metrics are shown
+NEW_ENVIRONMENTS = 0.05  # share of reports from unknown environments at which the clip starts over
+COVERED = 10  # reports from which a cell counts as covered
+LAB_DEVICE = 0.05  # how far one lab machine may be from the fleet's mean in a cell (ln speedup)
+LAB_REPORTS = 20  # reports in a cell at which its lab row has lost half of its privilege
 
 
 @dataclass(frozen=True)
@@ -17,12 +35,12 @@ class TrainRequest:
 
     manifest: Mapping[str, Any]  # the catalogue's raw JSON
     lab: Rows  # public measurements
-    aggregates: Sequence[CellSum]  # folded + a snapshot of pending reports, held-out rows marked
+    aggregates: Sequence[CellSum]  # folded + a snapshot of pending reports, held-out ones marked
     previous: bytes | None  # the artefact of the last published version
     version: int  # of the model to make
     seed: int = 0
     group: int = 20  # reports below which a (signature, environment) group is rolled up
-    clips: Sequence[float] = (0.5, 0.35, 0.25, 0.2)  # by the number of versions made from reports
+    clips: Sequence[float] = (0.5, 0.35, 0.25, 0.2)  # by the number of rounds of reports so far
 
 
 @dataclass(frozen=True)
@@ -33,3 +51,159 @@ class TrainResult:
     metadata: Mapping[str, Any]  # trainedOn, sampleCount, trainingLoss, architecture, clip, metrics
     verdict: GateVerdict
     seconds: float = 0.0
+
+
+def train(request: TrainRequest) -> TrainResult:
+    """Train, measure and judge the next version; ValueError if there is nothing to learn from."""
+    started = time.perf_counter()
+    manifest = Manifest.load(request.manifest)
+    previous = Model.from_bytes(request.previous) if request.previous else None
+    known = [row for row in request.aggregates if row.cell.signature in manifest.by_signature]
+    training = roll_up([row for row in known if not row.heldout], request.group)
+    heldout = [row for row in known if row.heldout]
+    estimates = combine(training)
+    reports = _reports(estimates, manifest, previous)
+    lab = _lab(request.lab, estimates)
+    clip = _clip(request, training, previous)
+    rows, without = Rows.join([lab, reports]), Rows.join([lab.take(~heldout_mask(lab)), reports])
+    retrain = previous is None or len(rows) >= 2 * int(previous.artefact.notes.get("deepRows", 0))
+    for deep in ("train", "keep") if retrain else ("keep",):
+        shadow, model, report = _fit(rows, without, previous, request, clip, deep)
+        verdict = judge(model, previous, heldout, request.lab, manifest)
+        if verdict.accepted or previous is None:
+            break  # a new deep part may move what is unsure too far: then the old one stays
+    out = heldout_mask(request.lab)
+    metrics: dict[str, Any] = {"coverage": coverage(training)}
+    if out.any():
+        metrics |= model_quality(shadow, request.lab.take(out))
+        metrics["contexts"] = "lab contexts kept out of the model that these figures describe"
+    metrics["reports"] = report_quality(model, heldout, manifest)
+    samples = sum(row.count for row in training)
+    metadata = {
+        "trainedOn": {
+            "labRows": len(request.lab),
+            "reports": samples,
+            "cells": len(reports),
+            "kernels": len({row.cell.signature for row in training} | _signatures(request.lab)),
+            "environments": len(model.artefact.vocabulary["environment"]),
+        },
+        "sampleCount": samples,
+        "trainingLoss": report.wide_losses[-1],
+        "architecture": ARCHITECTURE,
+        "deep": report.deep,
+        "clip": model.clip,
+        "metrics": metrics,
+        "gate": list(verdict.reasons),
+    }
+    return TrainResult(model.to_bytes(), metadata, verdict, time.perf_counter() - started)
+
+
+def heldout_mask(rows: Rows) -> NDArray[np.bool_]:
+    """Rows whose (kernel, context, environment) is kept out: the same ones for every version."""
+    f = rows.frame
+    triples = zip(f.kernel.tolist(), f.context.tolist(), f.environment.tolist(), strict=True)
+    words = (
+        f"{f.kernels[k].signature}{f.contexts[c].hash}{environment_key(f.environments[e])}"
+        for k, c, e in triples
+    )
+    return np.array([zlib.crc32(word.encode()) % HELDOUT_SHARE == 0 for word in words], dtype=bool)
+
+
+def coverage(rows: Sequence[CellSum]) -> float:
+    """Share of reports (traffic) in cells with at least COVERED reports; 0 without reports."""
+    if not rows:
+        return 0.0
+    count = combine(rows).count
+    return float(count[count >= COVERED].sum() / count.sum())
+
+
+def report_quality(model: Model, heldout: Sequence[CellSum], manifest: Manifest) -> dict[str, float | int]:
+    """Error on held-out reports with the privacy noise taken out: interval, not a bare number.
+
+    The mean square of (decoded − predicted) minus the mechanism's variance estimates the model's own squared
+    error without bias; `mae` is its root times √(2/π), as for normal errors. 95 % interval from the reports.
+    """
+    rows = [row for row in heldout if row.cell.signature in manifest.by_signature]
+    count = np.array([row.count for row in rows], dtype=float)
+    if count.sum() < 30:
+        return {"count": int(count.sum())}
+    parts = []
+    for row in rows:
+        kernel = manifest.by_signature[row.cell.signature]
+        cell = row.cell
+        predicted = model.predict(kernel, cell.context, cell.environment, (cell.candidate,)).mean[0]
+        parts.append(float(predicted) - cell.base_log)
+    shift = np.array(parts)
+    scale = np.array([row.cell.clip / (2 * mechanism(row.cell.epsilon).scale) for row in rows])
+    clip = np.array([row.cell.clip for row in rows])
+    mean = scale * np.array([row.total for row in rows]) / count
+    square = scale**2 * np.array([row.squares for row in rows]) / count
+    noise = np.array(
+        [
+            mechanism(row.cell.epsilon).variance(part / row.cell.clip)
+            for row, part in zip(rows, parts, strict=True)
+        ]
+    )
+    noise = clip**2 * noise  # at the prediction: at the observed value it would follow the noise itself
+    excess = square - 2 * shift * mean + shift**2 - noise  # mean per report of a cell
+    total = count.sum()
+    estimate = float((count * excess).sum() / total)
+    deviation = float(np.sqrt((count * (2 * noise**2 + (excess - estimate) ** 2)).sum()) / total)
+    to_mae = (2 / np.pi) ** 0.5
+    low, middle, high = (to_mae * max(estimate + z * deviation, 0.0) ** 0.5 for z in (-1.96, 0.0, 1.96))
+    return {"count": int(total), "mae": middle, "maeLow": low, "maeHigh": high, "accuracy": 1 - middle}
+
+
+def _fit(
+    rows: Rows, without: Rows, previous: Model | None, request: TrainRequest, clip: float, deep: str
+) -> tuple[Model, Model, TrainingReport]:
+    """The shadow model (without the held-out lab contexts, for metrics) and the model to publish.
+
+    The deep part is always learnt without the held-out contexts, so the shadow's metrics are honest.
+    """
+    shadow, trained = fit(
+        without if len(without) else rows, seed=request.seed, init=previous, version=request.version,
+        clip=clip, deep=deep,
+    )  # fmt: skip
+    start = shadow if deep == "train" else previous
+    model, final = fit(rows, seed=request.seed, init=start, version=request.version, clip=clip, deep="keep")
+    return shadow, model, trained if deep == "train" else final
+
+
+def _reports(estimates: Estimates, manifest: Manifest, previous: Model | None) -> Rows:
+    """Estimates from reports, none further from the previous model than a context may move in one version."""
+    rows = report_rows(estimates, manifest)
+    if previous is None or not len(rows):
+        return rows
+    mean, sd = previous.predict_frame(rows.frame)
+    limit = movement_limit(sd)
+    return Rows(rows.frame, np.clip(rows.target, mean - limit, mean + limit), rows.variance)
+
+
+def _lab(lab: Rows, estimates: Estimates) -> Rows:
+    """Lab rows; where reports tell of the same cell, the lab is one machine among many and yields to them."""
+    reports = dict(zip(estimates.cells, estimates.count.tolist(), strict=True))
+    f = lab.frame
+    count = np.array(
+        [
+            reports.get((f.kernels[k].signature, f.contexts[c], f.environments[e], f.candidates[v]), 0)
+            for k, c, e, v in zip(f.kernel, f.context, f.environment, f.candidate, strict=True)
+        ],
+        dtype=float,
+    )
+    return Rows(f, lab.target, lab.variance + LAB_DEVICE**2 * count / (count + LAB_REPORTS))
+
+
+def _clip(request: TrainRequest, training: Sequence[CellSum], previous: Model | None) -> float:
+    """The clip of the next round: the schedule by rounds of reports, started over when new environments appear."""
+    rounds = len({row.cell.version for row in training})
+    if previous is not None and training:
+        known = set(previous.artefact.vocabulary["environment"])
+        new = sum(row.count for row in training if environment_key(row.cell.environment) not in known)
+        if new > NEW_ENVIRONMENTS * sum(row.count for row in training):
+            rounds = 0
+    return request.clips[min(rounds, len(request.clips) - 1)]
+
+
+def _signatures(rows: Rows) -> set[str]:
+    return {rows.frame.kernels[i].signature for i in np.unique(rows.frame.kernel)}
