@@ -7,16 +7,20 @@ export function js(data, scratch, n) {
   else data.subarray(0, n).sort();
 }
 
-/** Insertion sort when short, else radix sort by bytes.
+/** Insertion sort when short, radix sort by bytes when long, the platform's in between.
  * @param {Int32Array} data @param {Int32Array} scratch @param {number} n */
 export function jsTuned(data, scratch, n) {
-  if (n <= 64) {
+  if (n <= 16) {
     for (let i = 1; i < n; i++) {
       const value = data[i];
       let k = i;
       for (; k > 0 && data[k - 1] > value; k--) data[k] = data[k - 1];
       data[k] = value;
     }
+    return;
+  }
+  if (n < 4096) {
+    js(data, scratch, n);
     return;
   }
   const starts = new Int32Array(256);
