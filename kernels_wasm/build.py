@@ -10,12 +10,8 @@ from __future__ import annotations
 import argparse
 import fcntl
 import gzip
-import hashlib
-import importlib.metadata
-import importlib.util
 import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -30,62 +26,19 @@ from kernels_wasm import embed, scripts
 from kernels_wasm.catalogue import (
     BUNDLES,
     DATA_BYTES,
-    STACK_BYTES,
     Catalogue,
     CatalogueError,
     KernelRow,
     VariantRow,
     load,
 )
+from kernels_wasm.compiler import BuildError, Built, compile_variant, compiler, placement, sha256
 
 from fleetune import profile
 
 ROOT = Path(__file__).resolve().parent
 GZIP_LIMIT = 400_000  # bytes, all that the benchmark fetches together
 ALIGNMENT = 64
-
-
-class BuildError(RuntimeError):
-    """The build cannot go on; the message names the modules."""
-
-
-def sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def compiler() -> tuple[Path, str]:
-    """The pinned Zig executable and its version."""
-    spec = importlib.util.find_spec("ziglang")
-    if spec is None or spec.origin is None:
-        raise BuildError("ziglang is not installed: pip install ziglang (pyproject.toml names the version)")
-    return Path(spec.origin).parent / "zig", importlib.metadata.version("ziglang")
-
-
-def placement(row: VariantRow) -> list[str]:
-    """Where the stack and the static tables of a variant lie."""
-    return ["--stack-first", "-z", f"stack-size={STACK_BYTES}", f"--global-base={row.data_start}"]
-
-
-def compile_variant(zig: Path, catalogue: Catalogue, row: VariantRow, root: Path, zig_cache: Path) -> bytes:
-    """Compile and link one module; the compiler's own words are in the error."""
-    environment = os.environ | {"ZIG_GLOBAL_CACHE_DIR": str(zig_cache), "ZIG_LOCAL_CACHE_DIR": str(zig_cache)}
-    with tempfile.TemporaryDirectory() as folder:
-        unit, module = Path(folder, "unit.o"), Path(folder, "module.wasm")
-        # Two steps because `zig cc` does not pass --stack-first on to the linker.
-        commands: tuple[list[str | Path], ...] = (
-            [zig, "cc", *catalogue.flags, *row.flags, "-c", f"src/{row.kernel}.c", "-o", unit],
-            [zig, "wasm-ld", *catalogue.linker, *placement(row), unit, "-o", module],
-        )
-        for command in commands:
-            done = subprocess.run(
-                command, cwd=root, env=environment, capture_output=True, text=True, check=False
-            )
-            if done.returncode:
-                raise BuildError(f"{row.label}: {done.stderr.strip()}")
-        # Zeroed statics would lie beyond the last data segment, where inputs go.
-        if b".bss" in unit.read_bytes():
-            raise BuildError(f"{row.label}: a mutable static variable; take a scratch parameter instead")
-        return module.read_bytes()
 
 
 def build_modules(catalogue: Catalogue, root: Path, cache: Path, *, fresh: bool) -> dict[str, bytes]:
@@ -96,38 +49,40 @@ def build_modules(catalogue: Catalogue, root: Path, cache: Path, *, fresh: bool)
     with tempfile.TemporaryDirectory() as scratch:
         zig_cache = Path(scratch) if fresh else cache / "zig"
 
-        def one(row: VariantRow) -> bytes | BuildError:
+        def one(row: VariantRow) -> Built | BuildError:
             source = (root / f"src/{row.kernel}.c").read_bytes()
-            settings = json.dumps([version, catalogue.flags, catalogue.linker, placement(row), row.flags])
+            settings = json.dumps(
+                [version, catalogue.flags, catalogue.linker, placement(row.data_start), row.flags]
+            )
             key = sha256(b"\0".join((settings.encode(), header, source)))
-            kept = cache / f"{key}.wasm"
+            kept = cache / f"{key}.built"
             if kept.exists() and not fresh:
-                return kept.read_bytes()
+                return Built.from_bytes(kept.read_bytes())
             try:
-                data = compile_variant(zig, catalogue, row, root, zig_cache)
+                built = compile_variant(zig, catalogue, row, root, zig_cache)
             except BuildError as error:
                 return error
             if not fresh:
-                write(kept, data)
-            return data
+                write(kept, built.to_bytes())
+            return built
 
         rows = [v for k in catalogue.kernels for v in k.variants]
         with ThreadPoolExecutor(min(2, os.cpu_count() or 1)) as pool:
             results = list(pool.map(one, rows))
     if failed := [str(result) for result in results if isinstance(result, BuildError)]:
         raise BuildError("\n".join(failed))
-    modules = {row.label: data for row, data in zip(rows, results, strict=True) if isinstance(data, bytes)}
-    refuse_twins(catalogue, modules)
-    return modules
+    built = {row.label: item for row, item in zip(rows, results, strict=True) if isinstance(item, Built)}
+    refuse_twins(catalogue, {label: item.essence for label, item in built.items()})
+    return {label: item.data for label, item in built.items()}
 
 
-def refuse_twins(catalogue: Catalogue, modules: dict[str, bytes]) -> None:
-    """A variant whose bytes equal another's is a second name for the same thing."""
+def refuse_twins(catalogue: Catalogue, essences: dict[str, str]) -> None:
+    """A variant that is another but for where its tables lie is a second name for the same thing."""
     twins = []
     for kernel in catalogue.kernels:
-        seen: dict[bytes, str] = {}
+        seen: dict[str, str] = {}
         for row in kernel.variants:
-            first = seen.setdefault(modules[row.label], row.label)
+            first = seen.setdefault(essences[row.label], row.label)
             if first != row.label:
                 twins.append(f"{row.label} is the same module as {first}")
     if twins:

@@ -18,9 +18,11 @@ Outcome = tuple[float | int | None, dict[str, Array]]  # result (None for void),
 
 @dataclass(frozen=True)
 class Reference:
-    """`make(size, rng, special)` gives the arguments in the manifest's order, `out` and `scratch` arrays included;
-    `special` asks for NaN, infinities and the like where the kernel defines them. `compute(*arguments)` gives the
-    Outcome from numpy or plain Python, written without looking at the C source.
+    """The two halves of a test: inputs and what should come of them.
+
+    `make(size, rng, special)` gives the arguments in the manifest's order, `out` and `scratch` arrays too;
+    `special` asks for NaN, infinities and the like where the kernel defines them. `compute(*arguments)`
+    gives the Outcome from numpy or plain Python, written without looking at the C source.
     """
 
     make: Callable[[int, Rng, bool], list[Any]]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from tests.kernel_reference import Array, Outcome, Reference, Rng, data_bytes, floats
 
 

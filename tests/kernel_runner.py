@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import wasmtime
-from fleetune.manifest import Kernel, Manifest, Variant
-
 from kernels_wasm.build import ROOT
 from tests.kernel_reference import Array, Outcome
+
+from fleetune.manifest import Kernel, Manifest, Variant
 
 DIST = ROOT / "dist"
 DTYPES = {
@@ -48,7 +48,6 @@ def engine() -> wasmtime.Engine:
     config = wasmtime.Config()
     config.wasm_simd = True
     config.wasm_relaxed_simd = True
-    config.cache = False
     return wasmtime.Engine(config)
 
 
@@ -65,7 +64,7 @@ class Instance:
         self.function = run
 
     def run(self, arguments: list[Any], shift: int = 0) -> Outcome:
-        """Call it. `shift` moves byte arrays off alignment; arrays between canaries, `in` arrays must not change."""
+        """Call it, with byte arrays `shift` off alignment; canaries and `in` arrays must not change."""
         at, values, placed = self.kernel.data_end, [], []
         for parameter, value in zip(self.kernel.params, arguments, strict=True):
             if not parameter.is_array:
@@ -83,7 +82,9 @@ class Instance:
             result &= 0xFFFFFFFF
         outputs: dict[str, Array] = {}
         for parameter, value, place in placed:
-            framed = bytes(self.memory.read(self.store, place - len(CANARY), place + value.nbytes + len(CANARY)))
+            framed = bytes(
+                self.memory.read(self.store, place - len(CANARY), place + value.nbytes + len(CANARY))
+            )
             assert framed.startswith(CANARY), f"wrote before {parameter.name}"
             assert framed.endswith(CANARY), f"wrote past {parameter.name}"
             data = framed[len(CANARY) : len(framed) - len(CANARY)]
@@ -96,9 +97,14 @@ class Instance:
 
 def assert_close(kernel: Kernel, found: Outcome, expected: Outcome) -> None:
     """Equal within the manifest's tolerance; NaN equals NaN, infinities must match."""
-    limits = {"rtol": kernel.relative_tolerance, "atol": kernel.absolute_tolerance}
+
+    def check(actual: Any, desired: Any, what: str) -> None:
+        np.testing.assert_allclose(
+            actual, desired, rtol=kernel.relative_tolerance, atol=kernel.absolute_tolerance, err_msg=what
+        )
+
     if expected[0] is not None:
-        np.testing.assert_allclose(found[0], expected[0], **limits, err_msg=f"{kernel.name} result")
+        check(found[0], expected[0], f"{kernel.name} result")
     assert found[1].keys() == expected[1].keys()
     for name, array in expected[1].items():
-        np.testing.assert_allclose(found[1][name], array, **limits, err_msg=f"{kernel.name}.{name}")
+        check(found[1][name], array, f"{kernel.name}.{name}")

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
 from tests.kernel_reference import Outcome
 from tests.kernel_runner import DIST, manifest
 

@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fleetune import profile
-from fleetune.manifest import Kernel, Variant
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-
 from tests.kernel_references import REFERENCES
 from tests.kernel_runner import DTYPES, Instance, assert_close, manifest, module_bytes
 from tests.node_kernels import run_in_node
+
+from fleetune import profile
+from fleetune.manifest import Kernel, Variant
 
 KERNELS = list(manifest().kernels.values())
 ROWS = [(kernel, variant) for kernel in KERNELS for variant in kernel.variants.values()]
