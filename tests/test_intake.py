@@ -50,7 +50,7 @@ class World:
 
 def intake(store: SqliteStore, metrics: Metrics, rate: int = 0, seconds: float = 5.0) -> Intake:
     checker = Checker(MANIFEST.by_signature, FixedRounds(), (2.0, 1.0), 2, lambda nonce: False, time.time)
-    return Intake(store, checker, RateLimiter(rate), metrics, seconds)
+    return Intake(store, checker, RateLimiter(rate), metrics, seconds, lambda count: None)
 
 
 @pytest.fixture

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from typing import Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
 
 from fleetune import __version__
 from fleetune.fields import FIELDS, HONESTY, NEVER_SENT
 from fleetune_server import metrics as instruments
 from fleetune_server import wheel
+from fleetune_server.deliver.push import push
 from fleetune_server.state import KEY, state_of
+from fleetune_server.store.base import VersionRecord
 
 POLICY_REVISION = 1  # raise when what is sent or kept changes: consent is asked for again
 
@@ -25,7 +29,7 @@ async def boot(request: Request) -> Response:
         {
             "wheel": f"/wheels/{wheel.NAME}",
             "pyodide": "/pyodide/",
-            "keys": {},
+            "keys": state_of(request).keys.public(),
             "policyRevision": POLICY_REVISION,
             "version": __version__,
         },
@@ -69,6 +73,7 @@ async def metrics(request: Request) -> Response:
     """The same for people: what came in, what is kept, what was learned. Totals only."""
     state = state_of(request)
     counts = await state.store.counts()
+    progress = state.pipeline.progress
     return JSONResponse(
         {
             "version": state.library.version,
@@ -77,10 +82,46 @@ async def metrics(request: Request) -> Response:
             "packets": dict(state.metrics.packets.values),
             "rejected": dict(state.metrics.rejected.values),
             "sockets": state.metrics.sockets.read(),
+            "learning": dataclasses.asdict(progress) | {"fresh": progress.fresh},
+            "versions": [_version(record) for record in state.library.records.values()],
+            "retrainPackets": state.settings.retrain_packets,
             "kernels": len(state.catalogue.manifest.kernels),
         },
         headers={"cache-control": "no-store"},
     )
+
+
+def _version(record: VersionRecord) -> dict[str, Any]:
+    document = record.document
+    return {
+        "version": record.version,
+        "created": record.created,
+        "clip": record.clip,
+        "size": document["size"],
+        "incremental": document["incremental"],
+        "metadata": document["metadata"],
+        "gate": document["gate"],
+    }
+
+
+async def keys(request: Request) -> Response:
+    """The public keys that pages of this server pin."""
+    return JSONResponse(state_of(request).keys.public(), headers={"cache-control": "no-cache"})
+
+
+async def latest_model(request: Request) -> Response:
+    """What a client that holds `?version=` should fetch."""
+    return await state_of(request).distributor.latest(request)
+
+
+async def model_file(request: Request) -> Response:
+    """A full model or a delta."""
+    return await state_of(request).distributor.blob(request)
+
+
+async def socket(websocket: WebSocket) -> None:
+    """Tells a client of new versions."""
+    await push(websocket, state_of(websocket).hub)
 
 
 async def gpc(request: Request) -> Response:

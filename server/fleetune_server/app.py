@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,21 +10,14 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
+from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from fleetune_server import api, wheel
+from fleetune_server import api, decisions, wheel
 from fleetune_server.assets import Assets
-from fleetune_server.catalogue import Catalogue
-from fleetune_server.intake.check import Checker
 from fleetune_server.intake.headers import BrowserHeaders
-from fleetune_server.intake.ingest import Intake
-from fleetune_server.intake.limits import RateLimiter
-from fleetune_server.learn.aggregate import is_heldout
-from fleetune_server.library import Library
-from fleetune_server.metrics import Metrics
+from fleetune_server.runtime import running
 from fleetune_server.settings import ROOT, Settings
 from fleetune_server.state import KEY, State
-from fleetune_server.stores import open_store
 
 BROWSER = ROOT / "browser"
 FOLDERS = {
@@ -48,11 +40,17 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/vendor/uplot/{path:path}", assets.folder),
         Route(f"/wheels/{wheel.NAME}", assets.wheel),
         Route("/kernels/{sha256}/{name}", api.kernel_file),
+        Route("/models/{sha256}", api.model_file),
+        Route("/keys.json", api.keys),
         Route("/api/boot.json", api.boot),
         Route("/api/kernels", api.kernels),
-        Route("/api/privacy.json", api.privacy),
+        Route("/api/model/latest", api.latest_model),
+        Route("/api/decisions", decisions.decisions),
+        Route("/api/plan", decisions.measuring_plan),
         Route("/api/telemetry", api.Telemetry()),
+        Route("/api/privacy.json", api.privacy),
         Route("/api/metrics", api.metrics),
+        WebSocketRoute("/ws", api.socket),
         Route("/metrics", api.prometheus),
         Route("/healthz", api.healthz),
         Route("/readyz", api.readyz),
@@ -65,23 +63,8 @@ def create_app(settings: Settings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, State]]:
-        catalogue = Catalogue.load(settings.kernels)
-        async with open_store(settings) as store:
-            metrics = Metrics()
-            library = Library(settings.keep_versions)
-            metrics.waiting.read = lambda: store.waiting
-            metrics.version.read = lambda: library.version
-            checker = Checker(
-                catalogue.manifest.by_signature,
-                library,
-                settings.epsilons,
-                settings.stale_days,
-                is_heldout,
-                time.time,
-            )
-            limiter = RateLimiter(settings.rate_packets, settings.trusted_proxy)
-            intake = Intake(store, checker, limiter, metrics, settings.body_seconds)
-            yield {KEY: State(settings, catalogue, store, library, intake, metrics)}
+        async with running(settings) as state:
+            yield {KEY: state}
 
     return Starlette(
         routes=routes(Assets(FOLDERS)),

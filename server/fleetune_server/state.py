@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from starlette.requests import HTTPConnection
 
-from fleetune_server.catalogue import Catalogue
-from fleetune_server.intake.ingest import Intake
-from fleetune_server.library import Library
-from fleetune_server.metrics import Metrics
-from fleetune_server.settings import Settings
-from fleetune_server.store.base import Store
+if TYPE_CHECKING:  # some of them use state_of
+    from fleetune_server.catalogue import Catalogue
+    from fleetune_server.decisions import Decisions
+    from fleetune_server.deliver.distribute import Distributor
+    from fleetune_server.deliver.hub import Hub
+    from fleetune_server.deliver.keys import KeyRing
+    from fleetune_server.intake.ingest import Intake
+    from fleetune_server.library import Library
+    from fleetune_server.metrics import Metrics
+    from fleetune_server.pipeline import Pipeline
+    from fleetune_server.settings import Settings
+    from fleetune_server.store.base import Store
 
 KEY = "fleetune"
 
@@ -26,6 +33,11 @@ class State:
     store: Store
     library: Library
     intake: Intake
+    decisions: Decisions
+    distributor: Distributor
+    hub: Hub
+    keys: KeyRing
+    pipeline: Pipeline
     metrics: Metrics
     started: float = field(default_factory=time.time)  # unix seconds
 

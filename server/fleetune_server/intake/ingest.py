@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
@@ -62,13 +62,20 @@ class Intake:
     """Reads, checks and stores packets; answers 202 only after the commit."""
 
     def __init__(
-        self, store: Store, checker: Checker, limiter: RateLimiter, metrics: Instruments, body_seconds: float
+        self,
+        store: Store,
+        checker: Checker,
+        limiter: RateLimiter,
+        metrics: Instruments,
+        body_seconds: float,
+        arrived: Callable[[int], None],
     ) -> None:
         self.store = store
         self.checker = checker
         self.limiter = limiter
         self.metrics = metrics
         self.body_seconds = body_seconds
+        self.arrived = arrived  # told of new packets once they are durable
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; everything that can be wrong with it becomes an AnswerError."""
@@ -100,6 +107,7 @@ class Intake:
             )
         fresh = await self._keep([self._check(index, one) for index, one in enumerate(wires)])
         accepted = sum(fresh)
+        self.arrived(accepted)
         self.metrics.packets.add(accepted, "accepted")
         self.metrics.packets.add(len(fresh) - accepted, "duplicate")
         self.metrics.ingest.observe(time.perf_counter() - start)
