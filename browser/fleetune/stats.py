@@ -77,8 +77,8 @@ class Series:
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What was measured of one candidate in one context."""
+class Timed:
+    """What the timing of one candidate in one context gave."""
 
     ms: float  # least time of one call
     spread: float  # median ÷ minimum − 1 of its batches
@@ -88,7 +88,7 @@ class Measured:
     batches: int = 0
 
     @classmethod
-    def of(cls, series: Series, baseline: Series) -> Measured:
+    def of(cls, series: Series, baseline: Series) -> Timed:
         """Of one series against that of the JavaScript baseline, measured in the same rounds."""
         ratio = baseline.interval / _positive(series.interval)
         return cls(
@@ -159,6 +159,7 @@ class Plan:
     min_rounds: int = 7  # before an early stop
     early: bool = True
     series: dict[str, Series] = field(default_factory=dict)
+    baseline: str | None = None  # never a loser: every speedup is relative to it
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -170,6 +171,8 @@ class Plan:
         done = min((len(one) for one in self.series.values()), default=0)
         if done >= self.loser_rounds:
             names = contenders(self.series)
+            if self.baseline in self.series and self.baseline not in names:
+                names.append(self.baseline)
             done = min(len(self.series[name]) for name in names)
             if done >= self.rounds or (self.early and done >= self.min_rounds and self._settled(names)):
                 return []

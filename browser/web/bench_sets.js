@@ -64,7 +64,7 @@ export function layout(entry, inputs, memory, copied) {
   });
   const missing = Math.ceil((end - memory.buffer.byteLength) / PAGE);
   if (missing > 0) memory.grow(missing);
-  new Uint8Array(memory.buffer, aligned(entry.dataEnd)).fill(0);
+  new Uint8Array(memory.buffer, aligned(entry.dataEnd), end - aligned(entry.dataEnd)).fill(0);
 
   /** @type {any[][]} */
   const results = [];

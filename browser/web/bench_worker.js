@@ -72,7 +72,9 @@ async function instance(entry, name) {
   const variant = entry.variants.find((/** @type {any} */ v) => v.name === name);
   if (!variant) throw new Error(`${entry.name} has no variant ${name}`);
   const bytes = new Uint8Array(await bundle(variant.bundle), variant.offset, variant.size);
-  const memory = new WebAssembly.Memory({ initial: Math.ceil(entry.dataEnd / PAGE) + 1 });
+  // Siblings' tables lie a page apart, and a module asks for a memory that reaches up to its own.
+  const pages = Math.ceil(entry.dataEnd / PAGE) + entry.variants.length + 1;
+  const memory = new WebAssembly.Memory({ initial: pages });
   const made = await WebAssembly.instantiate(await WebAssembly.compile(bytes), { env: { memory } });
   const fresh = { call: /** @type {Function} */ (made.exports.run), memory };
   instances.set(key, fresh);

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fleetune.app import cells as catalogue
+from fleetune.app import decide
 from fleetune.app.cells import Cell
 from fleetune.app.control import Budget, Control, Stopped
 from fleetune.app.measure import FIXED, BaselineError, CellRun, Measurement, OutOfTime, Rules
 from fleetune.app.session import Args, Operation, RequestError, Session
+from fleetune.choose import safe_default
 from fleetune.context import short_hash
-from fleetune.manifest import BASELINE
-from fleetune.stats import Measured, contenders, noisy
+from fleetune.manifest import BASELINE, Kernel
+from fleetune.stats import Timed, contenders, noisy
 
 MEMORY_LIMIT = 256 << 20  # bytes held by modules before the bench worker is replaced
 FIRST_CELL_MS = 600.0  # what a cell is expected to take before any was measured
@@ -124,37 +127,40 @@ class Benchmark:
         kernel = session.kernel(cell.kernel)
         context = cell.context(kernel.dtype)
         baseline = measurement.series[BASELINE]
-        measured = {name: Measured.of(one, baseline) for name, one in measurement.series.items()}
-        session.measured[kernel.name, context] = measured
-        candidates: dict[str, dict[str, Any]] = {}
-        for name in kernel.candidates(session.environment.features):
-            if name in measured:
-                one = measured[name]
-                candidates[name] = {
-                    "ok": True,
-                    "ms": one.ms,
-                    "spread": one.spread,
-                    "speedup": one.speedup,
-                    "low": one.low,
-                    "high": one.high,
-                    "batches": one.batches,
-                    "predicted": None,
-                }
-            else:
-                reason = session.set_aside.get(kernel.name, {}).get(name, "")
-                candidates[name] = {"ok": False, "error": reason, "predicted": None}
+        timed = {name: Timed.of(one, baseline) for name, one in measurement.series.items()}
+        predictions = decide.predicted(session, kernel, context)
+        session.measured[kernel.name, context] = timed
+        for name, one in decide.as_measured(timed).items():
+            session.personal.observe(kernel, context, name, one.log_speedup, one.spread)
+        choice = decide.decide(session, kernel, context, predictions)
+        known = zip(predictions.candidates, predictions.mean.tolist(), strict=True) if session.good else ()
         return {
             "kernel": kernel.name,
             "context": context.to_wire(),
             "size": cell.size,
             "pattern": cell.pattern,
             "copied": cell.copied,
-            "candidates": candidates,
+            "candidates": self._candidates(kernel, timed, {name: math.exp(ln) for name, ln in known}),
             "noisy": _disturbed(measurement),
-            "choice": max(measured, key=lambda name: measured[name].speedup),
-            "source": "measured",
-            "why": None,
+            "choice": choice.candidate,
+            "source": choice.source,
+            "why": choice.why,
+            "first": decide.first(session, kernel, context, predictions).candidate,
+            "heuristic": safe_default(kernel, session.environment.features),
+            "modelVersion": decide.version(session),
         }
+
+    def _candidates(
+        self, kernel: Kernel, timed: Mapping[str, Timed], speedups: Mapping[str, float]
+    ) -> dict[str, dict[str, Any]]:
+        """Everything that this browser can run, measured or set aside."""
+        aside = self.session.set_aside.get(kernel.name, {})
+        table: dict[str, dict[str, Any]] = {}
+        for name in kernel.candidates(self.session.environment.features):
+            one = timed.get(name)
+            row = {"ok": True, **asdict(one)} if one else {"ok": False, "error": aside.get(name, "not timed")}
+            table[name] = {**row, "predicted": speedups.get(name)}
+        return table
 
 
 def _disturbance(measurement: Measurement) -> float:
@@ -193,13 +199,14 @@ async def benchmark(session: Session, args: Args) -> Mapping[str, Any]:
         raise RequestError(f"budgetMs: between {MIN_BUDGET_MS:.0f} and {MAX_BUDGET_MS:.0f}")
     seed = int(args.get("seed", 1))
     queue = _queue(session, args.get("cells"), seed)
+    rules = FIXED if args.get("fixed") else Rules()
     control = session.control = Control(session.platform.clock)
     emit = session.platform.emit
     run = Benchmark(
         session,
         control,
         Budget(control, limit),
-        FIXED if args.get("fixed") else Rules(),
+        replace(rules, batch_ms=float(args.get("batchMs", rules.batch_ms))),
         seed,
         lambda data: emit("progress", data),
         lambda data: emit("result", data),

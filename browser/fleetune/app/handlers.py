@@ -6,14 +6,15 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from fleetune.app import benchmark, session, update
+from fleetune.app import benchmark, decide, session, update
 from fleetune.app.cells import CellError
 from fleetune.app.platform import Platform, PlatformError
 from fleetune.app.session import Operation, RequestError, Session
 from fleetune.context import Environment
 from fleetune.manifest import Manifest
+from fleetune.signed import SignedError, read_keys
 
-HANDLERS: Mapping[str, Operation] = {**session.OPS, **benchmark.OPS, **update.OPS}
+HANDLERS: Mapping[str, Operation] = {**session.OPS, **decide.OPS, **benchmark.OPS, **update.OPS}
 
 # Errors whose message is meant for the user; anything else is our mistake and is logged with its traceback.
 EXPECTED = (PlatformError, RequestError, CellError)
@@ -25,6 +26,10 @@ async def start(
     """A session with what earlier visits left behind."""
     fresh = Session(platform, manifest, environment, boot)
     await fresh.recall()
+    try:
+        fresh.good = await update.restore(platform, read_keys(boot.get("keys")))
+    except SignedError as error:
+        platform.emit("log", {"level": "warning", "text": str(error)})
     return fresh
 
 

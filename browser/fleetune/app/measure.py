@@ -102,6 +102,7 @@ class CellRun:
             self.rules.min_rounds,
             self.rules.early,
             {name: Series([], self.clock_step / self.iterations[name]) for name in self.candidates},
+            BASELINE,
         )
         while order := plan.order():
             await self.control.gate()

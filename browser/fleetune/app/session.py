@@ -10,12 +10,15 @@ from fleetune.app.control import Control
 from fleetune.app.platform import Platform
 from fleetune.context import Context, Environment
 from fleetune.manifest import Kernel, Manifest
-from fleetune.stats import Measured
+from fleetune.personal import PersonalError, PersonalLayer
+from fleetune.stats import Timed
 
 if TYPE_CHECKING:
     from fleetune.app.update import Good
 
-MEASUREMENTS = "measurements"  # store key; written by Python only
+# Store keys; written by Python only.
+MEASUREMENTS = "measurements"
+PERSONAL = "personal"
 
 Args = Mapping[str, Any]
 
@@ -32,11 +35,13 @@ class Session:
     manifest: Manifest
     environment: Environment
     boot: Mapping[str, Any] = field(default_factory=dict)
-    measured: dict[tuple[str, Context], dict[str, Measured]] = field(default_factory=dict)
+    measured: dict[tuple[str, Context], dict[str, Timed]] = field(default_factory=dict)
     set_aside: dict[str, dict[str, str]] = field(default_factory=dict)  # kernel → candidate → why
     control: Control | None = None  # of the benchmark under way
     benched: bool = False  # whether the bench worker has been used before
     good: Good | None = None  # the model in use
+    personal: PersonalLayer = field(default_factory=PersonalLayer)
+    bound: Good | None = None  # the model that the personal layer corrects
 
     def kernel(self, name: str) -> Kernel:
         """The kernel of this name; RequestError if there is none."""
@@ -68,9 +73,14 @@ class Session:
         ]
         kept = {"environment": self.environment.fingerprint, "cells": cells}
         await self.platform.store.set(MEASUREMENTS, kept)
+        await self.platform.store.set(PERSONAL, self.personal.to_json())
 
     async def recall(self) -> None:
-        """Take back what an earlier visit measured, if the browser is still of the same kind."""
+        """Take back what an earlier visit measured; times only if the browser is still of the same kind."""
+        try:
+            self.personal = PersonalLayer.from_json(await self.platform.store.get(PERSONAL) or [])
+        except PersonalError as error:
+            self.platform.emit("log", {"level": "warning", "text": f"{error}; they are forgotten"})
         kept = await self.platform.store.get(MEASUREMENTS)
         if not kept or kept.get("environment") != self.environment.fingerprint:
             return
@@ -79,7 +89,7 @@ class Session:
             if kernel:
                 names = kernel.candidates(self.environment.features)
                 self.measured[kernel.name, Context.from_wire(cell["context"])] = {
-                    name: Measured(**one) for name, one in cell["candidates"].items() if name in names
+                    name: Timed(**one) for name, one in cell["candidates"].items() if name in names
                 }
 
 
@@ -91,6 +101,7 @@ async def state(session: Session, args: Args) -> dict[str, Any]:
     return {
         "busy": session.control is not None,
         "paused": session.control is not None and session.control.paused,
+        "modelVersion": session.good.version if session.good else 0,
         "measured": len(session.measured),
         "setAside": session.set_aside,
         "persistent": await session.platform.store.persistent(),
@@ -125,7 +136,9 @@ async def forget(session: Session, args: Args) -> dict[str, Any]:
     forgotten = len(session.measured)
     session.measured.clear()
     session.set_aside.clear()
+    session.personal.forget()
     await session.platform.store.delete(MEASUREMENTS)
+    await session.platform.store.delete(PERSONAL)
     return {"forgotten": forgotten}
 
 

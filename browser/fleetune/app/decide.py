@@ -1,0 +1,102 @@
+"""What this browser should run: the model, the personal layer and local measurements brought together."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from fleetune.app.session import Args, Operation, RequestError, Session
+from fleetune.choose import Choice, Measured, choose
+from fleetune.context import Context
+from fleetune.manifest import BASELINE, Kernel
+from fleetune.model import Predictions
+from fleetune.stats import Timed
+
+UNKNOWN_SD = 1.0  # ln speedup, where there is no model: nothing beats the safe default then
+NO_MODEL = "There is no model yet, so the safe default runs."
+
+
+def predicted(session: Session, kernel: Kernel, context: Context) -> Predictions:
+    """The public model's word on every candidate that runs here; it knows nothing if there is no model."""
+    candidates = kernel.candidates(session.environment.features)
+    if session.good:
+        return session.good.model.predict(kernel, context, session.environment, candidates)
+    sd = np.array([0.0 if name == BASELINE else UNKNOWN_SD for name in candidates])
+    return Predictions(candidates, np.zeros(len(candidates)), sd)
+
+
+def personal(session: Session, kernel: Kernel, context: Context, predictions: Predictions) -> Predictions:
+    """The predictions moved toward what this device measured elsewhere."""
+    if not session.good:
+        return predictions
+    if session.bound is not session.good:
+        session.personal.bind(session.good.model, session.manifest.by_signature, session.environment)
+        session.bound = session.good
+    return session.personal.adjust(kernel.signature, context, predictions.candidates, predictions)
+
+
+def decide(session: Session, kernel: Kernel, context: Context, predictions: Predictions) -> Choice:
+    """The candidate to run in this context now, from everything known here."""
+    timed = session.measured.get((kernel.name, context), {})
+    aside = session.set_aside.get(kernel.name, {})
+    return choose(kernel, context, session.environment, predictions, as_measured(timed), aside)
+
+
+def first(session: Session, kernel: Kernel, context: Context, predictions: Predictions) -> Choice:
+    """The choice of a browser that has measured nothing."""
+    return choose(kernel, context, session.environment, predictions, {}, ())
+
+
+def as_measured(timed: dict[str, Timed]) -> dict[str, Measured]:
+    """Timings as the chooser wants them: ln speedup, and how disturbed the series was."""
+    return {name: Measured(math.log(one.speedup), one.spread) for name, one in timed.items()}
+
+
+def _row(session: Session, kernel: Kernel, size: int, context: Context) -> dict[str, Any]:
+    everyone = predicted(session, kernel, context)
+    here = personal(session, kernel, context, everyone)
+    choice = decide(session, kernel, context, here)
+    return {
+        "size": size,
+        "log2Size": context.log2_size,
+        "choice": choice.candidate,
+        "speedup": choice.expected,
+        "low": choice.low,
+        "high": choice.high,
+        "source": choice.source,
+        "why": choice.why,
+        "confirm": list(choice.confirm),
+        "candidates": dict(zip(here.candidates, np.exp(here.mean).tolist(), strict=True)),
+        "measured": {
+            name: one.speedup for name, one in session.measured.get((kernel.name, context), {}).items()
+        },
+    }
+
+
+async def predict(session: Session, args: Args) -> dict[str, Any]:
+    """One context, {kernel, size, pattern, copied}: every candidate's expected speedup, and the choice."""
+    kernel = session.kernel(args["kernel"])
+    if type(args.get("size")) is not int or args["size"] < 0:
+        raise RequestError("size: a number of elements")
+    context = Context.of(args["size"], kernel.dtype, args["pattern"], copied=bool(args.get("copied")))
+    return {"version": version(session), **_row(session, kernel, args["size"], context)}
+
+
+async def decisions(session: Session, args: Args) -> dict[str, Any]:
+    """The whole table, as `GET /api/decisions` gives it, with what was measured here taken into account."""
+    kernels: dict[str, dict[str, list[dict[str, Any]]]] = {}
+    for kernel in session.manifest.kernels.values():
+        patterns = kernels[kernel.name] = {}
+        for size, _pattern, _copied, context in kernel.contexts():
+            patterns.setdefault(context.pattern, []).append(_row(session, kernel, size, context))
+    return {"version": version(session), "kernels": kernels}
+
+
+def version(session: Session) -> int:
+    """Of the model in use; 0 if there is none."""
+    return session.good.version if session.good else 0
+
+
+OPS: dict[str, Operation] = {"predict": predict, "decisions": decisions}
