@@ -1,0 +1,198 @@
+"""The closed loop in one process: packets → sums → training → gate → publication → announcement."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests import tiny
+
+from fleetune.model import Model
+from fleetune.packet import DAY, build
+from fleetune_server import prior
+from fleetune_server.learn.train import TrainRequest
+from fleetune_server.runtime import running
+from fleetune_server.settings import Settings
+from fleetune_server.state import State
+from fleetune_server.store.base import VersionRecord
+from fleetune_server.trainer import Trainer, TrainerDiedError
+
+ENOUGH = 120
+TRUTH = 1.4  # ln speedup that every device measures for this one cell
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return dataclasses.replace(
+        Settings.from_env({}),
+        data=tmp_path / "data",
+        kernels=tiny.write(tmp_path / "dist"),
+        lab=tmp_path,
+        retrain_packets=ENOUGH,
+    )
+
+
+async def send(state: State, count: int) -> None:
+    """Reports of `count` devices that all measured TRUTH, made with the newest model as clients make them."""
+    kernel = state.catalogue.manifest.kernels["dot"]
+    model = state.library.latest
+    assert model is not None
+    base = model.predict(kernel, tiny.CONTEXT, tiny.ENVIRONMENT, ("vectorization",)).mean[0]
+    day = int(time.time()) // DAY
+    for _ in range(count):
+        packet = build(
+            kernel,
+            tiny.CONTEXT,
+            tiny.ENVIRONMENT,
+            "vectorization",
+            base,
+            TRUTH,
+            model.clip,
+            2.0,
+            model.version,
+            day,
+        )
+        stored = state.intake.checker.accept(packet.to_wire())
+        state.intake.arrived(sum(await state.store.append([stored])))
+
+
+async def until(state: State, version: int, seconds: float = 60) -> None:
+    async with asyncio.timeout(seconds):
+        while state.library.version < version:  # noqa: ASYNC110 - the product has no event for this
+            await asyncio.sleep(0.02)
+
+
+def predicted(state: State) -> float:
+    model = state.library.latest
+    assert model is not None
+    kernel = state.catalogue.manifest.kernels["dot"]
+    return float(model.predict(kernel, tiny.CONTEXT, tiny.ENVIRONMENT, ("vectorization",)).mean[0])
+
+
+@asynccontextmanager
+async def lag() -> AsyncIterator[list[float]]:
+    """How late the event loop wakes a sleeper, sampled while the block runs."""
+    late = [0.0]
+
+    async def watch() -> None:
+        while True:
+            start = time.perf_counter()
+            await asyncio.sleep(0.01)
+            late.append(time.perf_counter() - start - 0.01)
+
+    task = asyncio.create_task(watch())
+    try:
+        yield late
+    finally:
+        task.cancel()
+
+
+async def test_enough_packets_make_a_better_model_and_everyone_hears_of_it(settings: Settings) -> None:
+    async with running(settings) as state:
+        assert state.library.version == 1
+        before = predicted(state)
+        heard: list[int] = []
+
+        async def told(version: int) -> None:
+            heard.append(version)
+
+        state.pipeline.announce = told
+        await send(state, ENOUGH - 1)
+        await asyncio.sleep(0.1)
+        assert state.pipeline.progress.state == "waiting"
+        async with lag() as late:
+            await send(state, 1)
+            await until(state, 2)
+        assert abs(predicted(state) - TRUTH) < abs(before - TRUTH) - 0.1
+        assert heard == [2]
+        assert max(late) < 0.5, "training must not hold up requests"
+        assert state.pipeline.progress.fresh == 0
+        records = await state.store.versions()
+        assert [record.version for record in records] == [1, 2]
+        assert await artefact(state, records[1]) == state.library.models[2].to_bytes()
+        assert records[1].document["metadata"]["sampleCount"] > 0
+
+
+async def artefact(state: State, record: VersionRecord) -> bytes:
+    body = await state.store.blob(record.sha256)
+    assert body is not None
+    assert Model.from_bytes(body).version == record.version
+    return body
+
+
+async def test_a_restart_goes_on_where_the_server_stopped(settings: Settings) -> None:
+    async with running(settings) as state:
+        await send(state, 40)
+        keys = state.keys.public()
+        first = state.library.models[1].to_bytes()
+    start = time.perf_counter()
+    async with running(settings) as state:
+        assert time.perf_counter() - start < 2, "a restart does not train"
+        assert state.library.version == 1
+        assert state.library.models[1].to_bytes() == first
+        assert state.keys.public() == keys
+        assert state.pipeline.progress.fresh == 40
+        await send(state, ENOUGH - 40)
+        await until(state, 2)
+
+
+async def test_packets_are_folded_after_the_hold_and_still_count(settings: Settings) -> None:
+    async with running(dataclasses.replace(settings, hold_seconds=0.0)) as state:
+        await send(state, ENOUGH)
+        await until(state, 2)
+        async with asyncio.timeout(20):
+            while (await state.store.counts()).pending:  # noqa: ASYNC110 - likewise
+                await asyncio.sleep(0.05)
+        counts = await state.store.counts()
+        assert (counts.folded, counts.reports) == (ENOUGH, ENOUGH)
+
+
+async def test_time_alone_retrains_if_anything_came(settings: Settings) -> None:
+    async with running(dataclasses.replace(settings, retrain_seconds=0.2)) as state:
+        assert not state.pipeline.due
+        await send(state, ENOUGH // 2)
+        await asyncio.sleep(0.3)
+        assert state.pipeline.due
+        await until(state, 2)
+
+
+async def test_a_model_of_guesses_shows_no_figures(settings: Settings) -> None:
+    async with running(settings) as state:
+        metadata: dict[str, Any] = state.library.records[1].document["metadata"]
+        assert metadata["trainedOn"]["labRows"] == 0
+        assert set(metadata["metrics"]) == {"reports"}
+        rows = prior.prior_rows(state.catalogue.manifest)
+        assert len(rows) > 0
+
+
+async def test_without_kernels_the_server_runs_and_says_what_is_missing(tmp_path: Path) -> None:
+    empty = dataclasses.replace(
+        Settings.from_env({}), data=tmp_path / "data", kernels=tmp_path / "none", lab=tmp_path
+    )
+    async with running(empty) as state:
+        assert state.library.version == 0
+        assert state.catalogue.problem
+        assert "make kernels" in state.catalogue.problem
+
+
+def die(request: TrainRequest) -> Any:
+    """A training that is killed."""
+    import os
+    import signal
+
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+async def test_a_killed_training_is_reported_and_the_next_one_works() -> None:
+    trainer = Trainer(1)
+    request: Any = None
+    with pytest.raises(TrainerDiedError):
+        await trainer.run(die, request)
+    assert await trainer.run(abs, -3) == 3
+    trainer.close()
