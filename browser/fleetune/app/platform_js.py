@@ -54,7 +54,6 @@ class JsStore:
             yield
         finally:
             release()
-            release.destroy()
 
     async def persistent(self) -> bool:
         return bool(await self._host.persistent())
@@ -129,10 +128,7 @@ class JsPlatform:
             raise NetworkError(
                 f"the server cannot be reached ({error.message}): check the connection and try again"
             ) from error
-        try:
-            return Response(answer.status, json.loads(answer.headers), answer.bytes.to_bytes())
-        finally:
-            answer.destroy()
+        return Response(answer.status, json.loads(answer.headers), answer.bytes.to_bytes())
 
     def now(self) -> float:
         return time.time()
