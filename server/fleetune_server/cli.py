@@ -13,6 +13,10 @@ from fleetune_server.settings import SettingsError
 # name: (module with add_arguments(parser) and run(args) -> int, one line of help)
 # Only the chosen module is imported: `fleetune serve` does not pay for the simulator.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "client": ("fleetune_server.commands.client", "send reports as from many browsers, without browsers"),
+    "evaluate": ("fleetune_server.commands.evaluate", "the model against measured truth and baselines"),
+    "keys": ("fleetune_server.commands.keys", "make, list, rotate and retire signing keys"),
+    "lab": ("fleetune_server.commands.lab", "report what the lab measurements say"),
     "serve": ("fleetune_server.commands.serve", "run the server"),
     "settings": ("fleetune_server.commands.settings", "list the settings, their defaults and values"),
 }

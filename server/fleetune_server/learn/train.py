@@ -195,7 +195,8 @@ def _lab(lab: Rows, estimates: Estimates) -> Rows:
 
 
 def _clip(request: TrainRequest, training: Sequence[CellSum], previous: Model | None) -> float:
-    """The clip of the next round: the schedule by rounds of reports, started over when new environments appear."""
+    """The clip of the next round: the schedule by rounds of reports, started over when new environments
+    appear."""
     rounds = len({row.cell.version for row in training})
     if previous is not None and training:
         known = set(previous.artefact.vocabulary["environment"])
