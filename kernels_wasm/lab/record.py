@@ -158,7 +158,7 @@ def launch(
         "date": datetime.now(UTC).date().isoformat(),
         "protocol": PROTOCOL | {"batch_ms": batch_ms},
         "isolated": proof["isolated"],
-        "proof": {"tierRatio": [_round(proof["ratio"]), _round(after["ratio"])], **seen},
+        "proof": {"tierRatio": [significant(proof["ratio"]), significant(after["ratio"])], **seen},
     }
     return header, results
 
@@ -200,14 +200,14 @@ def row(result: dict[str, Any], repeat: int, manifest: Manifest) -> dict[str, An
         "signature": kernel.signature,
         "size": result["size"],
         "context": context.to_wire(),
-        "times": {name: _round(c["ms"]) for name, c in timed.items()},
+        "times": {name: significant(c["ms"]) for name, c in timed.items()},
         "spread": {name: round(c["spread"], 3) for name, c in timed.items()},
         "batches": {name: c["batches"] for name, c in timed.items()},
         "wrong": sorted(result["candidates"].keys() - timed.keys()),
     }
 
 
-def _round(value: float) -> float:
+def significant(value: float) -> float:
     """Four significant digits: finer than any measurement here."""
     return round(value, DIGITS - 1 - math.floor(math.log10(abs(value)))) if value else 0.0
 
