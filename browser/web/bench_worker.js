@@ -10,7 +10,6 @@ import { serve } from "./rpc.js";
 /** @typedef {import("./bench_sets.js").InputSet} InputSet */
 /** @typedef {(f: Function, sets: InputSet[], iterations: number) => number} Loop */
 /** @typedef {{call: Function, loop: Loop, sets: InputSet[], results: any[][]}} Candidate */
-/** @typedef {{call: Function, memory: WebAssembly.Memory}} Instance */
 
 const PAGE = 65536;
 const CLOCK_STEPS = 15;
@@ -25,9 +24,11 @@ let root = "";
 const bundles = new Map();
 /**
  * One instance per variant for the life of this worker: a second instance is a second call target, and a call site
- * that has seen several is slow in every engine. @type {Map<string, Instance>}
+ * that has seen several is slow in every engine. @type {Map<string, Function>}
  */
 const instances = new Map();
+/** @type {Map<string, WebAssembly.Memory>} */
+const memories = new Map();
 /** @type {{entry: any, references: any[][], inputs: any[][], candidates: Map<string, Candidate>}} */
 let cell;
 let sink = 0;
@@ -64,7 +65,19 @@ function bundle(name) {
   return loading;
 }
 
-/** @param {any} entry @param {string} name */
+/**
+ * One memory for all variants of a kernel (their tables lie apart): an engine reserves gigabytes of addresses for
+ * each memory and refuses the hundredth. @param {any} entry @returns {WebAssembly.Memory}
+ */
+function memoryOf(entry) {
+  // A module asks for a memory that reaches up to its own tables, and those lie a page apart.
+  const pages = Math.ceil(entry.dataEnd / PAGE) + entry.variants.length + 1;
+  const memory = memories.get(entry.name) ?? new WebAssembly.Memory({ initial: pages });
+  memories.set(entry.name, memory);
+  return memory;
+}
+
+/** @param {any} entry @param {string} name @returns {Promise<Function>} */
 async function instance(entry, name) {
   const key = `${entry.name}/${name}`;
   const known = instances.get(key);
@@ -72,11 +85,8 @@ async function instance(entry, name) {
   const variant = entry.variants.find((/** @type {any} */ v) => v.name === name);
   if (!variant) throw new Error(`${entry.name} has no variant ${name}`);
   const bytes = new Uint8Array(await bundle(variant.bundle), variant.offset, variant.size);
-  // Siblings' tables lie a page apart, and a module asks for a memory that reaches up to its own.
-  const pages = Math.ceil(entry.dataEnd / PAGE) + entry.variants.length + 1;
-  const memory = new WebAssembly.Memory({ initial: pages });
-  const made = await WebAssembly.instantiate(await WebAssembly.compile(bytes), { env: { memory } });
-  const fresh = { call: /** @type {Function} */ (made.exports.run), memory };
+  const made = await WebAssembly.instantiate(await WebAssembly.compile(bytes), { env: { memory: memoryOf(entry) } });
+  const fresh = /** @type {Function} */ (made.exports.run);
   instances.set(key, fresh);
   return fresh;
 }
@@ -93,6 +103,11 @@ function clockStep() {
     last = now;
   }
   return steps.sort((a, b) => a - b)[steps.length >> 1];
+}
+
+/** @param {any} entry @param {any[]} arrays @returns {any[]} */
+function outputsOf(entry, arrays) {
+  return arrays.filter((_, i) => entry.params[i].dir === "out");
 }
 
 /** @param {string} name @returns {Candidate} */
@@ -138,6 +153,8 @@ serve({
     const referenceMs = performance.now() - began;
     const references = reference.map(({ args }, i) => [...args, returned[i]]);
     cell = { entry, inputs, references, candidates: new Map() };
+    // Variants take turns on the same arrays: no candidate has a better place in the caches than another.
+    const arrays = layout(entry, inputs, memoryOf(entry), copied);
     /** @type {Record<string, string>} */
     const failed = {};
     for (const name of candidates) {
@@ -148,15 +165,14 @@ serve({
           const call = name === "js" ? script.js : script.jsTuned;
           cell.candidates.set(name, { call, loop, sets, results: sets.map(({ args }) => args) });
         } else {
-          const { call, memory } = await instance(entry, name);
-          cell.candidates.set(name, { call, loop, ...layout(entry, inputs, memory, copied) });
+          cell.candidates.set(name, { call: await instance(entry, name), loop, ...arrays });
         }
       } catch (error) {
         failed[name] = /** @type {Error} */ (error).message;
       }
     }
     let memory = 0;
-    for (const one of instances.values()) memory += one.memory.buffer.byteLength;
+    for (const one of memories.values()) memory += one.buffer.byteLength;
     return { failed, sets: inputs.length, referenceMs, memory };
   },
 
@@ -172,6 +188,7 @@ serve({
       for (const [i, set] of sets.entries()) {
         for (const [target, pristine] of set.resets) target.set(pristine);
         for (const [view, array] of set.inputs) view.set(array);
+        for (const written of outputsOf(entry, results[i])) written.fill(0); // no answer left by another candidate
         const returned = call(...set.args);
         const error = compare(entry, inputs[i], references[i], [...results[i], returned]);
         if (error) return { ok: false, error };

@@ -8,6 +8,7 @@ import { say, times } from "./i18n.js";
 /** Okabe and Ito's palette: told apart by colour-blind readers too; dashes tell the rest. */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f", "#7f7f7f"];
 const HEIGHT = 320;
+const MOST_LINES = 7;
 
 /** @param {string} name a CSS custom property */
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
@@ -24,6 +25,16 @@ function stroke(index, dashed) {
 function value(row, candidate) {
   const cell = row.candidates[candidate];
   return cell?.measured ?? cell?.predicted ?? null;
+}
+
+/** What is worth a line: JavaScript, and the candidates that come nearest to the best anywhere. @param {Row[]} rows */
+function leaders(rows) {
+  const names = Object.keys(rows[0].candidates);
+  const best = rows.map((row) => Math.max(...names.map((name) => value(row, name) ?? 0)));
+  /** @param {string} name */
+  const nearest = (name) => Math.max(...rows.map((row, i) => (row.choice === name ? 2 : (value(row, name) ?? 0) / best[i])));
+  const others = names.filter((name) => name !== "js").sort((a, b) => nearest(b) - nearest(a));
+  return ["js", ...others.slice(0, MOST_LINES - 1)];
 }
 
 /** A ring around the chosen candidate's point, and a bar over its spread. @param {() => Row[]} rows @param {string[]} names */
@@ -75,7 +86,7 @@ export function speedupChart(host) {
     current = rows;
     plot?.destroy();
     if (!rows.length) return;
-    const names = Object.keys(rows[0].candidates);
+    const names = leaders(rows);
     /** @type {(number | null)[][]} */
     const data = [rows.map((row) => row.size), ...names.map((name) => rows.map((row) => value(row, name)))];
     const series = names.map((name, index) => {

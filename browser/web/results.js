@@ -28,23 +28,22 @@ function why(row) {
   return row.why ?? say(`why.${row.source}`);
 }
 
-/** @param {Row[]} rows */
+/** Candidates down, sizes across; then the choice and why. @param {Row[]} rows */
 function table(rows) {
   const names = Object.keys(rows[0].candidates);
-  const heads = [say("results.size"), ...names, say("results.choice"), say("results.why")];
-  fill(find("#resultsTable thead"), element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, head))));
+  /** @type {(head: string, cells: Node[], kind: string) => HTMLElement} */
+  const line = (head, cells, kind) => element("tr", { class: kind }, element("th", { scope: "row" }, head), ...cells);
+  const sizes = rows.map((row) => element("th", { scope: "col" }, count(row.size)));
+  fill(find("#resultsTable thead"), element("tr", {}, element("th", { scope: "col" }, say("results.size")), ...sizes));
   fill(
     find("#resultsTable tbody"),
-    ...rows.map((row) =>
-      element(
-        "tr",
-        { "data-source": row.source },
-        element("th", { scope: "row" }, count(row.size)),
-        ...names.map((name) => cell(row, name)),
-        element("td", {}, row.choice, element("small", {}, sayOr(`source.${row.source}`))),
-        element("td", { class: "why" }, why(row)),
-      ),
+    ...names.map((name) => line(name, rows.map((row) => cell(row, name)), "")),
+    line(
+      say("results.choice"),
+      rows.map((row) => element("td", {}, row.choice, element("small", {}, sayOr(`source.${row.source}`)))),
+      "choices",
     ),
+    line(say("results.why"), rows.map((row) => element("td", {}, element("small", {}, why(row)))), "choices"),
   );
 }
 
@@ -113,7 +112,11 @@ export function resultsSection(view, catalogue) {
   /** @param {{seconds?: number, follow?: {kernel: string, pattern: string}}} [progress] */
   return function update({ seconds = 0, follow } = {}) {
     options(kernel, view.kernels(), (name) => name);
-    if (follow && kernel.value !== follow.kernel && document.activeElement !== kernel) kernel.value = follow.kernel;
+    if (follow && document.activeElement !== kernel && document.activeElement !== pattern) {
+      kernel.value = follow.kernel;
+      options(pattern, view.patterns(follow.kernel), patternName);
+      pattern.value = follow.pattern;
+    }
     show();
     const rows = view.measuredRows();
     find("#resultsEmpty").textContent = say(rows.length ? "results.measured" : "results.empty");

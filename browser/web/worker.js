@@ -43,14 +43,21 @@ function host(bench, boot, manifest) {
     /** @param {string} event @param {string} json */
     emit: (event, json) => emit(event, JSON.parse(json)),
 
-    /** @param {string} method @param {string} path @param {string} headers JSON @param {Uint8Array | undefined} body */
-    async fetch(method, path, headers, body) {
-      const response = await fetch(new URL(path, server), {
-        method, headers: JSON.parse(headers), body: /** @type {any} */ (body),
-        credentials: "omit", referrerPolicy: "no-referrer",
-      });
-      const bytes = new Uint8Array(await response.arrayBuffer());
-      return { status: response.status, headers: JSON.stringify(Object.fromEntries(response.headers)), bytes };
+    /**
+     * The answer, whatever its status; `abort` ends the request.
+     * @param {string} method @param {string} path @param {string} headers JSON @param {Uint8Array | undefined} body
+     */
+    fetch(method, path, headers, body) {
+      const controller = new AbortController();
+      const ask = async () => {
+        const response = await fetch(new URL(path, server), {
+          method, headers: JSON.parse(headers), body: /** @type {any} */ (body),
+          credentials: "omit", referrerPolicy: "no-referrer", signal: controller.signal,
+        });
+        const bytes = new Uint8Array(await response.arrayBuffer());
+        return { status: response.status, headers: JSON.stringify(Object.fromEntries(response.headers)), bytes };
+      };
+      return Object.assign(ask(), { abort: () => controller.abort() });
     },
 
     persistent: storage.persistent,

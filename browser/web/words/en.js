@@ -48,7 +48,7 @@ export default {
   "results.size": "Size",
   "results.choice": "Choice",
   "results.why": "Why",
-  "results.legend": "Each cell: measured speedup over JavaScript, and the prediction below it. The choice has a frame.",
+  "results.legend": "Rows are candidates, columns sizes. Each cell: measured speedup over JavaScript, and the prediction below it. The choice has a frame.",
   "results.wrong": "wrong result",
   "results.predicted": "predicted {speedup}",
   "results.unsteady": "unsteady",

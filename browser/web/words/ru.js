@@ -48,7 +48,7 @@ export default {
   "results.size": "Размер",
   "results.choice": "Выбор",
   "results.why": "Почему",
-  "results.legend": "В ячейке: измеренное ускорение относительно JavaScript, под ним прогноз. Выбор обведён рамкой.",
+  "results.legend": "Строки: варианты, столбцы: размеры. В ячейке измеренное ускорение относительно JavaScript, под ним прогноз. Выбор обведён рамкой.",
   "results.wrong": "неверный результат",
   "results.predicted": "прогноз {speedup}",
   "results.unsteady": "неустойчиво",
