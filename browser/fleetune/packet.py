@@ -75,8 +75,8 @@ class Packet:
             "context": self.context.to_wire(),
             "environment": self.environment.to_wire(),
             "browserFingerprint": _fingerprint(self.environment),
-            "actualSpeedups": {self.variant: self.speedup},
-            "privacy": {"mechanism": "piecewise", "epsilon": self.epsilon, "clip": self.clip},
+            "actualSpeedups": {self.variant: _plain(self.speedup)},
+            "privacy": {"mechanism": "piecewise", "epsilon": _plain(self.epsilon), "clip": _plain(self.clip)},
             "modelVersion": self.model_version,
             "timestamp": self.timestamp,
             "nonce": self.nonce,
@@ -188,6 +188,11 @@ def snap(value: float, base_log: float, clip: float, epsilon: float) -> int:
         if abs(value - _legal(base_log, clip, noise.decode(symbol))) < 1.5 * unit:
             return symbol
     raise PacketError("illegal-value", "actualSpeedups")
+
+
+def _plain(value: float) -> float:
+    """2 rather than 2.0: as JavaScript writes it, so that the page shows what is sent."""
+    return int(value) if value.is_integer() else value
 
 
 def _round(value: float) -> float:

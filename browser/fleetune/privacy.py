@@ -189,6 +189,17 @@ def clip_residual(measured_log: float, base_log: float, clip: float) -> float:
     return min(max((measured_log - base_log) / clip, -1.0), 1.0)
 
 
+def uniform_below(bound: int, entropy: Entropy = system_entropy) -> int:
+    """A uniform integer in [0, bound) for bound <= 2^32, by rejection of 32-bit words."""
+    if not 0 < bound <= WORD:
+        raise ValueError(f"the bound must be in 1 … 2^32, not {bound}")
+    limit = WORD - WORD % bound
+    while True:
+        word = _word(entropy)
+        if word < limit:
+            return word % bound
+
+
 def _variance_at_zero(candidate: Mechanism) -> Fraction:
     row = candidate.row((candidate.n - candidate.window) // 2)
     moment = sum((p * (2 * k - candidate.n + 1) ** 2 for k, p in enumerate(row)), Fraction())

@@ -6,18 +6,20 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from fleetune.app import benchmark, decide, session, update
+from fleetune.app import benchmark, decide, report, session, update
 from fleetune.app.cells import CellError
+from fleetune.app.delivery import ReportError
+from fleetune.app.ledger import LedgerError
 from fleetune.app.platform import Platform, PlatformError
 from fleetune.app.session import Operation, RequestError, Session
 from fleetune.context import Environment
 from fleetune.manifest import Manifest
 from fleetune.signed import SignedError, read_keys
 
-HANDLERS: Mapping[str, Operation] = {**session.OPS, **decide.OPS, **benchmark.OPS, **update.OPS}
+HANDLERS: Mapping[str, Operation] = {**session.OPS, **decide.OPS, **benchmark.OPS, **update.OPS, **report.OPS}
 
 # Errors whose message is meant for the user; anything else is our mistake and is logged with its traceback.
-EXPECTED = (PlatformError, RequestError, CellError)
+EXPECTED = (PlatformError, RequestError, CellError, ReportError, LedgerError)
 
 
 async def start(

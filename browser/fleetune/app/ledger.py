@@ -29,7 +29,8 @@ class Budget:
     cap: float
     today: int  # reports spent today
     per_day: int
-    next_day: int  # days since 1970 when the next report of this ε fits; today's if one fits now
+    day: int  # today, or the latest day ever seen; days since 1970
+    next_day: int  # the day when the next report of this ε fits; today's if one fits now
 
     def to_wire(self) -> dict[str, Any]:
         return {
@@ -96,4 +97,6 @@ class Ledger:
         next_day = day
         while next_day < day + WINDOW_DAYS and not self._fits(next_day, spent, epsilon, per_day):
             next_day += 1
-        return Budget(sum(e for _, e in spent), self.cap, sum(d == day for d, _ in spent), per_day, next_day)
+        return Budget(
+            sum(e for _, e in spent), self.cap, sum(d == day for d, _ in spent), per_day, day, next_day
+        )

@@ -105,7 +105,10 @@ class Platform(Protocol):
     async def fetch(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Response:
-        """Ask our own server; `path` is relative to it. NetworkError if it cannot be reached."""
+        """Ask our own server; `path` is relative to it. NetworkError if it cannot be reached.
+
+        Cancelling the caller ends the request.
+        """
 
     def now(self) -> float:
         """Unix time, seconds."""

@@ -122,8 +122,12 @@ class JsPlatform:
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
     ) -> Response:
         sent = None if body is None else to_js(body)
+        request = self._host.fetch(method, path, json.dumps(dict(headers or {})), sent)
         try:
-            answer = await self._host.fetch(method, path, json.dumps(dict(headers or {})), sent)
+            answer = await request
+        except asyncio.CancelledError:
+            request.abort()
+            raise
         except JsException as error:
             raise NetworkError(
                 f"the server cannot be reached ({error.message}): check the connection and try again"

@@ -1,0 +1,115 @@
+"""Requests that carry reports: patient with a busy server, silent the moment they are no longer wanted."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+
+from fleetune.app.platform import NetworkError, Platform, Response
+from fleetune.privacy import uniform_below
+
+POLL = 0.2  # seconds between two looks at whether the report is still wanted
+TIMEOUT = 30.0  # seconds for one attempt
+DELAYS = (1.0, 2.0, 4.0, 8.0)  # seconds between attempts, doubled at most by chance
+MAX_RETRY_AFTER = 120.0  # seconds; a server that asks for more is left alone until the next Send
+HEADERS = {"content-type": "application/json"}
+
+Wanted = Callable[[], Awaitable[bool]]
+
+
+class ReportError(RuntimeError):
+    """A report cannot be made or sent; the message is for the user."""
+
+
+class StoppedError(ReportError):
+    """The report was withdrawn, or telemetry switched off, before the server answered."""
+
+    def __init__(self) -> None:
+        super().__init__("telemetry was switched off, so sending stopped")
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The server's answer to a withdrawal."""
+
+    removed: int
+    folded: int
+
+
+def is_final(status: int) -> bool:
+    """Whether sending the same packet again cannot help."""
+    return 400 <= status < 500 and status not in (408, 429)
+
+
+async def post(platform: Platform, path: str, body: bytes, wanted: Wanted) -> Response:
+    """Send until the server says something final, five times at most.
+
+    The last answer is returned whatever it is; NetworkError if the last attempt had none; StoppedError within
+    `POLL` seconds of `wanted` turning false, and then the request under way is cancelled.
+    """
+    last: Response | NetworkError | None = None
+    for delay in (0.0, *DELAYS):
+        jitter = uniform_below(1 << 16, platform.entropy) / (1 << 16)
+        pause = max(delay * (1 + jitter), _retry_after(last))
+        if isinstance(last, Response) and pause > MAX_RETRY_AFTER:
+            return last
+        await _sleep(platform, pause, wanted)
+        try:
+            last = await _attempt(platform, path, body, wanted)
+        except NetworkError as error:
+            last = error
+            continue
+        if last.status < 400 or is_final(last.status):
+            return last
+    if isinstance(last, Response):
+        return last
+    assert last is not None
+    raise last
+
+
+async def delete(platform: Platform, path: str, nonces: Sequence[str]) -> Deleted:
+    """Ask the server to delete reports; ReportError if it refuses."""
+    answer = await platform.fetch("DELETE", path, json.dumps({"nonces": list(nonces)}).encode(), HEADERS)
+    if answer.status != 200:
+        raise ReportError(f"the server answered {answer.status}: try to withdraw again later")
+    found = json.loads(answer.body)
+    return Deleted(found["removed"], found["alreadyFolded"])
+
+
+async def _attempt(platform: Platform, path: str, body: bytes, wanted: Wanted) -> Response:
+    if not await wanted():
+        raise StoppedError
+    request = asyncio.ensure_future(platform.fetch("POST", path, body, HEADERS))
+    try:
+        for _ in range(round(TIMEOUT / POLL)):
+            await asyncio.wait({request}, timeout=POLL)
+            if request.done():
+                return request.result()
+            if not await wanted():
+                raise StoppedError
+        raise NetworkError(f"the server did not answer in {TIMEOUT:g} s")
+    finally:
+        if not request.done():
+            request.cancel()
+            with suppress(asyncio.CancelledError, NetworkError):
+                await request
+
+
+async def _sleep(platform: Platform, seconds: float, wanted: Wanted) -> None:
+    left = seconds
+    while left > 0:
+        await platform.sleep(min(left, POLL))
+        left -= POLL
+        if not await wanted():
+            raise StoppedError
+
+
+def _retry_after(last: Response | NetworkError | None) -> float:
+    """Seconds that the server asked for; 0 if it did not, or gave a date."""
+    if not isinstance(last, Response):
+        return 0.0
+    text = last.headers.get("retry-after", "")
+    return float(text) if text.isascii() and text.isdigit() else 0.0
