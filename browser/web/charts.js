@@ -106,6 +106,7 @@ export function speedupChart(host) {
         { ...axis(), size: 56, values: (/** @type {uPlot} */ _, /** @type {number[]} */ v) => v.map((y) => y && `${+y.toPrecision(2)}×`) },
       ],
       series: [{ label: say("chart.size"), value: (/** @type {uPlot} */ _, /** @type {number} */ x) => compact(x) }, ...series],
+      legend: { live: false },
       hooks: { draw: [marks(() => current, names)] },
     };
     plot = new uPlot(/** @type {any} */ (options), /** @type {any} */ (data), host);

@@ -48,8 +48,10 @@ function showCrowd(latest) {
   const rows = view.all();
   if (rows.length) find("#crowdSpeedup").textContent = times(geometricMean(rows.map((row) => Math.max(row.expected, 1e-3))));
   find("#crowdKernels").textContent = count(view.kernels().length);
-  const samples = latest?.metadata?.sampleCount;
-  find("#crowdSamples").textContent = samples === undefined ? say("crowd.none") : say("crowd.sampleCount", { count: count(samples) });
+  const trained = latest.metadata?.trainedOn;
+  find("#crowdSamples").textContent = trained
+    ? say("crowd.sampleCount", { count: count(trained.labRows), reports: count(trained.reports) })
+    : say("crowd.none");
 }
 
 /** Ask the server for this environment's decisions; the count of choices that changed. */

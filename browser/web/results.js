@@ -12,15 +12,21 @@ export function patternName(pattern) {
   return pattern.endsWith("+copied") ? say("pattern.copied", { pattern: pattern.slice(0, -"+copied".length) }) : pattern;
 }
 
+/** A candidate's name that may break after each plus sign. @param {string} name */
+function breakable(name) {
+  return name.split(/(?<=\+)/).flatMap((part) => [part, element("wbr", {})]);
+}
+
 /** @param {Row} row @param {string} name */
 function cell(row, name) {
   const { measured, predicted, ok } = row.candidates[name] ?? {};
   const chosen = name === row.choice;
-  const attributes = { class: [chosen && "chosen", ok === false && "wrong"].filter(Boolean).join(" ") };
-  const main = ok === false ? say("results.wrong") : measured ? times(measured) : predicted ? "" : "–";
-  const below = predicted ? say("results.predicted", { speedup: times(predicted) }) : "";
+  const kinds = [chosen && "chosen", ok === false && "wrong", !measured && ok !== false && "guess"];
+  const guess = predicted ? say("results.predicted", { speedup: times(predicted) }) : "";
+  const main = ok === false ? say("results.wrong") : measured ? times(measured) : guess || "–";
+  const below = main === guess ? "" : guess;
   const mark = chosen ? element("span", { class: "visually-hidden" }, ` (${say("results.choice")})`) : "";
-  return element("td", attributes, main, mark, below && element("small", {}, below));
+  return element("td", { class: kinds.filter(Boolean).join(" ") }, main, mark, below && element("small", {}, below));
 }
 
 /** @param {Row} row */
@@ -32,7 +38,7 @@ function why(row) {
 function table(rows) {
   const names = Object.keys(rows[0].candidates);
   /** @type {(head: string, cells: Node[], kind: string) => HTMLElement} */
-  const line = (head, cells, kind) => element("tr", { class: kind }, element("th", { scope: "row" }, head), ...cells);
+  const line = (head, cells, kind) => element("tr", { class: kind }, element("th", { scope: "row" }, ...breakable(head)), ...cells);
   const sizes = rows.map((row) => element("th", { scope: "col" }, count(row.size)));
   fill(find("#resultsTable thead"), element("tr", {}, element("th", { scope: "col" }, say("results.size")), ...sizes));
   fill(
@@ -40,7 +46,7 @@ function table(rows) {
     ...names.map((name) => line(name, rows.map((row) => cell(row, name)), "")),
     line(
       say("results.choice"),
-      rows.map((row) => element("td", {}, row.choice, element("small", {}, sayOr(`source.${row.source}`)))),
+      rows.map((row) => element("td", {}, ...breakable(row.choice), element("small", {}, sayOr(`source.${row.source}`)))),
       "choices",
     ),
     line(say("results.why"), rows.map((row) => element("td", {}, element("small", {}, why(row)))), "choices"),
