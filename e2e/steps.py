@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 from e2e.drivers.base import Page, text, wait_for, wait_text
+from e2e.server import ROOT, Server
 from e2e.wire import Request, Wire
 
 BOOT_SECONDS = 150.0  # Pyodide in WebKitGTK on a busy two-core machine
+TRAIN_SECONDS = 180.0
 BENCHMARK = "Benchmark this browser"
 
 # All that may be asked for while telemetry is off: files and the public model, by GET, without a body.
@@ -99,3 +103,17 @@ def assert_no_third_party(page: Page, wire: Wire) -> None:
     )
     foreign = [url for url in page.requests() if not url.startswith(own)]
     assert not foreign, foreign
+
+
+def crowd(server: Server, packets: int) -> None:
+    """Other clients, as code: the same privacy, packet and model modules."""
+    client = [sys.executable, "-m", "fleetune_server", "client", "--server", server.url]
+    done = subprocess.run(
+        [*client, "--packets", str(packets)],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 from e2e.drivers.base import Page, text, wait_for, wait_text
-from e2e.server import ROOT, Server
-from e2e.steps import measure_a_little, open_home, send, sent_packets, shown_packet, turn_telemetry_on
+from e2e.server import Server
+from e2e.steps import (
+    TRAIN_SECONDS,
+    crowd,
+    measure_a_little,
+    open_home,
+    send,
+    sent_packets,
+    shown_packet,
+    turn_telemetry_on,
+)
 from e2e.wire import Wire
 
 CROWD = 300  # packets of other clients; the page's own is the one that reaches the threshold
 SETTINGS = {"retrain_packets": CROWD + 1, "hold_seconds": 3600}
-TRAIN_SECONDS = 180.0
-
-
-def crowd(server: Server, packets: int) -> None:
-    """Other clients, as code: the same privacy, packet and model modules."""
-    subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "fleetune_server",
-            "client",
-            "--server",
-            server.url,
-            "--packets",
-            str(packets),
-        ],
-        cwd=ROOT,
-        check=True,
-        capture_output=True,
-        timeout=120,
-    )
 
 
 def test_a_packet_is_shown_sent_answered_and_learned_from(page: Page, wire: Wire, server: Server) -> None:

@@ -1,0 +1,98 @@
+"""Journey: embed. A developer's page on another origin calls kernels through Fleetune's module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.drivers.base import Page, wait_for
+from e2e.host import Host
+from e2e.server import Server
+from e2e.steps import BOOT_SECONDS, PUBLIC, STATIC, TRAIN_SECONDS, assert_only_public, crowd
+from e2e.wire import Wire
+
+CROWD = 300
+SETTINGS = {"retrain_packets": CROWD}
+SCRIPT = """
+import { connect } from "%sfleetune.js";
+window.swaps = [];
+try {
+  const tuner = await connect({ push: true });
+  tuner.addEventListener("model", (event) => window.swaps.push(event.detail));
+  window.dot = await tuner.kernel("dot");
+  window.tuner = tuner;
+} catch (error) {
+  window.failed = String(error);
+}
+"""
+# Largest relative error of dot products of several lengths against a plain loop in double precision.
+ERROR_OF_DOT = """
+let worst = 0;
+for (const n of [1, 7, 64, 1000, 40000]) {
+  const x = Float32Array.from({ length: n }, (_, i) => 1 + (i % 7) / 8);
+  const y = Float32Array.from({ length: n }, (_, i) => 2 - (i % 5) / 4);
+  let sum = 0;
+  for (let i = 0; i < n; i++) sum += x[i] * y[i];
+  worst = Math.max(worst, Math.abs(dot(x, y, n) - sum) / sum);
+}
+return worst;
+"""
+
+
+@pytest.fixture
+def host(wire: Wire) -> Iterator[Host]:
+    with Host(SCRIPT % wire.url) as site:
+        yield site
+
+
+def connect(page: Page, host: Host) -> None:
+    page.open(host.url)
+    wait_for(page, "window.tuner || window.failed")
+    assert page.evaluate("return window.failed ?? null") is None
+
+
+def test_a_kernel_is_called_on_someone_elses_page(page: Page, wire: Wire, host: Host) -> None:
+    connect(page, host)
+    assert page.evaluate(ERROR_OF_DOT) < 1e-4
+    why = page.evaluate("return tuner.explain('dot', { size: 40000 })")
+    assert why["variant"]
+    assert why["source"] in ("predicted", "default")
+    assert why["speedup"] > 0
+    assert_only_public(wire)
+    asked = {request.route for request in wire.requests}
+    assert not [route for route in asked if route.startswith("/pyodide/")], "no Python unless it is asked for"
+    own = (host.url, wire.url, f"ws://127.0.0.1:{wire.port}", "blob:", "data:")
+    assert [url for url in page.requests() if not url.startswith(own)] == []
+
+
+def test_the_page_goes_on_when_the_server_is_gone(page: Page, wire: Wire, host: Host) -> None:
+    connect(page, host)
+    wire.cut()
+    assert page.evaluate(ERROR_OF_DOT) < 1e-4
+    page.reload()
+    wait_for(page, "window.failed")
+
+
+def test_measuring_in_the_embedding_page_sends_nothing(page: Page, wire: Wire, host: Host) -> None:
+    connect(page, host)
+    outcome = page.evaluate(
+        "const { stopped, results } = await tuner.benchmark({ budgetMs: 3000 }); "
+        "return { stopped, cells: results.length }",
+        timeout=BOOT_SECONDS,
+    )
+    assert outcome["cells"] > 0
+    posted = [r for r in wire.requests if r.method not in ("GET", "OPTIONS") or r.body]
+    assert posted == []
+    assert all(r.route in PUBLIC or r.route.startswith(STATIC) for r in wire.requests)
+
+
+def test_a_new_model_reaches_the_embedding_page(page: Page, wire: Wire, host: Host, server: Server) -> None:
+    connect(page, host)
+    before = page.evaluate("return tuner.version")
+    wait_for(page, "a[0] > 0", len(wire.seen("/ws")))
+    crowd(server, CROWD)
+    wait_for(page, "swaps.length > 0", timeout=TRAIN_SECONDS)
+    assert page.evaluate("return swaps[0]") == {"from": before, "to": before + 1}
+    assert page.evaluate("return tuner.version") == before + 1
+    assert page.evaluate(ERROR_OF_DOT) < 1e-4
