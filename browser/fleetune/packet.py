@@ -24,10 +24,10 @@ from fleetune.strict import PacketError as PacketError
 
 PACKET_VERSION = 1
 DAY = 86_400  # seconds
-MAX_BYTES = 640  # of one encoded packet; a usual one has about 470
-MIN_EPSILON = 0.1
-MIN_CLIP, MAX_CLIP = 0.1, 4.0
-MAX_SPEEDUP = 1e9  # and its inverse the least; a far bound: the legal grid is the real one
+MAX_BYTES = 660  # of one encoded packet; a usual one has about 500
+MIN_EPSILON = 0.5
+MIN_CLIP, MAX_CLIP = 0.1, 2.0
+MAX_SPEEDUP = 1e12  # and its inverse the least; a far bound: the legal grid is the real one
 MAX_MODEL_VERSION = 10**9
 MAX_TIMESTAMP = 1 << 40  # seconds; keeps every integer exact in JavaScript
 DIGITS = 4  # significant digits of the speedup
