@@ -11,7 +11,7 @@ from fleetune.app import cells as catalogue
 from fleetune.app import decide
 from fleetune.app.cells import Cell
 from fleetune.app.control import Budget, Control, Stopped
-from fleetune.app.measure import FIXED, BaselineError, CellRun, Measurement, OutOfTime, Rules
+from fleetune.app.measure import FIXED, QUICK, BaselineError, CellRun, Measurement, OutOfTime, Rules
 from fleetune.app.session import Args, Operation, RequestError, Session
 from fleetune.choose import safe_default
 from fleetune.context import short_hash
@@ -21,6 +21,7 @@ from fleetune.stats import Timed, contenders, noisy
 MEMORY_LIMIT = 256 << 20  # bytes held by modules before the bench worker is replaced
 FIRST_CELL_MS = 600.0  # what a cell is expected to take before any was measured
 LEAST_SHARE = 0.6  # a cell is begun only if this share of a usual cell's time is left
+QUICK_MS = 60_000.0  # budgets up to this are quick ones
 MIN_BUDGET_MS, MAX_BUDGET_MS = 100.0, 3_600_000.0
 
 Result = dict[str, Any]
@@ -174,9 +175,10 @@ def _disturbed(measurement: Measurement) -> bool:
     return noisy(measurement.series[name] for name in names)
 
 
-def _queue(session: Session, cells: object, seed: int) -> list[Cell]:
+def _queue(session: Session, cells: object, kernels: object, seed: int) -> list[Cell]:
     if cells is None:
-        return list(catalogue.spread(session.manifest, seed))
+        wanted = _wanted(session, kernels)
+        return [cell for cell in catalogue.spread(session.manifest, seed) if cell.kernel in wanted]
     if cells == "all":
         return catalogue.every_cell(session.manifest)
     if not isinstance(cells, Iterable) or isinstance(cells, (str, bytes)):
@@ -184,10 +186,19 @@ def _queue(session: Session, cells: object, seed: int) -> list[Cell]:
     return catalogue.parse(session.manifest, cells)
 
 
+def _wanted(session: Session, kernels: object) -> set[str]:
+    if kernels is None:
+        return set(session.manifest.kernels)
+    if not isinstance(kernels, Iterable) or isinstance(kernels, (str, bytes)):
+        raise RequestError("kernels: a list of names")
+    return {session.kernel(name).name for name in kernels}
+
+
 async def benchmark(session: Session, args: Args) -> Mapping[str, Any]:
     """Run a benchmark.
 
-    `budgetMs`: its time; `cells`: which (default: chosen, spread over all kernels and sizes); `fixed`: the
+    `budgetMs`: its time; `cells`: which (default: chosen, spread over all kernels and sizes);
+    `kernels`: only these; `fixed`: the
     lab's protocol, the same treatment for every cell; `seed`: of inputs and orders.
 
     Emits `progress`, `result` and `setAside`; gives {stopped, seconds, results, setAside, skipped}.
@@ -198,8 +209,8 @@ async def benchmark(session: Session, args: Args) -> Mapping[str, Any]:
     if limit is not None and not MIN_BUDGET_MS <= limit <= MAX_BUDGET_MS:
         raise RequestError(f"budgetMs: between {MIN_BUDGET_MS:.0f} and {MAX_BUDGET_MS:.0f}")
     seed = int(args.get("seed", 1))
-    queue = _queue(session, args.get("cells"), seed)
-    rules = FIXED if args.get("fixed") else Rules()
+    queue = _queue(session, args.get("cells"), args.get("kernels"), seed)
+    rules = FIXED if args.get("fixed") else QUICK if (limit or math.inf) <= QUICK_MS else Rules()
     control = session.control = Control(session.platform.clock)
     emit = session.platform.emit
     run = Benchmark(
