@@ -1,0 +1,143 @@
+"""`fleetune client`: many one-report browsers in one program, against a real server."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+from tests import synthetic, tiny
+from tests.running import Running, server
+
+from fleetune.manifest import BASELINE
+from fleetune.packet import DAY, check, snap
+from fleetune.privacy import mechanism
+from fleetune_server.fleet.client import DEVICE_SD, Client, measurements
+from fleetune_server.fleet.http import HttpPlatform
+from fleetune_server.learn.lab import load
+
+BASE_MS = 0.01
+
+
+def lab(folder: Path) -> Path:
+    """Lab files of the tiny catalogue, from the synthetic truth; one engine is lab-only."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, environment in enumerate((*synthetic.ENGINES[:2], None)):
+        wire = (environment or synthetic.ENGINES[0]).to_wire()
+        truth_of = environment or synthetic.ENGINES[0]
+        if environment is None:
+            wire = wire | {"browser": "chromium-baseline"}
+        lines: list[dict[str, Any]] = [
+            {
+                "header": {
+                    "engine": f"engine{number}",
+                    "browserVersion": "1",
+                    "flags": [],
+                    "environment": wire,
+                    "machine": "test",
+                    "date": "2026-11-23",
+                    "protocol": {},
+                    "isolated": True,
+                }
+            }
+        ]
+        for kernel in tiny.manifest().kernels.values():
+            for size, _pattern, _copied, context in kernel.contexts():
+                names = kernel.candidates(truth_of.features)
+                speed = {name: synthetic.truth(kernel, context, truth_of, name) for name in names}
+                lines.append(
+                    {
+                        "repeat": 0,
+                        "kernel": kernel.name,
+                        "signature": kernel.signature,
+                        "size": size,
+                        "context": context.to_wire(),
+                        "times": {name: BASE_MS * math.exp(-value) for name, value in speed.items()},
+                        "spread": dict.fromkeys(names, 0.01),
+                        "batches": dict.fromkeys(names, 15),
+                        "wrong": [],
+                    }
+                )
+        (folder / f"engine{number}.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("client")
+    lab(made / "lab")
+    return made
+
+
+@pytest.fixture(scope="module")
+def running(folder: Path) -> Iterator[Running]:
+    settings = {"retrain_packets": 500, "retrain_seconds": 0}
+    with server(folder, kernels=tiny.write(folder / "dist"), lab=folder / "lab", **settings) as started:
+        yield started
+
+
+def test_only_measurements_that_a_visitors_browser_could_make_are_used(folder: Path) -> None:
+    manifest = tiny.manifest()
+    found = measurements(load(folder / "lab", manifest), manifest)
+    assert {cell.environment.browser for cell in found} == {"chromium", "firefox"}
+    assert BASELINE not in {cell.variant for cell in found}
+
+
+async def test_its_packets_are_legal_and_follow_the_lab_with_device_noise(
+    running: Running, folder: Path
+) -> None:
+    async with httpx.AsyncClient(base_url=running.url) as http:
+        rows = load(folder / "lab", tiny.manifest())
+        client = Client(HttpPlatform(http), rows, 2.0, seed=1)
+        await client.connect()
+        assert client.good is not None
+        noise, residuals, nonces = mechanism(2.0), [], set()
+        for _ in range(1500):
+            packet = client.packet()
+            check(packet.to_wire())
+            assert packet.timestamp % DAY == 0
+            nonces.add(packet.nonce)
+            kernel = tiny.manifest().by_signature[packet.profile_signature]
+            names = kernel.candidates(packet.environment.features)
+            model = client.good.model.predict(kernel, packet.context, packet.environment, names)
+            base = float(model.mean[names.index(packet.variant)])
+            truth = synthetic.truth(kernel, packet.context, packet.environment, packet.variant)
+            reported = noise.decode(snap(packet.speedup, base, packet.clip, 2.0)) * packet.clip + base
+            residuals.append(reported - truth)
+        assert len(nonces) == 1500
+        # Unbiased: the mean of the decoded reports is the truth (within 4 standard errors).
+        assert abs(np.mean(residuals)) < 4 * np.std(residuals) / math.sqrt(len(residuals))
+        assert np.std(residuals) > DEVICE_SD
+
+
+def test_two_thousand_packets_make_a_version_that_old_and_new_clients_agree_on(
+    running: Running, folder: Path
+) -> None:
+    command = [sys.executable, "-m", "fleetune_server", "client", "--server", running.url]
+    more = ["--packets", "2000", "--lab", str(folder / "lab"), "--wait", "60"]
+    done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr + running.log.read_text()[-2000:]
+    assert "2,000 packets accepted" in done.stdout
+    old, new = (
+        next(line for line in done.stdout.splitlines() if kind in line) for kind in ("old", "new client")
+    )
+    assert "incremental" in old
+    assert "full" in new
+    assert old.split()[-1] == new.split()[-1]
+
+
+def test_its_errors_say_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from fleetune_server import cli
+
+    address = ["client", "--server", "http://127.0.0.1:9"]
+    assert cli.main([*address, "--packets", "1"]) == 1
+    assert "cannot be reached" in capsys.readouterr().err
+    assert cli.main([*address, "--packets", "0"]) == 2
+    assert cli.main([*address, "--packets", "1", "--batch", "101"]) == 2

@@ -1,0 +1,169 @@
+"""Deltas: the same bytes as the full file, small for small changes, and strict."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import itertools
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests import releases
+
+from fleetune.delta import MAX_CHAIN, MAX_SIZE, DeltaError, apply, chain, diff
+
+
+def weights(seed: int, count: int = 60_000) -> np.ndarray:
+    return np.clip(np.random.default_rng(seed).normal(0, 30, count), -127, 127).astype(np.int8)
+
+
+@settings(deadline=None)
+@given(
+    st.binary(max_size=200),
+    st.binary(max_size=60),
+    st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), max_size=8),
+)
+def test_any_two_files_give_a_delta_that_applies(
+    old: bytes, fresh: bytes, cuts: list[tuple[int, int]]
+) -> None:
+    source = old * 3
+    new = fresh + b"".join((source + fresh)[start : start + length] for start, length in cuts)
+    assert apply(source, diff(source, new)) == new
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_rows_inserted_cut_and_changed_anywhere_apply(data: st.DataObject) -> None:
+    old = weights(1, 4000)
+    new = old.copy()
+    for _ in range(data.draw(st.integers(0, 5))):
+        at = data.draw(st.integers(0, len(new) - 1))
+        kind = data.draw(st.sampled_from(["insert", "cut", "change"]))
+        length = data.draw(st.integers(1, 300))
+        if kind == "insert":
+            new = np.insert(new, at, weights(at, length))
+        elif kind == "cut":
+            new = np.delete(new, slice(at, at + length))
+        else:
+            new[at : at + length] += 1
+        if len(new) == 0:
+            break
+    assert apply(old.tobytes(), diff(old.tobytes(), new.tobytes())) == new.tobytes()
+
+
+def test_a_sparse_change_costs_next_to_nothing_and_a_dense_one_less_than_the_file() -> None:
+    old = weights(2)
+    sparse = old.copy()
+    sparse[3000:4000] += 2
+    dense = np.clip(old + np.random.default_rng(3).normal(0, 1, len(old)).round(), -127, 127).astype(np.int8)
+    full = len(gzip.compress(dense.tobytes()))
+    assert len(diff(old.tobytes(), sparse.tobytes())) < 0.01 * full
+    assert len(diff(old.tobytes(), dense.tobytes())) < 0.45 * full
+
+
+def test_over_fifty_versions_every_pair_gives_the_same_checksum_by_delta_and_in_full() -> None:
+    versions = [releases.first()]
+    for number in range(2, 51):
+        versions.append(releases.changed(versions[-1], number, seed=number))
+    hashes = [hashlib.sha256(version).hexdigest() for version in versions]
+    steps = [diff(old, new) for old, new in itertools.pairwise(versions)]
+    for begin in range(len(versions)):
+        reached = versions[begin]
+        for end in range(begin + 1, len(versions)):
+            # As a client would: the last step alone, or up to five of them in one file.
+            reached = apply(reached, steps[end - 1])
+            assert hashlib.sha256(reached).hexdigest() == hashes[end]
+            if 2 <= end - begin <= MAX_CHAIN:
+                assert apply(versions[begin], chain(steps[begin:end])) == versions[end]
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_delta_altered_anywhere_is_refused(data: st.DataObject) -> None:
+    old, new = weights(4, 3000).tobytes(), weights(4, 3000)
+    new[100:900] += 3
+    delta = bytearray(diff(old, new.tobytes()))
+    at = data.draw(st.integers(0, len(delta) - 1))
+    delta[at] ^= data.draw(st.integers(1, 255))
+    try:
+        assert apply(old, bytes(delta)) == new.tobytes(), "only a change without effect may pass"
+    except DeltaError:
+        return
+
+
+def test_another_base_a_cut_and_a_longer_delta_are_refused() -> None:
+    old, new = weights(5, 2000).tobytes(), weights(6, 2000).tobytes()
+    delta = diff(old, new)
+    for wrong_old, wrong_delta in (
+        (new, delta),
+        (b"", delta),
+        (old, delta[:-1]),
+        (old, delta + b"\0"),
+        (old, b""),
+        (old, delta[:40]),
+        (old, b"XXXX" + delta[4:]),
+    ):
+        with pytest.raises(DeltaError):
+            apply(wrong_old, wrong_delta)
+
+
+def bomb(sizes: tuple[int, int, int], size: int, parts: tuple[bytes, bytes, bytes]) -> bytes:
+    old = b"base"
+    packed = []
+    for part in parts:
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        packed.append(packer.compress(part) + packer.flush())
+    pairs = [number for pair in zip(sizes, map(len, packed), strict=True) for number in pair]
+    name = hashlib.sha256(old).digest()[:16]
+    return struct.pack("<4s16s16sI6I", b"FTD1", name, name, size, *pairs) + b"".join(packed)
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        bomb((0, 0, 2**32 - 1), 2**32 - 1, (b"", b"", b"")),
+        bomb((0, 0, MAX_SIZE + 1), MAX_SIZE + 1, (b"", b"", bytes(MAX_SIZE + 1))),
+        bomb((0, 0, 10), 10, (b"", b"", bytes(50_000_000))),
+        bomb((2**31, 0, 0), 0, (b"", b"", b"")),
+        bomb((3, 0, 4), 4, (bytes([5, 0, 0]), b"", b"abcd")),
+        bomb((3, 4, 0), 4, (bytes([0, 9, 4]), b"abcd", b"")),
+        bomb((6, 0, 4), 4, (b"\xff" * 6, b"", b"abcd")),
+        bomb((2, 0, 4), 4, (bytes([0, 0]), b"", b"abcd")),
+        bomb((1, 0, 4), 4, (b"\x80", b"", b"abcd")),
+    ],
+    ids=[
+        "4 GiB",
+        "over the limit",
+        "bomb",
+        "operations",
+        "insert",
+        "skip",
+        "varint",
+        "cut off",
+        "open varint",
+    ],
+)
+def test_a_bomb_is_refused_before_memory_is_spent(delta: bytes) -> None:
+    with pytest.raises(DeltaError):
+        apply(b"base", delta)
+
+
+def test_chains_are_two_to_five_whole_deltas() -> None:
+    versions = [bytes([number]) * 50 for number in range(7)]
+    steps = [diff(old, new) for old, new in itertools.pairwise(versions)]
+    assert apply(versions[0], chain(steps[:5])) == versions[5]
+    for wrong in (steps[:1], steps):
+        with pytest.raises(DeltaError):
+            chain(wrong)
+    whole = chain(steps[:2])
+    six = b"FTC1" + b"".join(struct.pack("<I", len(step)) + step for step in steps)
+    nested = b"FTC1" + b"".join(struct.pack("<I", len(link)) + link for link in (whole, steps[2]))
+    for wrong_chain in (whole[:-1], whole + b"\0", b"FTC1", whole[: 8 + len(steps[0])], six, nested):
+        with pytest.raises(DeltaError):
+            apply(versions[0], wrong_chain)
+    with pytest.raises(DeltaError):
+        diff(b"", bytes(MAX_SIZE + 1))

@@ -1,0 +1,356 @@
+"""The attacks of The Update Framework's specification (section 1.5.2), and altered updates by the thousand.
+
+The attacker answers every request; what he lacks is the signing key, except where the test says so. After
+every attack the browser still has the model that it had.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import json
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.releases import START, World, changed
+
+from fleetune.app.platform import Response
+from fleetune.app.update import Good, restore, update
+from fleetune.artefact import pack, unpack
+from fleetune.signed import canonical
+from fleetune_server.deliver.distribute import VALID_SECONDS
+from fleetune_server.deliver.keys import KeyRing
+from fleetune_server.fleet.http import HttpPlatform
+
+Answer = dict[str, Any]
+
+
+class Attacker(HttpPlatform):
+    """A browser whose network belongs to somebody else: `answers` in turn, then `files` by address."""
+
+    def __init__(self, world: World, answers: list[Answer], files: Mapping[str, bytes]) -> None:
+        super().__init__(world.http, lambda: world.time)
+        self.answers = answers
+        self.files = files
+        self.asked = 0
+
+    async def fetch(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> Response:
+        if path.startswith("/api/"):
+            answer = self.answers[min(self.asked, len(self.answers) - 1)]
+            self.asked += 1
+            return Response(200, {}, json.dumps(answer).encode())
+        data = self.files.get(path.removeprefix("/models/"))
+        return Response(404) if data is None else Response(200, {}, data)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> World:
+    """Two versions; browsers hold the second."""
+    made = World(tmp_path)
+    for _ in range(2):
+        made.publish()
+    return made
+
+
+async def visitor(world: World) -> Good:
+    _, good = await update(world.platform(), world.pinned, None)
+    assert good is not None
+    return good
+
+
+async def attack(world: World, good: Good | None, answers: list[Answer], **more: Any) -> str:
+    """The reason for which an attack was refused; the browser's model is untouched."""
+    platform = Attacker(world, answers, more.pop("files", world.files))
+    before = dict(platform.store.values)
+    outcome, after = await update(platform, more.pop("keys", world.pinned), good)
+    assert outcome.status == "kept"
+    assert after is good
+    assert platform.store.values == before
+    assert outcome.error
+    return str(outcome.reason)
+
+
+async def test_arbitrary_software_attack(world: World) -> None:
+    good = await visitor(world)
+    world.publish()
+    evil = changed(world.artefacts[3], 3, seed=99, share=0.9)
+    full = dict(world.distributor.answer(0))
+    assert await attack(world, good, [full], files={full["checksum"]: evil[: full["size"]]}) in (
+        "hash",
+        "size",
+    )
+    stolen = sign(world, full, KeyRing.open(Path(world.keys.folder) / "other"))
+    assert await attack(world, good, [stolen]) == "signature"
+
+
+async def test_rollback_attack(world: World) -> None:
+    good = await visitor(world)
+    replay = dict(world.distributor._make(world.records[1], None, world.time))
+    assert await attack(world, good, [replay]) == "rollback"
+    same = dict(world.distributor._make(world.records[2], None, world.time))
+    assert await attack(world, good, [same]) == "rollback"
+
+
+async def test_an_operators_rollback_is_a_new_version_with_the_old_content(world: World) -> None:
+    good = await visitor(world)
+    old = dataclasses.replace(unpack(world.artefacts[1]), version=3)
+    world.publish(pack(old))
+    outcome, now = await update(world.platform(), world.pinned, good)
+    assert (outcome.status, outcome.version) == ("updated", 3)
+    assert now is not None
+    assert (now.model.artefact.stored["row.value"] == unpack(world.artefacts[1]).stored["row.value"]).all()
+
+
+async def test_indefinite_freeze_attack_by_saying_that_all_is_current(world: World) -> None:
+    good = await visitor(world)
+    world.publish()
+    world.time = START + VALID_SECONDS + 1
+    assert await attack(world, good, [{"upToDate": True, "version": 2}]) == "expired"
+
+
+async def test_indefinite_freeze_attack_by_replaying_an_old_answer(world: World) -> None:
+    good = await visitor(world)
+    world.publish()
+    replay = dict(world.distributor.answer(2))
+    world.time = START + VALID_SECONDS + 1
+    assert await attack(world, good, [replay]) == "expired"
+
+
+async def test_a_claim_that_another_version_is_current_is_refused(world: World) -> None:
+    good = await visitor(world)
+    assert await attack(world, good, [{"upToDate": True, "version": 9}]) == "manifest"
+    assert await attack(world, None, [{"upToDate": True, "version": 0}]) == "manifest"
+
+
+async def test_mix_and_match_attack(world: World) -> None:
+    good = await visitor(world)
+    world.publish()
+    three = dict(world.distributor.answer(2))
+    world.publish()
+    four = dict(world.distributor.answer(2))
+    for part in ("manifest", "signature", "checksum", "version"):
+        reason = await attack(world, good, [three | {part: four[part]}])
+        assert reason in ("mixed", "signature"), part
+    # The delta of one with the manifest of the other gives other bytes; so does the full file then offered.
+    swapped = three | {"url": four["url"], "size": four["size"]}
+    assert await attack(world, good, [swapped, swapped]) in ("base", "manifest")
+
+
+async def test_mix_and_match_of_a_signed_manifest_and_a_model_of_another_version(world: World) -> None:
+    good = await visitor(world)
+    evil = changed(world.artefacts[2], 7, seed=5)  # says 7 inside
+    world.publish()
+    answer = resigned(world, world.distributor.answer(0), evil, version=3)
+    assert await attack(world, good, [answer], files={answer["checksum"]: evil}) == "mixed"
+
+
+async def test_wrong_base_is_refused(world: World) -> None:
+    good = await visitor(world)
+    world.publish()
+    for_one = dict(world.distributor.answer(1))
+    assert for_one["updateType"] == "incremental"
+    assert await attack(world, good, [for_one]) == "base"
+
+
+async def test_endless_data_attack(world: World) -> None:
+    good = await visitor(world)
+    world.publish()
+    full = dict(world.distributor.answer(0))
+    padded = world.artefacts[3] + bytes(10_000_000)
+    assert await attack(world, good, [full], files={full["checksum"]: padded}) == "size"
+    for size in (2**40, 0, -1, True, "9", None, 5_000_001):
+        assert await attack(world, good, [full | {"size": size}]) == "manifest"
+
+
+async def test_slow_retrieval_and_missing_files_leave_the_old_model(world: World) -> None:
+    good = await visitor(world)
+    world.publish()
+    assert await attack(world, good, [dict(world.distributor.answer(2)), {}], files={}) == "manifest"
+    assert await attack(world, good, [dict(world.distributor.answer(0))], files={}) == "missing"
+
+
+async def test_fast_forward_attack_without_the_key(world: World) -> None:
+    good = await visitor(world)
+    world.publish()
+    answer = dict(world.distributor.answer(0))
+    answer["manifest"] = answer["manifest"] | {"version": 2**31 - 1}
+    assert await attack(world, good, [answer | {"version": 2**31 - 1}]) == "signature"
+
+
+async def test_fast_forward_attack_with_a_stolen_key_is_undone_by_retiring_the_key(world: World) -> None:
+    far = 2**31 - 1
+    evil = pack(dataclasses.replace(unpack(world.artefacts[2]), version=far))
+    answer = resigned(world, world.distributor.answer(0), evil, version=far)
+    platform = Attacker(world, [answer], {answer["checksum"]: evil})
+    outcome, taken = await update(platform, world.pinned, await visitor(world))
+    assert (outcome.status, outcome.version) == ("updated", far), "whoever has the key is believed"
+    (stolen,) = world.keys.public()
+    world.keys.rotate()
+    world.keys.retire(stolen)
+    world.publish()
+    honest = world.platform()
+    honest.store.values = platform.store.values
+    assert await restore(honest, world.pinned) is None
+    outcome, now = await update(honest, world.pinned, taken)
+    assert (outcome.status, outcome.version) == ("updated", 3)
+    assert now is not None
+
+
+async def test_key_compromise_one_retired_key_signs_nothing_that_is_believed(world: World) -> None:
+    good = await visitor(world)
+    (old,) = world.keys.public()
+    thief = KeyRing(world.keys.folder).keys[0]
+    world.keys.rotate()
+    both = await visitor(world)
+    assert len(both.signed_by) == 2
+    world.keys.retire(old)
+    world.publish()
+    answer = dict(world.distributor.answer(0))
+    signature = {old: base64.b64encode(thief.private.sign(canonical(answer["manifest"]))).decode()}
+    assert await attack(world, both, [answer | {"signature": signature}]) == "signature"
+    outcome, _ = await update(world.platform(), world.pinned, good)
+    assert outcome.status == "updated", "the honest one is still believed"
+
+
+@pytest.mark.parametrize("name", ["bias1", "weight2", "kernel.weight"])
+async def test_a_signed_model_with_a_weight_that_is_not_finite_is_refused(world: World, name: str) -> None:
+    good = await visitor(world)
+    for value in (np.nan, np.inf, -np.inf):
+        artefact = unpack(changed(world.artefacts[2], 3, seed=1))
+        stored = dict(artefact.stored)
+        array = np.array(stored[name])
+        if array.dtype.kind != "f":
+            pytest.fail(f"{name} is not a float array any more")
+        array.flat[0] = value
+        stored[name] = array
+        evil = pack(dataclasses.replace(artefact, stored=stored))
+        world.publish() if 3 not in world.records else None
+        answer = resigned(world, world.distributor.answer(0), evil, version=3)
+        assert await attack(world, good, [answer], files={answer["checksum"]: evil}) == "model"
+
+
+def sign(world: World, answer: Mapping[str, Any], ring: KeyRing) -> Answer:
+    """The answer signed by another ring."""
+    return {**answer, "signature": ring.sign(canonical(answer["manifest"]))}
+
+
+def resigned(world: World, answer: Mapping[str, Any], artefact: bytes, version: int) -> Answer:
+    """A full answer about these bytes, signed with the real keys: by a careless or robbed operator."""
+    digest = hashlib.sha256(artefact).hexdigest()
+    manifest = answer["manifest"] | {
+        "version": version,
+        "sha256": digest,
+        "size": len(artefact),
+        "base": None,
+    }
+    whole = {"version": version, "checksum": digest, "url": f"/models/{digest}", "size": len(artefact)}
+    return sign(world, {**answer, **whole, "updateType": "full", "manifest": manifest}, world.keys)
+
+
+# Altered updates by the thousand.
+
+ALTERATIONS = 10_000
+Alter = Callable[[random.Random, bytes], bytes]
+
+
+def flip(rng: random.Random, data: bytes) -> bytes:
+    at = rng.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ 1 << rng.randrange(8)]) + data[at + 1 :]
+
+
+def truncate(rng: random.Random, data: bytes) -> bytes:
+    return data[: rng.randrange(len(data))]
+
+
+def lengthen(rng: random.Random, data: bytes) -> bytes:
+    return data + rng.randbytes(rng.randrange(1, 100))
+
+
+def swap(rng: random.Random, data: bytes) -> bytes:
+    a, b, c = sorted(rng.sample(range(len(data) + 1), 3))
+    return data[:a] + data[b:c] + data[a:b] + data[c:]
+
+
+def overwrite(rng: random.Random, data: bytes) -> bytes:
+    at = rng.randrange(len(data))
+    return data[:at] + rng.randbytes(min(16, len(data) - at)) + data[at + 16 :]
+
+
+ALTER: tuple[Alter, ...] = (flip, truncate, lengthen, swap, overwrite)
+
+
+def altered_field(rng: random.Random, answer: Answer, others: list[Answer]) -> Answer:
+    """One field of an answer, its manifest or its signature replaced, dropped, or taken from another."""
+    answer = json.loads(json.dumps(answer))
+    part = rng.choice([answer, answer["manifest"], answer["manifest"], answer["signature"]])
+    name = rng.choice(sorted(part))
+    strange: list[Any] = [
+        None,
+        -1,
+        0,
+        1,
+        3,
+        2**31,
+        2**64,
+        1.5,
+        "",
+        "x",
+        [],
+        {},
+        True,
+        "AA==",
+        float(rng.random()),
+    ]
+    kind = rng.randrange(4)
+    if kind == 0:
+        del part[name]
+    elif kind == 1 and isinstance(part[name], int):
+        part[name] += rng.choice([-1, 1, 86_400, -86_400])
+    elif kind == 2 and isinstance(part[name], str):
+        part[name] = flip(rng, part[name].encode()).decode("latin-1")
+    else:
+        other = rng.choice(others)
+        choices = [*strange, other.get(name), other["manifest"].get(name)]
+        part[name] = rng.choice(choices)
+    return dict(answer)
+
+
+async def test_ten_thousand_altered_updates_none_accepted_no_model_lost(world: World) -> None:
+    good = await visitor(world)
+    before = world.distributor.answer(0)
+    world.publish()
+    incremental, full = (dict(world.distributor.answer(base)) for base in (2, 0))
+    others = [dict(before), incremental, full, dict(world.distributor.answer(1))]
+    rng = random.Random(6)
+    harmless = 0
+    for number in range(ALTERATIONS):
+        answer = (incremental, full)[number % 2]
+        name = answer["url"].removeprefix("/models/")
+        files = {name: world.files[name]}
+        damaged = number % 4 < 2
+        if damaged:
+            files[name] = ALTER[number // 4 % len(ALTER)](rng, files[name])
+            if files[name] == world.files[name]:
+                continue  # equal parts were swapped
+        else:
+            answer = altered_field(rng, answer, others)
+        platform = Attacker(world, [answer], files)
+        outcome, after = await update(platform, world.pinned, good)
+        if outcome.status == "kept":
+            assert after is good
+            assert not platform.store.values
+            continue
+        # An unsigned field on which nothing depends may differ; what is used was signed as it is.
+        assert not damaged
+        assert after is not None
+        assert after.artefact == world.artefacts[3]
+        assert canonical(after.release.to_wire()) in {canonical(a["manifest"]) for a in (incremental, full)}
+        harmless += 1
+    assert harmless < ALTERATIONS / 20
