@@ -94,6 +94,11 @@ async function main() {
     notice(say("notice.crashed", { message: /** @type {CustomEvent} */ (event).detail.message }), "bad");
   });
 
+  python.addEventListener("updated", (event) => {
+    const { error } = /** @type {CustomEvent} */ (event).detail;
+    if (error) liveEntry("live.rejected", { reason: error });
+  });
+
   let version = latest.version;
   /** A new version was announced: Python fetches, verifies and swaps; without Python the page only asks again. @param {number} announced */
   async function onVersion(announced) {

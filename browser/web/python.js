@@ -1,6 +1,7 @@
 // @ts-check
 /** The page's handle on the Python worker: started when first needed, started again after a crash. */
 import { connectWorker } from "./rpc.js";
+import { mirror } from "./storage.js";
 
 /**
  * One worker for the whole page. Events that the worker sends (`progress`, `result`, `model` …) are raised here
@@ -11,6 +12,13 @@ export class Python extends EventTarget {
   #starting;
   /** @type {any} */
   #worker;
+  #script;
+
+  /** @param {string | URL} [script] the worker's; it finds its server from its own address */
+  constructor(script = new URL("./worker.js", import.meta.url)) {
+    super();
+    this.#script = script;
+  }
 
   get running() {
     return this.#worker !== undefined;
@@ -18,25 +26,38 @@ export class Python extends EventTarget {
 
   /** Start it if need be. @returns {Promise<any>} the worker's operations */
   async ops() {
-    this.#starting ??= this.#start();
+    const starting = (this.#starting ??= this.#start());
     try {
-      return (await this.#starting).ops;
+      return (await starting).ops;
     } catch (error) {
-      this.#starting = undefined;
+      if (this.#starting === starting) this.#starting = undefined;
       throw error;
     }
   }
 
   async #start() {
-    const worker = await connectWorker(new URL("./worker.js", import.meta.url), {
+    const worker = await connectWorker(this.#script, {
       onEvent: (name, detail) => this.dispatchEvent(new CustomEvent(name, { detail })),
     });
+    const forget = await mirror((key, value) => worker.ops.mirror({ key, value }));
     worker.closed.then((/** @type {Error} */ error) => {
+      forget();
+      if (this.#worker !== worker) return; // ended on purpose
       this.#starting = undefined;
       this.#worker = undefined;
       this.dispatchEvent(new CustomEvent("crash", { detail: error }));
     });
     this.#worker = worker;
+    // Predictions and reports need a model; where the server is away, the last good one is used.
+    const outcome = await worker.ops.update();
+    this.dispatchEvent(new CustomEvent("updated", { detail: outcome }));
     return worker;
+  }
+
+  /** End it; it starts again when next needed. */
+  close() {
+    const starting = this.#starting;
+    this.#starting = this.#worker = undefined;
+    starting?.then((worker) => worker.end(), () => {});
   }
 }
