@@ -208,7 +208,7 @@ def expected_shapes(model: Artefact) -> dict[str, tuple[int, ...]]:
     counts["environment"] = len(v["environment"])
     shapes: dict[str, tuple[int, ...]] = {
         "bias1": (first,), "weight2": (first, second), "bias2": (second,), "weight3": (second,), "bias3": (),
-        "tau2": (len(model.crosses),), "unknown2": (), "floor2": (),
+        "range": (2,), "tau2": (len(model.crosses),), "unknown2": (), "floor2": (),
     }  # fmt: skip
     for name in BLOCKS:
         shapes |= {f"{name}.mean": (widths[name],), f"{name}.scale": (widths[name],)}

@@ -22,6 +22,10 @@ MISFIT = 0.05  # variance added to each row's own when the deep part is trained:
 DEEP_ROWS = 60_000  # the deep part is a prior: a sample of rows is enough for it
 MAX_ROWS = 400_000  # wide rows kept in the artefact
 EPOCHS = 60
+# An engine seen in one environment only cannot tell what is the engine's and what the environment's. Then this is
+# assumed of the latter (each of its tables), so that what was learnt in the lab carries over to other machines.
+ENVIRONMENT_SD = 0.03
+REPLICATED = 1.5  # environments per engine from which the data may tell
 
 
 @dataclass(frozen=True)
@@ -103,19 +107,17 @@ def fit(
 ) -> tuple[Model, TrainingReport]:
     """Train on measured rows; the same rows, seed and init give the same bytes.
 
-    `deep`: "train" from scratch, "continue" from init for a quarter of the epochs, "keep" init's; "auto"
-    keeps init's if there is one. Vocabularies and wide rows of `init` come first and in the same order, so
+    `deep`: "train" from scratch, "continue" from init for a quarter of the epochs, "keep" init's, "none" for
+    the mean of the rows; "auto" keeps init's if there is one, else trains. Vocabularies and wide rows of `init` come first and in the same order, so
     old entries keep their indices and the change between versions stays small.
     """
     scripts = np.array([name == BASELINE for name in rows.frame.candidates], dtype=bool)
     rows = rows.take(~scripts[rows.frame.candidate]) if scripts.any() else rows
     if not len(rows):
         raise ValueError("no rows to train on")
-    if init is None or deep == "train":
-        deep = "train"
-    elif deep == "auto":
-        deep = "keep"
-    features = Features.of(rows.frame) if deep == "train" or init is None else init.features
+    if deep == "auto" or (init is None and deep != "none"):
+        deep = "train" if init is None else "keep"
+    features = Features.of(rows.frame) if deep in ("train", "none") or init is None else init.features
     vocabulary = _vocabulary(rows.frame, init)
     codes = _codes(rows.frame, vocabulary)
     inputs = Inputs.of(rows.frame, features, codes)
@@ -123,12 +125,17 @@ def fit(
     stored = {name: np.asarray(value).astype("<f2") for name, value in parameters.items()}
     stored |= {name: np.asarray(value).astype("<f4") for name, value in scaling.items()}
     widened = {name: value.astype(np.float64) for name, value in stored.items()}
-    prior = output(widened, widened, inputs)
+    stored["range"] = _range(rows.target, init, deep)
+    prior = np.clip(output(widened, widened, inputs), *stored["range"].astype(np.float64))
 
     tables = tables_of(codes, CROSSES)
     if init is not None and init.artefact.crosses == CROSSES:
         for table, tau2 in zip(tables, init.artefact.arrays["tau2"], strict=True):
             table.tau2 = float(tau2)
+    if len(np.unique(codes["environment"])) < REPLICATED * len(np.unique(codes["engine"])):
+        for table, cross in zip(tables, CROSSES, strict=True):
+            if "environment" in cross:
+                table.tau2, table.learns = ENVIRONMENT_SD**2, False
     rest = rows.target - prior
     wide_losses = backfit(tables, rest, rows.variance, sweeps=sweeps)
     old = _old_rows(init)
@@ -144,7 +151,7 @@ def fit(
     )
     model = Model.from_bytes(pack(artefact))  # checked, and predicting from the bytes as every browser will
     prior_sd = {"×".join(cross): float(t.tau2**0.5) for cross, t in zip(CROSSES, tables, strict=True)}
-    done = {"train": "trained", "keep": "kept", "continue": "continued"}[deep]
+    done = {"train": "trained", "keep": "kept", "continue": "continued", "none": "none"}[deep]
     return model, TrainingReport(len(rows), done, deep_losses, wide_losses, prior_sd, report.get("mae"))
 
 
@@ -160,6 +167,10 @@ def _deep(
     """Parameters, standardisation, losses, and the variance left on kernels that training did not see."""
     rng = np.random.default_rng(seed)
     sizes = vocabulary_sizes(vocabulary)
+    if deep == "none":
+        p = {name: np.zeros_like(value) for name, value in fresh(inputs, sizes, rng).items()}
+        p["bias3"] = np.average(rows.target, weights=1 / (rows.variance + MISFIT))
+        return p, standardisation(inputs), [], {"unknown2": float(np.var(rows.target)), "floor2": 0.01**2}
     if init is not None and deep != "train":
         a = init.artefact.arrays
         grown = _grown(a, fresh(inputs, sizes, rng), vocabulary, init)
@@ -226,6 +237,13 @@ def _early_stop(
     smooth = np.convolve([e[0] for e in errors], np.ones(3) / 3, mode="valid") if len(errors) > 3 else None
     best = int(np.argmin(smooth)) + 1 if smooth is not None else len(errors) - 1
     return best + 1, errors[best][0], errors[best][1]
+
+
+def _range(target: Floats, init: Model | None, deep: str) -> NDArray[Any]:
+    """What the deep part may answer: the range of what it was trained on, and a little more."""
+    if init is not None and deep in ("keep", "continue"):
+        return np.asarray(init.artefact.stored["range"])
+    return np.array([target.min() - 0.5, target.max() + 0.5], dtype="<f4")
 
 
 def _sample(rows: Rows, rng: np.random.Generator) -> Ints:

@@ -170,7 +170,7 @@ class Model:
     def _upper(self, hidden: Floats) -> Floats:
         a = self.artefact.arrays
         second = np.maximum(np.maximum(hidden, 0) @ a["weight2"] + a["bias2"], 0)  # (n, h2)
-        return np.asarray(second @ a["weight3"] + a["bias3"])  # (n,)
+        return np.clip(second @ a["weight3"] + a["bias3"], *a["range"])  # (n,)
 
     def _share(self, name: str, vector: Sequence[float]) -> Floats:
         a = self.artefact.arrays

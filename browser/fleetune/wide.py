@@ -29,6 +29,7 @@ class Table:
     keys: Ints  # (groups,) ascending
     group: Ints  # (n,) into keys
     tau2: float = TAU_START
+    learns: bool = True  # whether τ² is estimated; otherwise it stays as given
     effect: Floats = field(default_factory=lambda: np.zeros(0))
     variance: Floats = field(default_factory=lambda: np.zeros(0))
 
@@ -42,7 +43,7 @@ class Table:
 
     def learn_tau(self) -> None:
         """The EM step for the prior variance, kept within TAU_BOUNDS."""
-        if len(self.keys) >= 4:
+        if self.learns and len(self.keys) >= 4:
             mean = float(np.mean(self.effect**2 + self.variance))
             self.tau2 = min(max(mean, TAU_BOUNDS[0]), TAU_BOUNDS[1])
 

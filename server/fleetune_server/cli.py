@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "lab": ("fleetune_server.commands.lab", "report what the lab measurements say"),
     "serve": ("fleetune_server.commands.serve", "run the server"),
     "settings": ("fleetune_server.commands.settings", "list the settings, their defaults and values"),
+    "simulate": ("fleetune_server.commands.simulate", "the network effect on a simulated fleet"),
 }
 
 

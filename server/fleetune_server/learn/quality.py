@@ -32,6 +32,7 @@ class Contexts:
     truth: Floats  # (n,)
     group: Ints  # (n,) context of each row
     start: Ints  # (contexts + 1,)
+    source: Ints  # (n,) the row of the original frame; −1 for `js`
 
     def __len__(self) -> int:
         return len(self.start) - 1
@@ -62,7 +63,8 @@ class Contexts:
         )  # fmt: skip
         group = group[order]
         start = np.searchsorted(group, np.arange(len(distinct) + 1))
-        return cls(joined, truth[order], group, start)
+        source = np.concatenate([np.full(len(distinct), -1), np.arange(len(frame))])[order]
+        return cls(joined, truth[order], group, start, source)
 
     @property
     def is_script(self) -> NDArray[np.bool_]:
