@@ -4,8 +4,8 @@ A binder per candidate and a dispatcher per kernel are written out as source of 
 `scripts.py` gives: wrappers made from one text would share type feedback, and a call would cost 50 ns and
 more instead of a few. Strict content security policies forbid writing that text in the page.
 
-Array arguments that lie in the kernel's own memory (from `tuner.alloc`) are passed as pointers; all others are
-copied to the scratch area and, where the kernel writes to them, back. What does not fit goes to JavaScript.
+Array arguments that lie in the kernel's own memory (from `tuner.alloc`) are passed as pointers; all others
+are copied to the scratch area and, where the kernel writes to them, back. What does not fit goes to JavaScript.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ def _binder(kernel: KernelRow, variant: str) -> str:
     """`(run, arena) => call`: a call with the argument order of the kernel's JavaScript."""
     tag = _tag(kernel, variant)
     arrays = [p for p in kernel.params if p.is_array]
-    lines = ["let at = arena.scratch;"]
+    lines = ["let at = scratch;"]
     for param in arrays:
         lines.append(
             f"let at_{param.name} = {param.name}.byteOffset; "
-            f"if ({param.name}.buffer !== buffer) {{ at_{param.name} = at; "
-            f"at = (at + {param.name}.byteLength + 63) & -64; }}"
+            f"if ({param.name}.buffer !== buffer) {{ at_{param.name} = at; at += {param.name}.byteLength; "
+            # Not a typed array, or too long: the comparison is false for NaN too.
+            f"if (!(at <= end)) return fallback({_names(kernel)}); at = (at + 63) & -64; }}"
         )
-    lines.append(f"if (at > arena.end) return fallback({_names(kernel)});")
     for param in arrays:
         if param.dir in ("in", "inout"):
             lines.append(
@@ -76,7 +76,8 @@ def _binder(kernel: KernelRow, variant: str) -> str:
     unpack = "".join(f"const heap_{heap} = arena.heaps.{heap};\n  " for heap in heaps)
     body = "\n    ".join(lines)
     return (
-        f"function bind_{tag}(run, arena, fallback) {{\n  const buffer = arena.buffer;\n  {unpack}"
+        f"function bind_{tag}(run, arena, fallback) {{\n"
+        f"  const {{ buffer, scratch, end }} = arena;\n  {unpack}"
         f"return function {tag}({_names(kernel)}) {{\n    {body}\n  }};\n}}"
     )
 

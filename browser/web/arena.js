@@ -19,8 +19,10 @@ export class Arena {
    * @param {number} bytes for the whole memory; half is for `alloc`, half for copies
    */
   constructor(dataEnd, bytes) {
-    this.memory = new WebAssembly.Memory({ initial: Math.ceil(bytes / PAGE), maximum: Math.ceil(bytes / PAGE) });
-    const buffer = this.memory.buffer;
+    const pages = Math.ceil(bytes / PAGE);
+    // Without WebAssembly (Lockdown Mode) every call goes to JavaScript, on the same arrays.
+    this.memory = typeof WebAssembly === "object" ? new WebAssembly.Memory({ initial: pages, maximum: pages }) : undefined;
+    const buffer = this.memory?.buffer ?? new ArrayBuffer(pages * PAGE);
     this.buffer = buffer;
     this.end = buffer.byteLength;
     this.#first = this.#next = aligned(dataEnd);

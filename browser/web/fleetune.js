@@ -1,38 +1,38 @@
 // @ts-check
 /**
- * Fleetune for your own page: the fastest build of a kernel for this browser, by size.
+ * Fleetune for your own page: the fastest build of a kernel for this browser, by size. See EMBED.md.
  *
  *     import { connect } from "https://tuner.example/fleetune.js";
  *     const tuner = await connect();
  *     const dot = await tuner.kernel("dot");
  *     const sum = dot(a, b);
  *
- * One cacheable request at `connect`, the modules that are chosen at `kernel`. No Pyodide, no socket and no
- * telemetry until the page asks for them.
+ * One cacheable request at `connect`, the modules that are chosen at `kernel`. No Pyodide, no socket, no storage and
+ * no telemetry until the page asks for them.
  */
-import { consentState, readConsent, writeConsent } from "./static/consent.js";
-import { detectEnvironment } from "./static/environment.js";
-import { Python } from "./static/python.js";
-import { subscribe } from "./static/socket.js";
-import { TunedKernel } from "./static/tuned_kernel.js";
+import { EmbedConsent } from "./embed_consent.js";
+import { detectEnvironment } from "./environment.js";
+import { getJson } from "./get_json.js";
+import { TunedKernel } from "./tuned_kernel.js";
 
-/** @typedef {import("./fleetune").ConnectOptions} ConnectOptions */
+/** @typedef {import("./fleetune.d.ts").ConnectOptions} ConnectOptions */
 
 const DEFAULT_MEMORY = 16 * 1024 * 1024;
+const SERVED_AS = "static/fleetune.js";
 
-/** @param {string} url @returns {Promise<any>} */
-async function getJson(url) {
-  const response = await fetch(url, { credentials: "omit" });
-  if (!response.ok) throw new Error(`Fleetune: ${url} answered ${response.status}`);
-  return response.json();
+/** The server's address, ending in a slash. @param {string} [given] */
+function serverAddress(given) {
+  if (given) return new URL(given.endsWith("/") ? given : `${given}/`, document.baseURI).href;
+  if (import.meta.url.endsWith(SERVED_AS)) return import.meta.url.slice(0, -SERVED_AS.length);
+  throw new Error("Fleetune: connect({ server }) must say where the server is, because this file did not come from it");
 }
 
 /**
- * Connect to the Fleetune server that served this module (or `server`).
+ * Connect to the Fleetune server that served this module, or to `server`.
  * @param {ConnectOptions} [options]
  */
 export async function connect(options = {}) {
-  const server = new URL(options.server ?? ".", import.meta.url).href;
+  const server = serverAddress(options.server);
   const environment = detectEnvironment();
   const query = Object.entries(environment).map(([k, v]) => [k, String(typeof v === "boolean" ? +v : v)]);
   const url = `${server}api/decisions?${new URLSearchParams(query)}`;
@@ -40,13 +40,20 @@ export async function connect(options = {}) {
 }
 
 export class Tuner extends EventTarget {
-  /** @type {Map<string, Promise<TunedKernel>>} */
-  #kernels = new Map();
-  /** @type {Python | undefined} */
+  /** @type {Map<string, Promise<TunedKernel>>} by name and pattern, loaded or loading */
+  #loading = new Map();
+  /** @type {Map<string, TunedKernel>} */
+  #loaded = new Map();
+  /** @type {Promise<import("./python.js").Python> | undefined} */
   #python;
+  /** @type {import("./python.js").Python | undefined} */
+  #handle;
   #url;
   #options;
   #decisions;
+  #measured = false;
+  /** @type {Promise<unknown>} the last swap of decisions: one at a time, in order */
+  #swapping = Promise.resolve();
   #unsubscribe = () => {};
 
   /** @param {string} server @param {string} url @param {any} environment @param {ConnectOptions} options @param {any} decisions */
@@ -57,12 +64,8 @@ export class Tuner extends EventTarget {
     this.#url = url;
     this.#options = options;
     this.#decisions = decisions;
-    this.consent = new Consent(this);
-    if (options.push) {
-      this.#unsubscribe = subscribe({
-        server, version: () => this.version, onVersion: () => this.refresh(), onState: () => {},
-      });
-    }
+    this.consent = new EmbedConsent(server, () => this.#ops(), () => this.running);
+    if (options.push) this.#subscribe();
   }
 
   /** The model's version behind the decisions. @returns {number} */
@@ -80,19 +83,18 @@ export class Tuner extends EventTarget {
    * @param {string} name @param {{pattern?: string}} [options] which data pattern's decisions to follow
    */
   async kernel(name, { pattern } = {}) {
-    const key = `${name}/${pattern ?? ""}`;
-    if (!this.#kernels.has(key)) {
-      const loading = this.#load(name, pattern);
-      this.#kernels.set(key, loading);
-      loading.catch(() => this.#kernels.delete(key));
+    const key = keyOf(name, pattern);
+    let loading = this.#loading.get(key);
+    if (!loading) {
+      this.#loading.set(key, (loading = this.#load(name, pattern)));
+      loading.then((kernel) => this.#loaded.set(key, kernel), () => this.#loading.delete(key));
     }
-    return (await /** @type {Promise<TunedKernel>} */ (this.#kernels.get(key))).call;
+    return (await loading).call;
   }
 
   /** @param {string} name @param {string} [pattern] */
   async #load(name, pattern) {
-    const decisions = this.#decisions.kernels[name];
-    if (!decisions) throw new Error(`Fleetune: no kernel ${name}; there are ${this.kernels.join(", ")}`);
+    this.#patterns(name);
     const root = new URL(this.#decisions.root, this.server).href;
     const [entry, script] = await Promise.all([getJson(`${root}embed/${name}.json`), import(`${root}embed/${name}.js`)]);
     const chosen = pattern ?? entry.patterns[0];
@@ -100,14 +102,17 @@ export class Tuner extends EventTarget {
     /** @param {string} candidate */
     const load = async (candidate) => {
       const response = await fetch(`${root}embed/${name}/${encodeURIComponent(candidate)}.wasm`, { credentials: "omit" });
-      if (!response.ok) throw new Error(`module not served (${response.status})`);
+      if (!response.ok) throw new Error(`its module is not served (${response.status})`);
       return WebAssembly.compileStreaming(response);
     };
-    const kernel = new TunedKernel(entry, script, this.#options.memoryBytes ?? DEFAULT_MEMORY, load, chosen);
-    await kernel.follow(decisions);
-    for (const [candidate, reason] of kernel.setAside) {
-      this.dispatchEvent(new CustomEvent("setaside", { detail: { kernel: name, candidate, reason } }));
-    }
+    const kernel = new TunedKernel(entry, script, this.#options.memoryBytes ?? DEFAULT_MEMORY, load, chosen, (candidate, reason) =>
+      this.dispatchEvent(new CustomEvent("setaside", { detail: { kernel: name, candidate, reason } })),
+    );
+    let followed;
+    do {
+      followed = this.#decisions; // a swap may come while modules are loading
+      await kernel.follow(followed.kernels[name]);
+    } while (followed !== this.#decisions);
     return kernel;
   }
 
@@ -116,12 +121,22 @@ export class Tuner extends EventTarget {
    * @template T
    * @param {string} name a kernel that is loaded
    * @param {{new (buffer: ArrayBuffer, offset: number, length: number): T, BYTES_PER_ELEMENT: number}} Type
-   * @param {number} length @param {{pattern?: string}} [options] @returns {Promise<T>}
+   * @param {number} length @param {{pattern?: string}} [options] @returns {T}
    */
-  async alloc(name, Type, length, { pattern } = {}) {
-    await this.kernel(name, { pattern });
-    const kernel = await /** @type {Promise<TunedKernel>} */ (this.#kernels.get(`${name}/${pattern ?? ""}`));
-    return kernel.arena.alloc(Type, length);
+  alloc(name, Type, length, { pattern } = {}) {
+    return this.#arena(name, pattern).alloc(Type, length);
+  }
+
+  /** Take back every array that `alloc` gave for a kernel: they must not be used again. @param {string} name @param {{pattern?: string}} [options] */
+  release(name, { pattern } = {}) {
+    this.#arena(name, pattern).release();
+  }
+
+  /** @param {string} name @param {string} [pattern] */
+  #arena(name, pattern) {
+    const kernel = this.#loaded.get(keyOf(name, pattern));
+    if (!kernel) throw new Error(`Fleetune: ${name} is not loaded: await tuner.kernel("${name}") first`);
+    return kernel.arena;
   }
 
   /**
@@ -129,84 +144,144 @@ export class Tuner extends EventTarget {
    * @param {string} name @param {{size: number, pattern?: string, copied?: boolean}} call
    */
   explain(name, { size, pattern, copied = false }) {
-    const patterns = this.#decisions.kernels[name];
-    if (!patterns) throw new Error(`Fleetune: no kernel ${name}; there are ${this.kernels.join(", ")}`);
-    const key = (pattern ?? Object.keys(patterns)[0]) + (copied ? "+copied" : "");
-    const log2 = Math.round(Math.log2(Math.max(size, 1)));
-    const nearest = patterns[key]?.reduce((/** @type {any} */ best, /** @type {any} */ next) =>
+    const patterns = this.#patterns(name);
+    const resident = pattern ?? Object.keys(patterns)[0];
+    const rows = (copied && patterns[`${resident}+copied`]) || patterns[resident];
+    if (!rows) throw new Error(`Fleetune: ${name} has no decisions for ${resident}`);
+    const log2 = Math.log2(Math.max(size, 1));
+    const row = rows.reduce((/** @type {any} */ best, /** @type {any} */ next) =>
       Math.abs(next.log2Size - log2) < Math.abs(best.log2Size - log2) ? next : best,
     );
-    if (!nearest) throw new Error(`Fleetune: ${name} has no decisions for ${key}`);
-    const { choice: variant, speedup, source, low, high, why } = nearest;
+    const problem = this.#loaded.get(keyOf(name, pattern))?.setAside.get(row.choice);
+    if (problem) {
+      const why = `${row.choice} was chosen but set aside (${problem}), so JavaScript runs.`;
+      return { variant: "js", speedup: 1, source: "default", confidence: { low: 1, high: 1 }, why };
+    }
+    const { choice: variant, speedup, source, low, high, why } = row;
     return { variant, speedup, source, confidence: { low, high }, why };
   }
 
-  /** Ask for the newest decisions, follow them in every dispatcher, and tell (`model`). */
-  async refresh() {
-    const from = this.version;
-    await this.#follow(await getJson(this.#url));
-    this.dispatchEvent(new CustomEvent("model", { detail: { from, to: this.version } }));
+  /**
+   * Everything that is decided for a kernel, context by context.
+   * @param {string} name @returns {{pattern: string, size: number, choice: string, speedup: number, source: string}[]}
+   */
+  contexts(name) {
+    return Object.entries(this.#patterns(name)).flatMap(([pattern, rows]) =>
+      rows.map((/** @type {any} */ { size, choice, speedup, source }) => ({ pattern, size, choice, speedup, source })),
+    );
   }
 
-  /** @param {any} decisions */
-  async #follow(decisions) {
-    this.#decisions = { ...this.#decisions, ...decisions };
-    for (const [key, loading] of this.#kernels) {
-      await (await loading).follow(this.#decisions.kernels[key.slice(0, key.indexOf("/"))]);
+  /** @param {string} name */
+  #patterns(name) {
+    if (!Object.hasOwn(this.#decisions.kernels, name)) {
+      throw new Error(`Fleetune: no kernel ${name}; there are ${this.kernels.join(", ")}`);
     }
+    return this.#decisions.kernels[name];
   }
 
-  /** The Python worker, started when first needed. */
-  python() {
-    this.#python ??= new Python();
-    return this.#python;
+  /** Ask for the newest decisions, follow them in every dispatcher, and tell (`model`). */
+  refresh() {
+    return this.#swap(async () => {
+      if (!this.#measured) return getJson(this.#url);
+      // What was measured here stays: Python fetches and verifies the model, and decides with both.
+      const ops = await this.#ops();
+      await ops.update();
+      return ops.decisions();
+    });
+  }
+
+  /** Get decisions and follow them, after any swap under way. @param {() => Promise<any>} get */
+  #swap(get) {
+    const swap = async () => {
+      const from = this.version;
+      this.#decisions = { ...this.#decisions, ...(await get()) };
+      const loaded = [...this.#loaded].map(([key, kernel]) => kernel.follow(this.#decisions.kernels[nameOf(key)] ?? {}));
+      await Promise.all(loaded);
+      this.dispatchEvent(new CustomEvent("model", { detail: { from, to: this.version } }));
+    };
+    const swapping = this.#swapping.then(swap);
+    this.#swapping = swapping.catch(() => {}); // the caller of this swap hears of it; the next begins all the same
+    return swapping;
+  }
+
+  async #subscribe() {
+    let closed = false;
+    this.#unsubscribe = () => (closed = true);
+    const { subscribe } = await import("./socket.js");
+    if (closed) return;
+    const { close } = subscribe({
+      server: this.server,
+      version: () => this.version,
+      onVersion: (version) => {
+        if (version === this.version) return;
+        this.refresh().catch((error) => this.dispatchEvent(new CustomEvent("failed", { detail: error })));
+      },
+    });
+    this.#unsubscribe = close;
+  }
+
+  /** Whether the Python worker runs. */
+  get running() {
+    return this.#handle?.running ?? false;
+  }
+
+  /** The Python worker's operations; it is started when first needed. @returns {Promise<any>} */
+  async #ops() {
+    this.#python ??= (async () => {
+      const [{ Python }, { belongTo }] = await Promise.all([import("./python.js"), import("./storage.js")]);
+      belongTo(this.server);
+      const python = new Python(`${this.server}static/worker.js`);
+      for (const name of ["boot", "progress", "result", "crash"]) {
+        python.addEventListener(name, (event) =>
+          this.dispatchEvent(new CustomEvent(name, { detail: /** @type {CustomEvent} */ (event).detail })),
+        );
+      }
+      return (this.#handle = python);
+    })();
+    return (await this.#python).ops();
   }
 
   /**
-   * Measure on this device and follow what was measured. Nothing is sent.
+   * Measure on this device and follow what was measured. Nothing is sent. Aborting ends it early and keeps what was
+   * measured; before anything was, it fails with the signal's reason.
    * @param {{budgetMs?: number, kernels?: string[], signal?: AbortSignal}} [options]
    */
   async benchmark({ budgetMs = 2000, kernels, signal } = {}) {
-    const ops = await this.python().ops();
     signal?.throwIfAborted();
-    signal?.addEventListener("abort", () => ops.stop(), { once: true });
-    const outcome = await ops.benchmark({ budgetMs, kernels });
-    await this.#follow(await ops.decisions());
-    return outcome;
+    const ops = await this.#ops();
+    signal?.throwIfAborted();
+    await ops.update();
+    const stop = () => ops.stop();
+    signal?.addEventListener("abort", stop, { once: true });
+    try {
+      signal?.throwIfAborted();
+      const outcome = await ops.benchmark({ budgetMs, kernels });
+      this.#measured = true;
+      await this.#swap(() => ops.decisions());
+      return outcome;
+    } finally {
+      signal?.removeEventListener("abort", stop);
+    }
+  }
+
+  /** The exact packet that `send` would send, or the reason why there is none. */
+  async preview() {
+    return (await this.#ops()).preview();
+  }
+
+  /** Send the packet that `preview` showed; only with consent. */
+  async send() {
+    return (await this.#ops()).send();
   }
 
   /** Close the push connection and end the worker. */
   close() {
     this.#unsubscribe();
-    this.#python?.close();
+    this.#python?.then((python) => python.close());
   }
 }
 
-/** Consent for this page's origin; the packets would go to `tuner.server`. */
-class Consent {
-  /** @param {Tuner} tuner */
-  constructor(tuner) {
-    this.tuner = tuner;
-  }
-
-  async #revision() {
-    return (await getJson(`${this.tuner.server}api/boot.json`)).policyRevision;
-  }
-
-  async get() {
-    const record = await readConsent();
-    return record ? consentState(record, await this.#revision()) : consentState(undefined, 0);
-  }
-
-  /** Record what the visitor chose in the page's own words; call it from their click, never by yourself. @param {{strict?: boolean}} [terms] */
-  async request({ strict = false } = {}) {
-    const revision = await this.#revision();
-    return consentState(await writeConsent("on", { revision, strict }), revision);
-  }
-
-  /** Telemetry off at once, and what was sent and not yet aggregated removed. */
-  async withdraw() {
-    await writeConsent("off", { revision: await this.#revision(), strict: false });
-    return (await this.tuner.python().ops()).withdraw();
-  }
-}
+/** @param {string} name @param {string} [pattern] */
+const keyOf = (name, pattern) => `${name}/${pattern ?? ""}`;
+/** @param {string} key */
+const nameOf = (key) => key.slice(0, key.indexOf("/"));

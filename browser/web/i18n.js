@@ -16,13 +16,22 @@ function preferred() {
 export const language = preferred();
 
 /**
- * The words for `key`, with `{name}` replaced from `values`.
+ * The words for `key` in the page's language, with `{name}` replaced from `values`.
  * @param {string} key @param {Record<string, string | number>} [values]
  */
-export function say(key, values = {}) {
-  const template = WORDS[language][key];
-  if (template === undefined) throw new Error(`no words for ${key} in ${language}`);
+export const say = (key, values = {}) => sayIn(language, key, values);
+
+/** @param {string} tag of a language that `known` gave @param {string} key @param {Record<string, string | number>} [values] */
+export function sayIn(tag, key, values = {}) {
+  const template = WORDS[tag][key];
+  if (template === undefined) throw new Error(`no words for ${key} in ${tag}`);
   return template.replace(/\{(\w+)\}/g, (_, name) => String(values[name]));
+}
+
+/** The language asked for (`ru`, `ru-RU` …) if there are words for it, else the page's. @param {string | null} [tag] */
+export function known(tag) {
+  const short = (tag ?? "").slice(0, 2).toLowerCase();
+  return short in WORDS ? short : language;
 }
 
 /** Words for a key that comes from data: the key's last part where there are none. @param {string} key */

@@ -103,7 +103,7 @@ export class RemoteWorker extends EventTarget {
  */
 export async function connectWorker(url, { onEvent, timeout } = {}) {
   const { href, origin } = new URL(url, import.meta.url);
-  const foreign = origin !== self.location.origin;
+  const foreign = origin !== self.origin; // a sandboxed frame's own origin is "null", whatever its address
   const script = foreign
     ? URL.createObjectURL(new Blob([`import ${JSON.stringify(href)};`], { type: "text/javascript" }))
     : href;

@@ -4,7 +4,6 @@
  * in use and a number drawn afresh in every session, which only decides who tries a new model first.
  */
 
-const server = new URL("../", import.meta.url);
 const FIRST_DELAY = 1_000; // ms; doubles with each failure
 const LONGEST_DELAY = 60_000;
 const SILENCE = 100_000; // the server beats every 30 s: a socket quieter than this is dead
@@ -19,13 +18,14 @@ const delayAfter = (failures) => Math.random() * Math.min(LONGEST_DELAY, FIRST_D
 
 /**
  * @typedef {object} Listener
+ * @property {string | URL} [server] its address; by default where this file came from
  * @property {() => number} version the version in use
  * @property {(version: number) => unknown} onVersion a newer one is there
  * @property {(state: "on" | "off" | "polling" | "connecting") => void} [onState]
  */
 
 /** Stay informed until `close()` is called. @param {Listener} listener */
-export function subscribe({ version, onVersion, onState = () => {} }) {
+export function subscribe({ server = new URL("../", import.meta.url), version, onVersion, onState = () => {} }) {
   /** @type {WebSocket | undefined} */
   let socket;
   let failures = 0;

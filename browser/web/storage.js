@@ -1,14 +1,40 @@
 // @ts-check
 /**
  * Small values that outlive the tab: IndexedDB `fleetune`/`kv`, used by the page and by Python alike (one writer per
- * key). Where storage is blocked (some private windows) values are kept until the tab closes; `persistent()` says so.
+ * key). Where storage is blocked (some private windows, sandboxed frames) values are kept until the tab closes;
+ * `persistent()` says so. A page of another origin keeps what belongs to each server apart from any other's.
  */
 
-const DATABASE = "fleetune";
 const STORE = "kv";
 
 /** @type {Map<string, any>} values of a tab without storage */
 const volatile = new Map();
+/** @type {Set<(key: string, value: any) => unknown>} */
+const mirrors = new Set();
+let database = nameFor(new URL("../", import.meta.url).href);
+
+/** @param {string} server */
+function nameFor(server) {
+  return new URL(server).origin === self.origin ? "fleetune" : `fleetune ${server}`;
+}
+
+/** Whose values these are, for a page that has this file from elsewhere (npm). @param {string} server its address */
+export function belongTo(server) {
+  if (nameFor(server) === database) return;
+  database = nameFor(server);
+  opening = undefined;
+}
+
+/**
+ * Where nothing can be stored, page and worker each have values of their own: tell `write` of the page's, those
+ * there are and those to come, until the function that comes back is called.
+ * @param {(key: string, value: any) => unknown} write @returns {Promise<() => void>}
+ */
+export async function mirror(write) {
+  await Promise.all([...volatile].map(([key, value]) => write(key, value)));
+  mirrors.add(write);
+  return () => mirrors.delete(write);
+}
 /** @type {Promise<IDBDatabase | undefined> | undefined} */
 let opening;
 
@@ -16,16 +42,16 @@ let opening;
 function open() {
   opening ??= new Promise((resolve) => {
     try {
-      const request = indexedDB.open(DATABASE, 1);
+      const request = indexedDB.open(database, 1);
       request.onupgradeneeded = () => request.result.createObjectStore(STORE);
       request.onerror = () => resolve(undefined);
       request.onblocked = () => resolve(undefined);
       request.onsuccess = () => {
-        const database = request.result;
+        const opened = request.result;
         // Another tab upgrades or the user clears the site's data: let go, and open again when next needed.
-        database.onversionchange = () => database.close();
-        database.onclose = () => (opening = undefined);
-        resolve(database);
+        opened.onversionchange = () => opened.close();
+        opened.onclose = () => (opening = undefined);
+        resolve(opened);
       };
     } catch {
       resolve(undefined); // SecurityError, or no indexedDB at all
@@ -41,10 +67,10 @@ function open() {
  * @returns {Promise<T>}
  */
 async function transact(mode, ask, fallback) {
-  const database = await open();
-  if (!database) return fallback();
+  const opened = await open();
+  if (!opened) return fallback();
   return new Promise((resolve, reject) => {
-    const transaction = database.transaction(STORE, mode);
+    const transaction = opened.transaction(STORE, mode);
     const request = ask(transaction.objectStore(STORE));
     transaction.oncomplete = () => resolve(request.result);
     transaction.onerror = transaction.onabort = () =>
@@ -65,6 +91,7 @@ export function get(key) {
 /** @param {string} key @param {any} value JSON-able @returns {Promise<void>} resolves once committed */
 export async function set(key, value) {
   await transact("readwrite", (store) => store.put(value, key), () => (volatile.set(key, value), key));
+  if (volatile.has(key)) await Promise.all([...mirrors].map((write) => write(key, value)));
 }
 
 /** @param {string} key @returns {Promise<void>} */
@@ -72,7 +99,7 @@ export async function remove(key) {
   await transact("readwrite", (store) => store.delete(key), () => void volatile.delete(key));
 }
 
-/** @type {Map<string, Promise<void>>} the tail of each queue, where the browser has no locks */
+/** @type {Map<string, Promise<void>>} the tail of each queue, where there are no locks */
 const queues = new Map();
 
 /**
@@ -84,12 +111,13 @@ export async function lock(name) {
   let release = () => {};
   /** @type {Promise<void>} */
   const held = new Promise((resolve) => (release = resolve));
-  if (navigator.locks) {
-    await new Promise((granted, failed) => {
-      navigator.locks.request(`fleetune:${name}`, () => (granted(undefined), held)).catch(failed);
-    });
-  } else {
-    // Only in an insecure context; there is no other tab to share with that could be trusted to queue.
+  /** @type {Promise<boolean>} */
+  const shared = new Promise((resolve) => {
+    if (!navigator.locks) return resolve(false);
+    // Refused in frames of no origin; they share nothing with other tabs either.
+    navigator.locks.request(`fleetune:${name}`, () => (resolve(true), held)).catch(() => resolve(false));
+  });
+  if (!(await shared)) {
     const before = queues.get(name);
     queues.set(name, (before ?? Promise.resolve()).then(() => held));
     await before;

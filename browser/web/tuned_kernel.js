@@ -29,12 +29,14 @@ export class TunedKernel {
    * @param {number} memoryBytes
    * @param {(candidate: string) => Promise<WebAssembly.Module>} load
    * @param {string} pattern the data pattern whose decisions are followed
+   * @param {(candidate: string, reason: string) => void} [onSetAside]
    */
-  constructor(entry, script, memoryBytes, load, pattern) {
+  constructor(entry, script, memoryBytes, load, pattern, onSetAside = () => {}) {
     this.entry = entry;
     this.script = script;
     this.pattern = pattern;
     this.load = load;
+    this.onSetAside = onSetAside;
     this.arena = new Arena(entry.dataEnd, memoryBytes);
     /** @type {Call} */
     this.fallback = script.baselines.js;
@@ -71,13 +73,17 @@ export class TunedKernel {
     if (this.#calls.has(name) || this.setAside.has(name)) return;
     try {
       const module = await this.load(name);
-      const { exports } = await WebAssembly.instantiate(module, { env: { memory: this.arena.memory } });
+      const { exports } = await WebAssembly.instantiate(module, {
+        env: { memory: /** @type {WebAssembly.Memory} */ (this.arena.memory) },
+      });
       const call = this.script.bind[name](exports.run, this.arena, this.fallback);
       const problem = this.#check(call);
       if (problem) throw new Error(problem);
       this.#calls.set(name, call);
     } catch (error) {
-      this.setAside.set(name, /** @type {Error} */ (error).message);
+      const reason = /** @type {Error} */ (error).message;
+      this.setAside.set(name, reason);
+      this.onSetAside(name, reason);
     }
   }
 

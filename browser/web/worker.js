@@ -108,7 +108,11 @@ async function main() {
   }
   /** @type {string[]} */
   const names = JSON.parse(app.operations());
-  serve(Object.fromEntries(names.map((name) => [name, (args) => call(name, args)])));
+  serve({
+    ...Object.fromEntries(names.map((name) => [name, (/** @type {any} */ args) => call(name, args)])),
+    /** A value that the page keeps, where nothing can be stored. @param {{key: string, value: any}} entry */
+    mirror: ({ key, value }) => storage.set(key, value),
+  });
 }
 
 main().catch(refuse);

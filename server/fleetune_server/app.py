@@ -31,15 +31,17 @@ FOLDERS = {
 def routes(assets: Assets) -> list[BaseRoute]:
     """The API, readable from top to bottom."""
     return [
+        Route("/api/telemetry", api.Telemetry()),  # first: routes are tried in order, and this one is hot
         Route("/", assets.page("/", "index.html")),
         Route("/dashboard", assets.page("/", "dashboard.html")),
         Route("/privacy", assets.page("/", "privacy.html")),
-        Route("/fleetune.js", assets.page("/", "fleetune.js")),
+        Route("/fleetune.js", assets.entry("fleetune.js")),
+        Route("/widget.js", assets.entry("widget.js")),
         Route("/static/{path:path}", assets.folder),
         Route("/pyodide/{path:path}", assets.folder),
         Route("/vendor/uplot/{path:path}", assets.folder),
         Route(f"/wheels/{wheel.NAME}", assets.wheel),
-        Route("/kernels/{sha256}/{name}", api.kernel_file),
+        Route("/kernels/{sha256}/{name:path}", api.kernel_file),
         Route("/models/{sha256}", api.model_file),
         Route("/keys.json", api.keys),
         Route("/api/boot.json", api.boot),
@@ -47,7 +49,6 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/api/model/latest", api.latest_model),
         Route("/api/decisions", decisions.decisions),
         Route("/api/plan", decisions.measuring_plan),
-        Route("/api/telemetry", api.Telemetry()),
         Route("/api/privacy.json", api.privacy),
         Route("/api/metrics", api.metrics),
         WebSocketRoute("/ws", api.socket),

@@ -95,6 +95,15 @@ class Assets:
 
         return endpoint
 
+    def entry(self, name: str) -> Callable[[Request], object]:
+        """An endpoint for a module that embedders import: its files lie together under /static/."""
+        module = Asset(f'export * from "./static/{name}";\n'.encode(), ".js")
+
+        async def endpoint(request: Request) -> Response:
+            return module.respond(request.headers)
+
+        return endpoint
+
     async def wheel(self, request: Request) -> Response:
         """The wheel of browser/fleetune, rebuilt when a source changes."""
         stamp = tuple(_stamp(path) for path in wheel.sources(self.package))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -43,7 +44,7 @@ class Catalogue:
             if hashlib.sha256(body).hexdigest() != digest:
                 raise ManifestError(f"{name} is not the file that manifest.json names: run `make kernels`")
             files[name] = Asset(body, PurePosixPath(name).suffix, IMMUTABLE)
-        return cls._of(source, files, None)
+        return cls._of(source, files | _embedded(folder, manifest, files), None)
 
     @classmethod
     def _of(cls, source: bytes, files: dict[str, Asset], problem: str | None) -> Catalogue:
@@ -51,3 +52,21 @@ class Catalogue:
         root = f"/kernels/{hashlib.sha256(source).hexdigest()}/"
         listing = json.dumps({**manifest.raw, "root": root}, separators=(",", ":")).encode()
         return cls(manifest, root, Asset(listing, ".json"), files, problem)
+
+
+def _embedded(folder: Path, manifest: Manifest, bundles: Mapping[str, Asset]) -> dict[str, Asset]:
+    """What pages that call kernels fetch, a kernel at a time: its script, its manifest entry, its modules."""
+    files = {}
+    for entry in manifest.raw["kernels"]:
+        name = f"embed/{entry['name']}"
+        if "embed" in entry:
+            script = (folder / entry["embed"]["path"]).read_bytes()
+            if hashlib.sha256(script).hexdigest() != entry["embed"]["sha256"]:
+                raise ManifestError(f"{name}.js is not the file that manifest.json names: run `make kernels`")
+            files[f"{name}.js"] = Asset(script, ".js", IMMUTABLE)
+        files[f"{name}.json"] = Asset(json.dumps(entry, separators=(",", ":")).encode(), ".json", IMMUTABLE)
+        for variant in manifest.kernels[entry["name"]].variants.values():
+            bundle = bundles[manifest.bundles[variant.bundle].path].body
+            module = bundle[variant.offset : variant.offset + variant.size]
+            files[f"{name}/{variant.name}.wasm"] = Asset(module, ".wasm", IMMUTABLE)
+    return files

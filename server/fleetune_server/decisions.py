@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
@@ -15,6 +14,7 @@ from starlette.responses import Response
 
 from fleetune.choose import choose
 from fleetune.context import BROWSERS, CORES, MAX_BROWSER_VERSION, SYSTEMS, Environment
+from fleetune.decision import decision_row
 from fleetune.manifest import BASELINE, Manifest
 from fleetune.model import DecisionRow, Model
 from fleetune_server.assets import REVALIDATE, Asset
@@ -28,8 +28,9 @@ _FLAGS = {"1": True, "0": False}
 class Decisions:
     """Answers by (version, environment), computed once each, off the event loop."""
 
-    def __init__(self, manifest: Manifest) -> None:
+    def __init__(self, manifest: Manifest, root: str) -> None:
         self.manifest = manifest
+        self.root = root  # URL prefix of the catalogue's files, for pages that call kernels
         self._answers: OrderedDict[tuple[int, Environment], asyncio.Task[tuple[Asset, Asset]]] = OrderedDict()
 
     async def answer(self, model: Model, environment: Environment) -> tuple[Asset, Asset]:
@@ -50,22 +51,13 @@ class Decisions:
         for row in table:
             by_pattern = kernels.setdefault(row.kernel.name, {})
             by_pattern.setdefault(row.context.pattern, []).append(_decision(row, environment))
-        return _asset({"version": model.version, "kernels": kernels}), _asset(plan(model.version, table))
+        answer = {"version": model.version, "root": self.root, "kernels": kernels}
+        return _asset(answer), _asset(plan(model.version, table))
 
 
 def _decision(row: DecisionRow, environment: Environment) -> dict[str, Any]:
     choice = choose(row.kernel, row.context, environment, row.predictions, {}, ())
-    speedups = zip(row.predictions.candidates, row.predictions.mean.tolist(), strict=True)
-    return {
-        "size": row.size,
-        "log2Size": row.context.log2_size,
-        "choice": choice.candidate,
-        "speedup": _short(choice.expected),
-        "low": _short(choice.low),
-        "high": _short(choice.high),
-        "source": choice.source,
-        "candidates": {name: _short(math.exp(mean)) for name, mean in speedups},
-    }
+    return decision_row(row.size, row.context, choice, row.predictions)
 
 
 def plan(version: int, table: list[DecisionRow]) -> dict[str, Any]:
@@ -83,10 +75,6 @@ def plan(version: int, table: list[DecisionRow]) -> dict[str, Any]:
         if name != BASELINE
     ]
     return {"version": version, "cells": sorted(cells, key=lambda cell: -cell["sd"])[:PLAN_CELLS]}
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.4g}")
 
 
 def _asset(answer: Mapping[str, Any]) -> Asset:

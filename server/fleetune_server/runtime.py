@@ -83,7 +83,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
                 store=store,
                 library=library,
                 intake=intake,
-                decisions=Decisions(catalogue.manifest),
+                decisions=Decisions(catalogue.manifest, catalogue.root),
                 distributor=Distributor(library.records, store.blob, keys),
                 hub=hub,
                 keys=keys,

@@ -10,6 +10,7 @@ import numpy as np
 from fleetune.app.session import Args, Operation, RequestError, Session
 from fleetune.choose import Choice, Measured, choose
 from fleetune.context import Context
+from fleetune.decision import decision_row
 from fleetune.manifest import BASELINE, Kernel
 from fleetune.model import Predictions
 from fleetune.stats import Timed
@@ -59,16 +60,8 @@ def _row(session: Session, kernel: Kernel, size: int, context: Context) -> dict[
     here = personal(session, kernel, context, everyone)
     choice = decide(session, kernel, context, here)
     return {
-        "size": size,
-        "log2Size": context.log2_size,
-        "choice": choice.candidate,
-        "speedup": choice.expected,
-        "low": choice.low,
-        "high": choice.high,
-        "source": choice.source,
-        "why": choice.why,
+        **decision_row(size, context, choice, here),
         "confirm": list(choice.confirm),
-        "candidates": dict(zip(here.candidates, np.exp(here.mean).tolist(), strict=True)),
         "measured": {
             name: one.speedup for name, one in session.measured.get((kernel.name, context), {}).items()
         },

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from starlette.datastructures import Headers, MutableHeaders
+from collections.abc import Mapping
+
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -30,6 +32,7 @@ ISOLATION = {"cross-origin-opener-policy": "same-origin", "cross-origin-embedder
 # What pages of other origins may fetch; there are no cookies, so any origin may.
 EMBEDDABLE = (
     "/fleetune.js",
+    "/widget.js",
     "/static/",
     "/pyodide/",
     "/wheels/",
@@ -43,6 +46,11 @@ EMBEDDABLE = (
     "/api/plan",
     "/api/telemetry",
 )
+_SHARED = {
+    "cross-origin-resource-policy": "cross-origin",
+    "access-control-allow-origin": "*",
+    "access-control-expose-headers": "etag, retry-after",
+}
 _ALLOWED = {
     "access-control-allow-methods": "GET, HEAD, POST, DELETE",
     "access-control-allow-headers": "content-type, content-encoding",
@@ -55,22 +63,20 @@ class BrowserHeaders:
 
     def __init__(self, app: ASGIApp, isolated: bool) -> None:
         self.app = app
-        self.fixed = SECURITY | (ISOLATION if isolated else {})
+        fixed = SECURITY | (ISOLATION if isolated else {})
+        self.own = _encode({**fixed, "cross-origin-resource-policy": "same-origin"})
+        self.shared = _encode({**fixed, **_SHARED})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         embeddable = scope["path"].startswith(EMBEDDABLE)
+        added = self.shared if embeddable else self.own
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers.update(self.fixed)
-                headers["cross-origin-resource-policy"] = "cross-origin" if embeddable else "same-origin"
-                if embeddable:
-                    headers["access-control-allow-origin"] = "*"
-                    headers["access-control-expose-headers"] = "etag, retry-after"
+                message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
         preflight = scope["method"] == "OPTIONS" and "access-control-request-method" in Headers(scope=scope)
@@ -78,3 +84,7 @@ class BrowserHeaders:
             await Response(status_code=204, headers=_ALLOWED)(scope, receive, send_with_headers)
         else:
             await self.app(scope, receive, send_with_headers)
+
+
+def _encode(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    return [(name.encode(), value.encode()) for name, value in headers.items()]
