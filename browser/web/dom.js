@@ -14,7 +14,7 @@ export function find(selector, root = /** @type {ParentNode} */ (document)) {
 export function element(tag, attributes, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) if (value !== "") node.setAttribute(name, value);
-  node.append(...children.filter((child) => child !== false && child !== undefined && child !== ""));
+  for (const child of children) if (child) node.append(child);
   return node;
 }
 

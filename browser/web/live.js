@@ -3,6 +3,8 @@
 import { element, find, fill } from "./dom.js";
 import { clock, kilobytes, say } from "./i18n.js";
 
+/** @typedef {{from: number, to: number, kind?: string, bytes?: number}} Swap bytes as downloaded */
+
 /** @param {"on" | "off" | "polling" | "connecting"} state */
 export function liveState(state) {
   find("#liveDot").className = `dot ${state === "on" ? "on" : state === "off" ? "off" : ""}`;
@@ -20,7 +22,7 @@ export function showVersion(version, before) {
 }
 
 /**
- * @param {{from: number, to: number, kind?: string, bytes?: number}} swap @param {{changed: number, total: number}} change
+ * @param {Swap} swap @param {{changed: number, total: number}} change
  */
 export function liveSwap(swap, change) {
   showVersion(swap.to, swap.from);

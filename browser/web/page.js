@@ -65,7 +65,7 @@ async function main() {
   terms();
   showEnvironment();
   let offline = false;
-  /** @type {[any, any, any]} */
+  /** @type {any[]} */
   const [boot, latest, catalogue] = await Promise.all([
     getJson("api/boot.json"), getJson("api/model/latest"), getJson("api/kernels"), refreshDecisions(),
   ]).catch(() => {
@@ -104,6 +104,7 @@ async function main() {
   async function onVersion(announced) {
     if (announced === version) return;
     const from = version;
+    /** @type {import("./live.js").Swap} */
     let swap = { from, to: announced };
     if (python.running) {
       const outcome = await (await python.ops()).update();
