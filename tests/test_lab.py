@@ -141,10 +141,10 @@ def test_headers_say_how_each_file_was_made(tmp_path: Path) -> None:
         ([raw_row()], ":1: KeyError 'header'"),
         ([HEADER, raw_row(times={"js": 0})], ":2: ValueError time of js"),
         ([HEADER, raw_row(), raw_row(times={"js": float("nan")})], ":3: ValueError time of js"),
-        ([HEADER, {}], ":2: KeyError 'times'"),
+        ([HEADER, {}], ":2: KeyError 'kernel'"),
         ([{"header": {**HEADER["header"], "schema": 9}}], "schema 9"),
     ],
-    ids=["empty", "no header", "zero", "nan", "no times", "schema"],
+    ids=["empty", "no header", "zero", "nan", "no kernel", "schema"],
 )
 def test_a_malformed_file_is_refused_by_line(tmp_path: Path, lines: list[Any], message: str) -> None:
     with pytest.raises(LabError, match=message):

@@ -29,7 +29,7 @@ from e2e.engines import ENGINES, LAB_ENGINES, Engine
 from e2e.server import ROOT, Server
 
 from fleetune.app.measure import FIXED
-from fleetune.context import Context
+from fleetune.context import COPIED
 from fleetune.manifest import Kernel, Manifest
 
 FOLDER = Path(__file__).resolve().parent
@@ -102,6 +102,8 @@ def record(
     earlier = path.read_text().splitlines() if args.append and path.exists() else []
     measured = {cell["kernel"] for cell in cells}
     rows = [line for line in map(json.loads, earlier[1:]) if line["kernel"] not in measured]
+    if rows and any(_stale(json.loads(earlier[0])["header"], manifest, line["kernel"]) for line in rows):
+        raise DriverError("cannot append: the file is of another build of its kernels; record it all")
     for repeat in range(args.repeats):
         for part, share in enumerate(shares(cells, args.launches)):
             began = time.monotonic()
@@ -116,16 +118,21 @@ def record(
                 f"{time.monotonic() - held:.0f} s (waited {held - began:.0f} s for quiet)",
                 flush=True,
             )
-        write(path, header, rows)
+        write(path, header | {"kernels": kernel_table(rows, manifest)}, rows)
 
 
 def write(path: Path, header: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
     """Header and rows in a stable order; the file is replaced whole."""
-    ordered = sorted(rows, key=lambda r: (r["repeat"], r["kernel"], r["context"]["pattern"], r["size"]))
+    ordered = sorted(rows, key=lambda r: (r["repeat"], r["kernel"], r["pattern"], r["size"]))
     partial = path.with_suffix(".part")
     lines = [{"header": header}, *ordered]
     partial.write_text("".join(json.dumps(line, separators=(",", ":")) + "\n" for line in lines))
     partial.replace(path)
+
+
+def _stale(before: dict[str, Any], manifest: Manifest, name: str) -> bool:
+    kernel = manifest.kernels.get(name)
+    return kernel is None or before["kernels"][name] != kernel_table([{"kernel": name}], manifest)[name]
 
 
 def _made_otherwise(before: dict[str, Any], now: dict[str, Any]) -> bool:
@@ -190,21 +197,31 @@ def _watch(page: Page, engine: Engine, expected: int) -> list[dict[str, Any]]:
 
 
 def row(result: dict[str, Any], repeat: int, manifest: Manifest) -> dict[str, Any]:
-    """One line of the data set from one result of the page."""
+    """One line of the data set from one result of the page; numbers in the header's order of candidates."""
     kernel = manifest.kernels[result["kernel"]]
-    timed = {name: c for name, c in result["candidates"].items() if c["ok"]}
-    context = Context.of(result["size"], kernel.dtype, result["pattern"], copied=result["copied"])
+    candidates = [result["candidates"].get(name, {"ok": None}) for name in names(kernel)]
+    timed = [c if c["ok"] else None for c in candidates]
     return {
         "repeat": repeat,
         "kernel": kernel.name,
-        "signature": kernel.signature,
         "size": result["size"],
-        "context": context.to_wire(),
-        "times": {name: significant(c["ms"]) for name, c in timed.items()},
-        "spread": {name: round(c["spread"], 3) for name, c in timed.items()},
-        "batches": {name: c["batches"] for name, c in timed.items()},
-        "wrong": sorted(result["candidates"].keys() - timed.keys()),
+        "pattern": result["pattern"] + (COPIED if result["copied"] else ""),
+        "times": [c and significant(c["ms"]) for c in timed],
+        "spread": [c and round(c["spread"], 2) for c in timed],
+        "batches": [c and c["batches"] for c in timed],
+        "wrong": sorted(name for name, c in result["candidates"].items() if not c["ok"]),
     }
+
+
+def names(kernel: Kernel) -> list[str]:
+    """Every candidate of a kernel, runnable here or not."""
+    return [*kernel.baselines, *kernel.variants]
+
+
+def kernel_table(rows: Sequence[dict[str, Any]], manifest: Manifest) -> dict[str, Any]:
+    """What the header says once about each kernel in `rows`."""
+    kernels = (manifest.kernels[name] for name in sorted({line["kernel"] for line in rows}))
+    return {k.name: {"signature": k.signature, "dtype": k.dtype, "candidates": names(k)} for k in kernels}
 
 
 def significant(value: float) -> float:

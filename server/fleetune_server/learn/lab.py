@@ -1,7 +1,8 @@
 """Lab measurements: made by maintainers on their own machines, public, not noised. The reader.
 
 One JSON Lines file per engine (`kernels_wasm/lab/README.md` says how they were made): a header, then one
-line per cell and repeat.
+line per cell and repeat. What is the same on every line of a kernel (signature, element type, names of its
+candidates) may stand once in the header's `kernels`; a line then lists its numbers in that order.
 """
 
 from __future__ import annotations
@@ -40,6 +41,9 @@ class LabHeader:
     date: str
     protocol: Mapping[str, Any]
     isolated: bool
+    kernels: Mapping[
+        str, Mapping[str, Any]
+    ]  # name: {signature, dtype, candidates}, for lines that leave them out
 
 
 @dataclass(frozen=True)
@@ -134,26 +138,37 @@ def _header(raw: Mapping[str, Any]) -> LabHeader:
         raw["date"],
         raw["protocol"],
         raw["isolated"],
+        raw.get("kernels", {}),
     )
 
 
 def _row(raw: Mapping[str, Any], header: LabHeader) -> LabRow:
-    times = raw["times"]
+    kernel = header.kernels.get(raw["kernel"], {})
+    times = _named(raw["times"], kernel)
     if bad := [name for name, ms in times.items() if not (math.isfinite(ms) and ms > 0)]:
         raise ValueError(f"time of {bad[0]} is {times[bad[0]]!r}: must be positive milliseconds")
+    context = raw.get("context")
     return LabRow(
         header.engine,
         header.environment,
         raw["repeat"],
         raw["kernel"],
-        raw["signature"],
+        raw.get("signature") or kernel["signature"],
         raw["size"],
-        Context.from_wire(raw["context"]),
+        Context.from_wire(context) if context else Context.of(raw["size"], kernel["dtype"], raw["pattern"]),
         times,
-        raw["spread"],
-        raw["batches"],
+        _named(raw["spread"], kernel),
+        _named(raw["batches"], kernel),
         tuple(raw["wrong"]),
     )
+
+
+def _named(values: Mapping[str, Any] | list[Any], kernel: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Values by candidate; a list is in the header's order of candidates, null where one was not timed."""
+    if isinstance(values, Mapping):
+        return values
+    pairs = zip(kernel["candidates"], values, strict=True)
+    return {name: value for name, value in pairs if value is not None}
 
 
 def _restricted(row: LabRow, known: set[str]) -> LabRow:
