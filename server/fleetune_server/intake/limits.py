@@ -113,6 +113,8 @@ def address_prefix(scope: Scope, proxies: Collection[str]) -> str:
         forwarded = Headers(scope=scope).get("x-forwarded-for", "").split(",")
         hops = [hop.strip() for hop in forwarded if hop.strip() not in proxies]
         address = hops[-1] if hops else address
+    if address == "127.0.0.1":  # a local proxy: every request
+        return _LOCAL
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

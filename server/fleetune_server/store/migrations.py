@@ -19,11 +19,11 @@ class Migration:
 
 LEDGER = "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY)"
 
+# A cell's id is a hash of what identifies it (rows.cell_id).
 # A packet row is keyed by its nonce, so that one index serves duplicates, withdrawal and folding by ranges.
-_CELL_KEY = "UNIQUE (signature, context, environment, candidate, version, epsilon)"
-_CELLS = f"""signature TEXT NOT NULL, context TEXT NOT NULL, environment TEXT NOT NULL,
-    candidate TEXT NOT NULL, version INTEGER NOT NULL, epsilon {{real}} NOT NULL, clip {{real}} NOT NULL,
-    base_log {{real}} NOT NULL, {_CELL_KEY}"""
+_CELLS = """signature TEXT NOT NULL, context TEXT NOT NULL, environment TEXT NOT NULL,
+    candidate TEXT NOT NULL, version INTEGER NOT NULL, epsilon {real} NOT NULL, clip {real} NOT NULL,
+    base_log {real} NOT NULL"""
 
 MIGRATIONS = (
     Migration(
@@ -45,7 +45,7 @@ MIGRATIONS = (
             "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT",
         ),
         postgres=(
-            f"""CREATE TABLE cells (id BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            f"""CREATE TABLE cells (id BIGINT PRIMARY KEY,
                 {_CELLS.format(real="DOUBLE PRECISION")})""",
             """CREATE TABLE packets (nonce BYTEA PRIMARY KEY, cell BIGINT NOT NULL REFERENCES cells,
                 symbol SMALLINT NOT NULL CHECK (symbol BETWEEN 0 AND 63), heldout BOOLEAN NOT NULL,

@@ -39,9 +39,8 @@ CHANNEL = "fleetune_version"
 _SCHEMA, _TRAINER, _FOLD = 0x666C7401, 0x666C7402, 0x666C7403
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
-_PLACES = ", ".join(f"${i}" for i in range(1, 9))
-_CELL_ID = f"""INSERT INTO cells ({rows.CELL}) VALUES ({_PLACES})
-    ON CONFLICT ({rows.CELL_KEY}) DO UPDATE SET signature = excluded.signature RETURNING id"""
+_CELL = f"""INSERT INTO cells ({rows.CELL}) VALUES ({", ".join(f"${i}" for i in range(1, 10))})
+    ON CONFLICT DO NOTHING"""
 _INSERT = """INSERT INTO packets (nonce, cell, symbol, heldout, received)
     SELECT n, c, s, h, $5
     FROM unnest($1::bytea[], $2::bigint[], $3::smallint[], $4::boolean[]) AS new (n, c, s, h)
@@ -259,7 +258,10 @@ class PostgresStore:
             unique.setdefault(bytes.fromhex(packet.nonce), packet)
         nonces = sorted(unique)  # one order in every replica: no deadlocks
         chosen = [unique[nonce] for nonce in nonces]
-        cells = [self._cells.get(packet.cell) or await self._cell(packet.cell) for packet in chosen]
+        if len(self._cells) >= CELL_CACHE:
+            self._cells = {}
+        await self._know({packet.cell for packet in chosen if packet.cell not in self._cells})
+        cells = [self._cells[packet.cell] for packet in chosen]
         symbols = [packet.symbol for packet in chosen]
         heldout = [packet.heldout for packet in chosen]
         inserted = await self._connection.fetch(_INSERT, nonces, cells, symbols, heldout, time.time())
@@ -281,10 +283,10 @@ class PostgresStore:
             json.dumps(value),
         )
 
-    async def _cell(self, cell: Cell) -> int:
+    async def _know(self, cells: Collection[Cell]) -> None:
         # Outside the transaction: a cell that nothing refers to does no harm, and the cache stays true.
-        number = await self._pool.fetchval(_CELL_ID, *rows.cell_columns(cell))
-        if len(self._cells) >= CELL_CACHE:
-            self._cells.clear()
-        self._cells[cell] = number
-        return int(number)
+        if not cells:
+            return
+        async with self._pool.acquire() as connection:
+            await connection.executemany(_CELL, sorted(map(rows.cell_columns, cells)))
+        self._cells |= {cell: rows.cell_id(cell) for cell in cells}

@@ -33,10 +33,10 @@ CELL_CACHE = 100_000
 CHUNK = 1000  # values in one IN list
 
 _PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
-_PLACES = ", ".join("?" * 8)
-_CELL_ID = f"""INSERT INTO cells ({rows.CELL}) VALUES ({_PLACES})
-    ON CONFLICT ({rows.CELL_KEY}) DO UPDATE SET signature = excluded.signature RETURNING id"""
-_KNOWN = ("SELECT nonce FROM packets WHERE nonce IN", "SELECT nonce FROM nonces WHERE nonce IN")
+_CELL = f"INSERT INTO cells ({rows.CELL}) VALUES ({', '.join('?' * 9)}) ON CONFLICT DO NOTHING"
+_KNOWN = (
+    "SELECT nonce FROM packets WHERE nonce IN ({0}) UNION ALL SELECT nonce FROM nonces WHERE nonce IN ({0})"
+)
 _RANGE = "received < ?1 AND nonce >= ?2 AND nonce < ?3"
 _FOLD = (
     f"""INSERT INTO aggregates (cell, heldout, count, total, squares)
@@ -106,8 +106,8 @@ class SqliteStore:
         wanted = [bytes.fromhex(nonce) for nonce in set(nonces)]
 
         async def work() -> Withdrawal:
-            folded = await self._among("SELECT nonce FROM nonces WHERE folded AND nonce IN", wanted)
-            removed = await self._among("SELECT nonce, received FROM packets WHERE nonce IN", wanted)
+            folded = await self._among("SELECT nonce FROM nonces WHERE folded AND nonce IN ({0})", wanted)
+            removed = await self._among("SELECT nonce, received FROM packets WHERE nonce IN ({0})", wanted)
             await self._writing.executemany(
                 "DELETE FROM packets WHERE nonce = ?", [row[:1] for row in removed]
             )
@@ -210,14 +210,21 @@ class SqliteStore:
 
     async def insert(self, packets: Sequence[StoredPacket]) -> list[bool]:
         nonces = [bytes.fromhex(packet.nonce) for packet in packets]
-        seen = {row[0] for query in _KNOWN for row in await self._among(query, nonces)}
-        fresh, values, now = [], [], time.time()
+        seen = {row[0] for row in await self._among(_KNOWN, nonces)}
+        fresh, values, cells, now = [], [], {}, time.time()
         for packet, nonce in zip(packets, nonces, strict=True):
             fresh.append(nonce not in seen)
             if fresh[-1]:
                 seen.add(nonce)
-                cell = self._cells.get(packet.cell) or await self._cell(packet.cell)
-                values.append((nonce, cell, packet.symbol, packet.heldout, now))
+                number = self._cells.get(packet.cell)
+                if number is None:
+                    cells[packet.cell] = number = rows.cell_id(packet.cell)
+                values.append((nonce, number, packet.symbol, packet.heldout, now))
+        if cells:
+            await self._writing.executemany(_CELL, map(rows.cell_columns, cells))
+            if len(self._cells) >= CELL_CACHE:
+                self._cells.clear()
+            self._cells |= cells
         await self._writing.executemany("INSERT INTO packets VALUES (?, ?, ?, ?, ?)", values)
         return fresh
 
@@ -228,8 +235,8 @@ class SqliteStore:
         found: list[tuple[Any, ...]] = []
         for start in range(0, len(nonces), CHUNK):
             chunk = nonces[start : start + CHUNK]
-            marks = ",".join("?" * len(chunk))
-            found += [tuple(row) for row in await self._writing.execute_fetchall(f"{query} ({marks})", chunk)]
+            marks = ",".join(f"?{number}" for number in range(1, len(chunk) + 1))
+            found += map(tuple, await self._writing.execute_fetchall(query.format(marks), chunk))
         return found
 
     async def _put(self, key: str, value: Any) -> None:
@@ -237,10 +244,3 @@ class SqliteStore:
             "INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (key, json.dumps(value)),
         )
-
-    async def _cell(self, cell: Cell) -> int:
-        ((number,),) = await self._writing.execute_fetchall(_CELL_ID, rows.cell_columns(cell))
-        if len(self._cells) >= CELL_CACHE:
-            self._cells.clear()
-        self._cells[cell] = number
-        return int(number)
