@@ -168,7 +168,7 @@ async def test_a_busy_server_is_given_the_time_it_asks_for() -> None:
     browser = Browser()
     await browser.choose()
     shown = await browser.tab.preview(model(), measured())
-    answers = [
+    answers: list[Response | NetworkError] = [
         Response(503, {"retry-after": "17"}),
         NetworkError("gone"),
         Response(429, {"retry-after": "3"}),

@@ -17,6 +17,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("fleetune_server.commands.evaluate", "the model against measured truth and baselines"),
     "keys": ("fleetune_server.commands.keys", "make, list, rotate and retire signing keys"),
     "lab": ("fleetune_server.commands.lab", "report what the lab measurements say"),
+    "privacy": ("fleetune_server.commands.privacy", "audit the privacy claim; explain every field"),
     "serve": ("fleetune_server.commands.serve", "run the server"),
     "settings": ("fleetune_server.commands.settings", "list the settings, their defaults and values"),
     "simulate": ("fleetune_server.commands.simulate", "the network effect on a simulated fleet"),
