@@ -2,7 +2,7 @@
 
 It knows nothing of the mechanism. For pairs of neighbouring measurements it looks for the set of answers that
 tells them apart best (on a quarter of the draws) and bounds its likelihood ratio from below (on the rest, by
-Clopper-Pearson); everything but the value and the nonce must be the same bytes, every value one of 64, and every
+Clopper-Pearson); everything but the value and the nonce must be the same bytes, every value one of 64, every
 nonce new. Mutants, with a fault each, show that it would notice.
 """
 

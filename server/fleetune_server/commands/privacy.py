@@ -17,8 +17,6 @@ from fleetune_server.privacy_audit import ALPHA, MUTANTS, audit, shipped
 MIN_DRAWS = 10_000
 # A 5 % overspend shows in a few hundred thousand packets, whatever the draws asked for; other faults at once.
 OVERSPEND_DRAWS, MUTANT_DRAWS = 500_000, 25_000
-    4  # the overspending mutant is audited with a quarter of the draws; the others with a tenth of it
-)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
