@@ -55,6 +55,26 @@ def test_rows_inserted_cut_and_changed_anywhere_apply(data: st.DataObject) -> No
     assert apply(old.tobytes(), diff(old.tobytes(), new.tobytes())) == new.tobytes()
 
 
+@settings(deadline=None)
+@given(st.data())
+def test_sixteen_bit_numbers_that_moved_apply_wherever_they_begin(data: st.DataObject) -> None:
+    random = np.random.default_rng(data.draw(st.integers(0, 99)))
+    old = random.integers(-3000, 3000, data.draw(st.integers(0, 4000))).astype("<i2")
+    new = old + random.integers(-400, 400, len(old)).astype("<i2")
+    before, after = (b"x" * data.draw(st.integers(0, 3)) for _ in range(2))
+    source, target = before + old.tobytes(), after + new.tobytes()
+    assert apply(source, diff(source, target)) == target
+
+
+def test_sixteen_bit_numbers_that_moved_a_little_cost_less_than_their_bytes() -> None:
+    random = np.random.default_rng(7)
+    old = np.cumsum(random.integers(-100, 100, 20_000)).astype("<i2")
+    new = old + random.integers(-2, 3, len(old)).astype("<i2")
+    # Five equally likely steps: log2(5) bits each is the least that any coding can reach.
+    least = len(old) * np.log2(5) / 8
+    assert len(diff(b"x" + old.tobytes(), b"x" + new.tobytes())) < 1.25 * least
+
+
 def test_a_sparse_change_costs_next_to_nothing_and_a_dense_one_less_than_the_file() -> None:
     old = weights(2)
     sparse = old.copy()
@@ -112,14 +132,16 @@ def test_another_base_a_cut_and_a_longer_delta_are_refused() -> None:
 
 
 def bomb(sizes: tuple[int, int, int], size: int, parts: tuple[bytes, bytes, bytes]) -> bytes:
-    old = b"base"
-    packed = []
-    for part in parts:
+    """A well-formed file with these operations, differences and literals, and sizes that need not be true."""
+    old, packed = b"base", []
+    blocks = bytes(-(-sizes[1] // 1024))
+    for part in (parts[0], blocks, parts[1], b"", b"", parts[2]):
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
         packed.append(packer.compress(part) + packer.flush())
-    pairs = [number for pair in zip(sizes, map(len, packed), strict=True) for number in pair]
+    whole = (sizes[0], len(blocks), sizes[1], 0, 0, sizes[2])
+    pairs = [number for pair in zip(whole, map(len, packed), strict=True) for number in pair]
     name = hashlib.sha256(old).digest()[:16]
-    return struct.pack("<4s16s16sI6I", b"FTD1", name, name, size, *pairs) + b"".join(packed)
+    return struct.pack("<4s16s16sI12I", b"FTD1", name, name, size, *pairs) + b"".join(packed)
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,10 @@
 """A model and a delta to the next model, byte for byte; a chain of deltas in one file.
 
 The method is that of bsdiff (Percival, "Naive Differences of Executable Code", 2003) with the matching of a
-patience diff: runs that occur once in both files anchor an alignment, bytes are subtracted along it, and what
-has no counterpart is carried as it is. Quantised weights that moved a little give small differences, rows
-that did not move give zeros; deflate does the rest. Nothing here knows the artefact's structure.
+patience diff: runs that occur once in both files anchor an alignment, numbers are subtracted along it, and
+what has no counterpart is carried as it is. Quantised weights that moved a little give small differences,
+rows that did not move give zeros; deflate does the rest. Nothing here knows the artefact's structure: whether
+a block of bytes is subtracted as bytes or as 16-bit numbers is tried out.
 """
 
 from __future__ import annotations
@@ -11,24 +12,21 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
-from bisect import bisect
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-Bytes = NDArray[np.uint8]
+from fleetune.alignment import COST, Bytes, copies
 
 MAX_SIZE = 5_000_000  # bytes of a model; refused before anything is allocated
 MAX_CHAIN = 5
 _MAGIC, _CHAIN = b"FTD1", b"FTC1"
-# magic, SHA-256 of old and new (first 16 bytes), size of new, then raw and packed length of the three parts
-_HEADER = struct.Struct("<4s16s16sI6I")
-_WINDOW = 8  # bytes that must agree, and occur once in each file, to anchor the alignment
-_LEAST_RUN = 3  # anchored windows in a row; shorter runs are chance
-# What a byte difference roughly costs after deflate, in bits: places the seam between two alignments.
-_MAGNITUDE = np.minimum(np.arange(256), 256 - np.arange(256))
-_COST = np.where(_MAGNITUDE == 0, 0.3, 2 + np.log2(np.maximum(_MAGNITUDE, 1)))
+# magic, SHA-256 of old and new (first 16 bytes), size of new, then raw and packed length of each part:
+# operations, modes, differences as bytes, low and high bytes of 16-bit ones, literals
+_PARTS = 6
+_HEADER = struct.Struct(f"<4s16s16sI{2 * _PARTS}I")
+_BLOCK = 1024  # copied bytes that share a mode: 0 bytes, 1 and 2 pairs from the first or second byte on
 
 
 class DeltaError(ValueError):
@@ -41,21 +39,21 @@ def diff(old: bytes, new: bytes) -> bytes:
         raise DeltaError(f"a model may have {MAX_SIZE:,} bytes")
     source, target = np.frombuffer(old, np.uint8), np.frombuffer(new, np.uint8)
     operations = bytearray()
-    differences: list[Bytes] = []
+    copied: list[tuple[Bytes, Bytes]] = [(source[:0], target[:0])]
     literals: list[Bytes] = []
     end_old = end_new = 0
-    for at_old, at_new, length in _alignment(source, target):
+    for at_old, at_new, length in copies(source, target):
         # Between two copies: bytes to insert, bytes of old to pass over, bytes to copy.
         for number in (at_new - end_new, at_old - end_old, length):
             operations += _varint(number)
         literals.append(target[end_new:at_new])
-        differences.append(target[at_new : at_new + length] - source[at_old : at_old + length])
+        copied.append((source[at_old : at_old + length], target[at_new : at_new + length]))
         end_old, end_new = at_old + length, at_new + length
     literals.append(target[end_new:])  # what the operations leave over
     parts = [
         bytes(operations),
-        b"".join(d.tobytes() for d in differences),
-        b"".join(x.tobytes() for x in literals),
+        *_subtract(*(np.concatenate(side) for side in zip(*copied, strict=True))),
+        b"".join(literal.tobytes() for literal in literals),
     ]
     packed = [_deflate(part) for part in parts]
     sizes = [size for pair in zip(parts, packed, strict=True) for size in map(len, pair)]
@@ -83,9 +81,15 @@ def _apply(old: bytes, delta: bytes) -> bytes:
         raise DeltaError("not a delta")
     _, base, result, size, *sizes = _HEADER.unpack_from(delta)
     raw, packed = sizes[::2], sizes[1::2]
+    copied = sum(raw[2:5])
     if base != _hash(old):
         raise DeltaError("made for another model")
-    if size > MAX_SIZE or raw[1] + raw[2] != size or raw[0] > 15 * (size + 1):
+    if (
+        size > MAX_SIZE
+        or copied + raw[5] != size
+        or raw[1] != -(-copied // _BLOCK)
+        or raw[0] > 15 * (size + 1)
+    ):
         raise DeltaError("impossible sizes")
     if _HEADER.size + sum(packed) != len(delta):
         raise DeltaError("cut short or over-long")
@@ -93,109 +97,94 @@ def _apply(old: bytes, delta: bytes) -> bytes:
     for expected, length in zip(raw, packed, strict=True):
         parts.append(_inflate(delta[at : at + length], expected))
         at += length
-    new = _play(old, size, *parts)
+    new = _play(old, size, parts)
     if _hash(new) != result:
         raise DeltaError("gives another model than it promises")
     return new
 
 
-def _play(old: bytes, size: int, operations: bytes, differences: bytes, literals: bytes) -> bytes:
-    source, carried, change = (np.frombuffer(part, np.uint8) for part in (old, literals, differences))
+def _play(old: bytes, size: int, parts: Sequence[bytes]) -> bytes:
+    source, literals = np.frombuffer(old, np.uint8), np.frombuffer(parts[5], np.uint8)
+    copied = sum(map(len, parts[2:5]))
+    runs: list[tuple[int, int, int]] = []  # position in old, in new, length
+    at_old = at_new = at_literal = at_copy = 0
     new = np.empty(size, np.uint8)
-    at_old = at_new = at_literal = at_change = 0
-    numbers = _varints(operations)
+    numbers = _varints(parts[0])
     for insert in numbers:
         skip, copy = next(numbers, -1), next(numbers, -1)
-        if skip < 0 or copy < 0 or at_literal + insert > len(carried) or at_change + copy > len(change):
+        if skip < 0 or copy < 0 or at_literal + insert > len(literals) or at_copy + copy > copied:
             raise DeltaError("operations do not fit")
-        new[at_new : at_new + insert] = carried[at_literal : at_literal + insert]
+        new[at_new : at_new + insert] = literals[at_literal : at_literal + insert]
         at_literal, at_new, at_old = at_literal + insert, at_new + insert, at_old + skip
         if at_old + copy > len(source):
             raise DeltaError("copies from past the end")
-        new[at_new : at_new + copy] = source[at_old : at_old + copy] + change[at_change : at_change + copy]
-        at_change, at_new, at_old = at_change + copy, at_new + copy, at_old + copy
-    if at_change != len(change) or size - at_new != len(carried) - at_literal:
+        runs.append((at_old, at_new, copy))
+        at_copy, at_new, at_old = at_copy + copy, at_new + copy, at_old + copy
+    if at_copy != copied or size - at_new != len(literals) - at_literal:
         raise DeltaError("operations do not fit")
-    new[at_new:] = carried[at_literal:]
+    new[at_new:] = literals[at_literal:]
+    base = np.concatenate([source[:0], *(source[begin : begin + n] for begin, _, n in runs)])
+    moved = _add(base, parts[1:5])
+    at_copy = 0
+    for _, at_new, copy in runs:
+        new[at_new : at_new + copy] = moved[at_copy : at_copy + copy]
+        at_copy += copy
     return new.tobytes()
 
 
-def _alignment(old: Bytes, new: Bytes) -> Iterator[tuple[int, int, int]]:
-    """Copies (position in old, position in new, length), ascending in both, neighbours joined."""
-    here_old = here_new = 0  # end of the last copy
-    start = 0  # where the copy under way began in new
-    ends = [*_anchors(old, new), (len(old), len(new), 0)]
-    for next_old, next_new, length in ends:
-        gap_old, gap_new = next_old - here_old, next_new - here_new
-        if gap_old != gap_new:
-            left, right = _seam(old[here_old:next_old], new[here_new:next_new])
-            if here_new + left > start:
-                yield here_old + left - (here_new + left - start), start, here_new + left - start
-            start = next_new - right
-        here_old, here_new = next_old + length, next_new + length
-    if here_new > start:
-        yield here_old - (here_new - start), start, here_new - start
-
-
-def _seam(old: Bytes, new: Bytes) -> tuple[int, int]:
-    """How many bytes of a gap of unequal lengths to align with its left and with its right end."""
-    shared = min(len(old), len(new))
-    left = np.concatenate(([0.0], np.cumsum(_COST[new[:shared] - old[:shared]])))
-    right = np.concatenate(
-        ([0.0], np.cumsum(_COST[new[len(new) - shared :] - old[len(old) - shared :]][::-1]))
-    )[::-1]
-    best = int(np.argmin(left + right))
-    return best, shared - best
-
-
-def _anchors(old: Bytes, new: Bytes) -> list[tuple[int, int, int]]:
-    """Runs of bytes that agree and whose windows are unique in both files, longest first, none crossing."""
-    if min(len(old), len(new)) < _WINDOW:
-        return []
-    at_old, at_new = _unique(old), _unique(new)
-    _, first, second = np.intersect1d(
-        _windows(old)[at_old], _windows(new)[at_new], assume_unique=True, return_indices=True
-    )
-    pair_old, pair_new = at_old[first], at_new[second]
-    order = np.argsort(pair_new)
-    pair_old, pair_new = pair_old[order], pair_new[order]
-    if not len(order):
-        return []
-    breaks = np.flatnonzero((np.diff(pair_new) != 1) | (np.diff(pair_old) != 1)) + 1
-    starts = np.concatenate(([0], breaks))
-    counts = np.diff(np.concatenate((starts, [len(order)])))
-    chosen: list[tuple[int, int, int]] = []  # (old, new, length), ascending in both
-    for run in np.argsort(-counts, kind="stable"):
-        if counts[run] < _LEAST_RUN:
+def _subtract(old: Bytes, new: Bytes) -> list[bytes]:
+    """Modes, differences as bytes, and low and high bytes of differences of 16-bit numbers."""
+    costs = [np.add.reduceat(COST[new - old], np.arange(0, len(new), _BLOCK))] if len(new) else []
+    for phase in (0, 1):
+        if not costs:
             break
-        begin_old, begin_new = int(pair_old[starts[run]]), int(pair_new[starts[run]])
-        length = int(counts[run]) + _WINDOW - 1
-        place = bisect(chosen, begin_new, key=lambda c: c[1])
-        # Windows of neighbouring runs overlap by up to _WINDOW - 1 bytes: such a run is simply left out.
-        before_fits = place == 0 or (
-            chosen[place - 1][0] + chosen[place - 1][2] <= begin_old
-            and chosen[place - 1][1] + chosen[place - 1][2] <= begin_new
-        )
-        after_fits = place == len(chosen) or (
-            begin_old + length <= chosen[place][0] and begin_new + length <= chosen[place][1]
-        )
-        if before_fits and after_fits:
-            chosen.insert(place, (begin_old, begin_new, length))
-    return chosen
+        pairs = np.arange(phase, len(new) - 1, 2)
+        # Zigzagged: small numbers of either sign; a pair costs what its low byte does, and its high byte.
+        cost = 0.3 + np.where(change := _zigzag(old, new, pairs), 1 + np.log2(np.maximum(change, 1)), 0.1)
+        costs.append(np.bincount(pairs // _BLOCK, cost, len(costs[0])))
+    modes = np.argmin(costs, axis=0).astype(np.uint8) if costs else np.zeros(0, np.uint8)
+    single, pairs = _layout(modes, len(new))
+    change = _zigzag(old, new, pairs)
+    low, high = (change & 255).astype(np.uint8), (change >> 8).astype(np.uint8)
+    return [part.tobytes() for part in (modes, (new - old)[single], low, high)]
 
 
-def _windows(data: Bytes) -> NDArray[np.uint64]:
-    """The 8 bytes at every position as one number, (n - 7,)."""
-    keys = np.zeros(len(data) - _WINDOW + 1, np.uint64)
-    for shift in range(_WINDOW):
-        keys |= data[shift : shift + len(keys)].astype(np.uint64) << np.uint64(8 * shift)
-    return keys
+def _add(old: Bytes, parts: Sequence[bytes]) -> Bytes:
+    """The inverse of `_subtract`: the new bytes."""
+    modes, differences, low, high = (np.frombuffer(part, np.uint8) for part in parts)
+    single, pairs = _layout(modes, len(old))
+    if (len(modes) and modes.max() > 2) or len(low) != len(pairs) or len(high) != len(pairs):
+        raise DeltaError("modes do not fit")
+    new = np.empty(len(old), np.uint8)
+    new[single] = old[single] + differences
+    change = low.astype(np.int32) | high.astype(np.int32) << 8
+    number = (_number(old, pairs) + np.where(change & 1, -(change + 1) // 2, change // 2)) & 0xFFFF
+    new[pairs], new[pairs + 1] = (number & 255).astype(np.uint8), (number >> 8).astype(np.uint8)
+    return new
 
 
-def _unique(data: Bytes) -> NDArray[np.int64]:
-    """Positions of the windows that occur exactly once."""
-    _, first, count = np.unique(_windows(data), return_index=True, return_counts=True)
-    return np.asarray(first[count == 1], dtype=np.int64)
+def _layout(modes: Bytes, length: int) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which bytes are subtracted alone, (length,), and where pairs begin; none reaches across its block."""
+    position = np.arange(length)
+    mode = np.repeat(modes, _BLOCK)[:length]
+    within = position % _BLOCK
+    begins = ((mode == 1) & (within % 2 == 0)) | ((mode == 2) & (within % 2 == 1) & (within < _BLOCK - 1))
+    if length:
+        begins[-1] = False
+    pairs = np.flatnonzero(begins)
+    single = np.ones(length, bool)
+    single[pairs] = single[pairs + 1] = False
+    return single, pairs
+
+
+def _number(data: Bytes, pairs: NDArray[np.int64]) -> NDArray[np.int32]:
+    return data[pairs].astype(np.int32) | data[pairs + 1].astype(np.int32) << 8
+
+
+def _zigzag(old: Bytes, new: Bytes, pairs: NDArray[np.int64]) -> NDArray[np.int32]:
+    """Differences of 16-bit numbers, modulo 2^16, as 0, -1, 1, -2, 2 … → 0, 1, 2, 3, 4 …"""
+    change = (_number(new, pairs) - _number(old, pairs) + 0x8000 & 0xFFFF) - 0x8000
+    return np.where(change < 0, -2 * change - 1, 2 * change)
 
 
 def _links(delta: bytes) -> list[bytes]:
@@ -215,8 +204,11 @@ def _hash(data: bytes) -> bytes:
 
 
 def _deflate(part: bytes) -> bytes:
-    packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9)
-    return packer.compress(part) + packer.flush()
+    packed = []
+    for strategy in (zlib.Z_DEFAULT_STRATEGY, zlib.Z_FILTERED):  # the second suits noise of small numbers
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, strategy)
+        packed.append(packer.compress(part) + packer.flush())
+    return min(packed, key=len)
 
 
 def _inflate(part: bytes, size: int) -> bytes:

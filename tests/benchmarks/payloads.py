@@ -1,0 +1,111 @@
+"""Sizes of what a browser downloads: the full model, deltas after a retrain and after one environment moved.
+
+`python tests/benchmarks/payloads.py [--json]`. Rows are the lab's where there are any, else synthetic ones
+over the built catalogue. `apply_ms` is measured in Pyodide (Node), the median of 20.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests import synthetic  # noqa: E402
+
+from fleetune.artefact import COLUMNS  # noqa: E402
+from fleetune.delta import apply, diff  # noqa: E402
+from fleetune.fit import Rows, fit  # noqa: E402
+from fleetune.manifest import Manifest  # noqa: E402
+from fleetune.model import Model  # noqa: E402
+from fleetune_server.learn.lab import load  # noqa: E402
+from fleetune_server.learn.rows import lab_rows  # noqa: E402
+
+# Columns that say what a wide row is about; the others hold what was learned.
+KEYS = {f"row.{name}" for name in COLUMNS} - {"row.value", "row.sd"}
+AGAIN_SD = 0.03  # every cell measured anew: ln speedup
+MOVED_SD = 0.1  # the one environment's change
+
+
+def rows(manifest: Manifest) -> tuple[str, Rows]:
+    """Where the rows are from, and the rows."""
+    lab = load(ROOT / "kernels_wasm" / "lab", manifest)
+    return ("lab", lab_rows(lab, manifest)) if lab else ("synthetic", synthetic.measured(manifest))
+
+
+def again(measured: Rows, sd: float, only: int | None = None) -> Rows:
+    """The rows after another measurement, of all cells or of one environment's."""
+    noise = np.random.default_rng(1).normal(0, sd, len(measured))
+    if only is not None:
+        noise[measured.frame.environment != only] = 0
+    return dataclasses.replace(measured, target=measured.target + noise)
+
+
+def apply_ms(old: bytes, delta: bytes, new: bytes) -> float:
+    """Milliseconds to apply a delta in Pyodide: the median of 20, result checked."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in (("old", old), ("delta", delta), ("new", new)):
+            (Path(folder) / name).write_bytes(data)
+        script = Path(__file__).with_name("apply_in_pyodide.mjs")
+        done = subprocess.run(
+            ["node", str(script), folder], check=True, capture_output=True, text=True, timeout=300
+        )
+    return float(done.stdout)
+
+
+def measure(pyodide: bool = True) -> dict[str, object]:
+    """Every figure, by name."""
+    manifest = Manifest.load((ROOT / "kernels_wasm" / "dist" / "manifest.json").read_bytes())
+    source, measured = rows(manifest)
+    first, _ = fit(measured, seed=0, version=1, clip=0.5)
+    dense, _ = fit(again(measured, AGAIN_SD), seed=0, init=first, deep="continue", version=2, clip=0.35)
+    usual, _ = fit(again(measured, AGAIN_SD), seed=0, init=first, deep="keep", version=2, clip=0.35)
+    one, _ = fit(again(measured, MOVED_SD, only=0), seed=0, init=first, deep="keep", version=2, clip=0.5)
+    old = first.to_bytes()
+    full = len(gzip.compress(old, mtime=0))
+    deltas = {"dense": diff(old, dense.to_bytes()), "usual": diff(old, usual.to_bytes())}
+    deltas["one_environment"] = diff(old, one.to_bytes())
+    for name, model in (("dense", dense), ("usual", usual), ("one_environment", one)):
+        assert apply(old, deltas[name]) == model.to_bytes()
+    figures: dict[str, object] = {
+        "rows": source,
+        "cells": len(measured),
+        "full_bytes": len(old),
+        "full_gzip_bytes": full,
+        "float32_bytes": float32_bytes(first),
+        "compression_vs_float32": round(float32_bytes(first) / full, 2),
+    }
+    for name, delta in deltas.items():
+        figures[f"delta_{name}_bytes"] = len(delta)
+        figures[f"delta_{name}_ratio"] = round(len(delta) / full, 4)
+    if pyodide:
+        figures["apply_ms"] = apply_ms(old, deltas["dense"], dense.to_bytes())
+    return figures
+
+
+def float32_bytes(model: Model) -> int:
+    """The size of the model's learned numbers as float32, without the keys of its rows."""
+    return 4 * sum(array.size for name, array in model.artefact.stored.items() if name not in KEYS)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    args = parser.parse_args()
+    figures = measure()
+    print(
+        json.dumps(figures) if args.json else "\n".join(f"{key}: {value}" for key, value in figures.items())
+    )
+
+
+if __name__ == "__main__":
+    main()
