@@ -5,7 +5,8 @@ A binder per candidate and a dispatcher per kernel are written out as source of 
 more instead of a few. Strict content security policies forbid writing that text in the page.
 
 Array arguments that lie in the kernel's own memory (from `tuner.alloc`) are passed as pointers; all others
-are copied to the scratch area and, where the kernel writes to them, back. What does not fit goes to JavaScript.
+are copied to the scratch area and, where the kernel writes to them, back. What does not fit goes to
+JavaScript.
 """
 
 from __future__ import annotations
@@ -58,8 +59,10 @@ def _binder(kernel: KernelRow, variant: str) -> str:
             # Not a typed array, or too long: the comparison is false for NaN too.
             f"if (!(at <= end)) return fallback({_names(kernel)}); at = (at + 63) & -64; }}"
         )
+    # What returns a number and writes an array may write only part of it: the rest must stay as it was.
+    partial = ("out",) if kernel.returns != "void" else ()
     for param in arrays:
-        if param.dir in ("in", "inout"):
+        if param.dir in ("in", "inout", *partial):
             lines.append(
                 f"if ({param.name}.buffer !== buffer) {_heap(param)}.set({param.name}, {_index(param)});"
             )
@@ -87,7 +90,7 @@ def _heap(param: Param) -> str:
 
 
 def _index(param: Param) -> str:
-    return f"at_{param.name} >> {HEAPS[param.type.removesuffix('[]')]}"
+    return f"(at_{param.name} >> {HEAPS[param.type.removesuffix('[]')]})"
 
 
 def _dispatcher(kernel: KernelRow) -> str:

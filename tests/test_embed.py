@@ -1,0 +1,172 @@
+"""What an embedding page loads: dispatchers in Node, the files' sizes, and what the server serves."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+import shutil
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.kernel_runner import DIST, manifest, module_bytes
+
+from fleetune.context import log2_bucket
+from fleetune_server.catalogue import Catalogue
+
+HERE = Path(__file__).parent
+WEB = HERE.parent / "browser" / "web"
+GZIP_LIMIT = 15_000  # bytes: fleetune.js and everything that it may load into a page before Pyodide
+SIZES = sorted({max(0, round(2 ** (k / 4)) + d) for k in range(124) for d in (-1, 0, 1)})
+
+
+def node(script: Path, request: dict[str, Any]) -> dict[str, Any]:
+    binary = shutil.which("node")
+    assert binary, "node is needed to test the JavaScript side"
+    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
+    old = int(version.lstrip("v").split(".")[0]) < 21  # before, relaxed SIMD was behind a flag
+    flags = ["--experimental-wasm-relaxed-simd"] if old else []
+    done = subprocess.run(
+        [binary, *flags, script], input=json.dumps(request), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+@cache
+def called() -> dict[str, Any]:
+    return node(HERE / "embed_in_node.mjs", {"dist": str(DIST), "sizes": SIZES})
+
+
+def test_every_candidate_gives_what_javascript_gives_copied_resident_and_mixed() -> None:
+    candidates = sum(len(k.variants) + len(k.baselines) for k in manifest().kernels.values())
+    assert called()["problems"] == []
+    assert called()["calls"] >= 12 * candidates
+
+
+def test_the_dispatcher_rounds_sizes_as_contexts_do() -> None:
+    assert called()["buckets"] == [log2_bucket(size) for size in SIZES]
+
+
+def test_a_measured_size_is_dispatched_to_its_own_bucket() -> None:
+    assert {row[0] for row in called()["measured"]} == set(manifest().kernels)
+    wrong = [row for row in called()["measured"] if row[2] != log2_bucket(row[1])]
+    assert wrong == []
+
+
+def test_arrays_in_the_kernels_memory_follow_decisions_of_their_own() -> None:
+    edges = called()["edges"]
+    assert edges["insideTable"] == edges["outsideTable"] + 100
+
+
+def test_what_does_not_fit_or_is_no_typed_array_goes_to_javascript() -> None:
+    edges = called()["edges"]
+    assert edges["tooLong"] == 1 << 20
+    assert edges["plainArrays"] == 32
+    assert edges["lengthLeftOut"] == 11
+
+
+def test_a_wrong_or_missing_module_is_set_aside_and_javascript_runs() -> None:
+    edges = called()["edges"]
+    assert edges["wrong"][0][0] == "vectorization"
+    assert "wrong result" in edges["wrong"][0][1]
+    assert edges["missing"] == [["nosuch", "no module nosuch"]]
+    assert edges["wrongGives"] == edges["missingGives"] == 6
+
+
+def loaded_by(entry: str) -> set[Path]:
+    """The files that `entry` loads into a page, at once or when needed; the worker is none of them."""
+    files, queue = set(), [WEB / entry]
+    while queue:
+        file = queue.pop()
+        if file not in files:
+            files.add(file)
+            names = re.findall(r'(?:from |import\()"\./([^"]+\.js)"', file.read_text())
+            queue += [file.parent / name for name in names]
+    return files
+
+
+def before_pyodide(entry: str) -> set[Path]:
+    """Without what starts Pyodide, and for the module without the consent question's words and look."""
+    later = {WEB / "python.js", WEB / "rpc.js", WEB / "protocol.js"}
+    asked = loaded_by("consent_dialog.js") if entry == "fleetune.js" else set()
+    return loaded_by(entry) - asked - later
+
+
+def gzipped(files: set[Path]) -> int:
+    return sum(len(gzip.compress(file.read_bytes(), 6, mtime=0)) for file in files)
+
+
+def test_the_module_is_small() -> None:
+    files = loaded_by("fleetune.js")
+    assert WEB / "socket.js" in files
+    assert WEB / "worker.js" not in files
+    assert gzipped(before_pyodide("fleetune.js")) <= GZIP_LIMIT
+
+
+def test_the_server_serves_each_kernel_by_itself() -> None:
+    catalogue = Catalogue.load(DIST)
+    for kernel in manifest().kernels.values():
+        entry = json.loads(catalogue.files[f"embed/{kernel.name}.json"].body)
+        assert entry["profileSignature"] == kernel.signature
+        assert b"export function dispatcher" in catalogue.files[f"embed/{kernel.name}.js"].body
+        for name, variant in kernel.variants.items():
+            asset = catalogue.files[f"embed/{kernel.name}/{name}.wasm"]
+            assert (asset.body, asset.suffix) == (module_bytes(variant), ".wasm")
+
+
+def test_the_types_compile_and_refuse_misuse(tmp_path: Path) -> None:
+    good = """
+        import { connect } from "FLEETUNE";
+        const tuner = await connect({ server: "https://tuner.example/", push: true });
+        const dot = await tuner.kernel("dot", { pattern: "random" });
+        const a = tuner.alloc("dot", Float32Array, 8);
+        const sum: number | undefined = dot(a, new Float32Array(8), 8);
+        const why: string = tuner.explain("dot", { size: 8, copied: true }).why;
+        const off: boolean = !(await tuner.consent.request({ lang: "ru" })).on;
+        console.log(sum, why, off);
+    """
+    bad = 'import { connect } from "FLEETUNE"; const t = await connect(); t.explain("dot", { size: "8" });'
+    compiler = WEB.parent / "node_modules" / ".bin" / "tsc"
+    assert compiler.exists(), "npm ci in browser/ installs the TypeScript compiler"
+    outcomes = []
+    for name, source in (("good", good), ("bad", bad)):
+        file = tmp_path / f"{name}.mts"
+        file.write_text(source.replace("FLEETUNE", str(WEB / "fleetune.js")))
+        options = "--strict --noEmit --target es2022 --module nodenext --moduleResolution nodenext"
+        done = subprocess.run(
+            [compiler, *options.split(" "), file], capture_output=True, text=True, check=False
+        )
+        outcomes.append(done.stdout)
+    assert outcomes[0] == ""
+    assert "TS2322" in outcomes[1]
+
+
+def test_npm_packs_what_the_module_loads(tmp_path: Path) -> None:
+    npm = shutil.which("npm")
+    assert npm, "npm is needed to pack the module"
+    done = subprocess.run(
+        [npm, "pack", "--json", "--dry-run", "--offline"],
+        cwd=WEB,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    packed = {file["path"] for file in json.loads(done.stdout)[0]["files"]}
+    needed = {str(file.relative_to(WEB)) for file in loaded_by("fleetune.js") | loaded_by("widget.js")}
+    assert needed <= packed
+    assert {"fleetune.d.ts", "package.json"} <= packed
+    assert packed - needed <= {"fleetune.d.ts", "package.json", "README.md", "LICENSE"}
+
+
+@pytest.mark.parametrize("name", ["fleetune.js", "widget.js"])
+def test_nothing_that_strict_policies_forbid(name: str) -> None:
+    for file in loaded_by(name):
+        assert not re.search(r"\beval\(|new Function|innerHTML|\.style\b|onclick=", file.read_text()), (
+            file.name
+        )
