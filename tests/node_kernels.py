@@ -35,13 +35,13 @@ class Case:
     outcomes: dict[tuple[str, str], Outcome]  # (candidate, mode) → what it gave
 
 
-def run_in_node(kernel: str) -> list[Case]:
-    """The smallest and a middle size of every pattern, through every candidate's own loops."""
+def run_in_node(kernel: str, more_sizes: tuple[int, ...] = ()) -> list[Case]:
+    """The smallest, a middle size and `more_sizes` of every pattern, through every candidate's own loops."""
     row = manifest().kernels[kernel]
     cases = [
         {"size": size, "pattern": pattern, "seed": seed}
         for seed, pattern in enumerate(row.patterns, 1)
-        for size in (row.sizes[0], row.sizes[2])
+        for size in (row.sizes[0], row.sizes[2], *more_sizes)
     ]
     node = shutil.which("node")
     assert node, "node is needed to test the JavaScript side"

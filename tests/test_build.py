@@ -201,9 +201,9 @@ def test_the_script_passes_nodes_syntax_check() -> None:
 
 def test_the_whole_catalogue_is_small_and_rebuilds_in_a_second_when_nothing_changed() -> None:
     build.build()
-    started = time.perf_counter()
+    started = time.process_time()  # not wall time: other tests may keep the machine busy
     counts = build.build()
-    assert time.perf_counter() - started < 3  # under one on an idle machine
+    assert time.process_time() - started < 1.5  # about half a second on the machine it was written on
     files = dist(build.ROOT)
     fetched = [data for name, data in files.items() if not name.startswith("embed/")]
     assert sum(len(gzip.compress(data)) for data in fetched) <= build.GZIP_LIMIT

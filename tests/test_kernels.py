@@ -99,7 +99,8 @@ def test_a_module_imports_nothing_but_memory_and_exports_run() -> None:
 @every_kernel
 def test_javascript_and_every_loop_agree_with_the_reference(kernel: Kernel) -> None:
     """Through Node: makeInput's arguments fit the parameters; js, js-tuned and each variant in both loops."""
-    for case in run_in_node(kernel.name):
+    odd = tuple(size for size in (0, 7, 33) if size in REFERENCES[kernel.name].sizes)
+    for case in run_in_node(kernel.name, odd):
         arguments = case.arguments
         assert len(arguments) == len(kernel.params)
         for parameter, value in zip(kernel.params, arguments, strict=True):
