@@ -73,5 +73,7 @@ export const times = (value) => `${(value < 10 ? twoDigits : oneDigit).format(va
 export const percent = (value) => percentFormat.format(value);
 /** @param {Date} when */
 export const clock = (when) => when.toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+/** @param {Date} when */
+export const day = (when) => when.toLocaleDateString(language);
 /** @param {number} bytes */
 export const kilobytes = (bytes) => `${oneDigit.format(bytes / 1000)} kB`;

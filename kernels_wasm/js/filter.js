@@ -3,9 +3,10 @@ import { randomF32 } from "./util.js";
 
 /** @param {Float32Array} values @param {Float32Array} out @param {number} n @param {number} threshold */
 export function js(values, out, n, threshold) {
+  const limit = Math.fround(threshold); // an f32 like the values: equal is not above
   let count = 0;
   for (let i = 0; i < n; i++) {
-    if (values[i] > threshold) out[count++] = values[i];
+    if (values[i] > limit) out[count++] = values[i];
   }
   out.fill(0, count, n);
   return count;
@@ -14,11 +15,12 @@ export function js(values, out, n, threshold) {
 /** No branch on the data: always stores, moves on by 0 or 1.
  * @param {Float32Array} values @param {Float32Array} out @param {number} n @param {number} threshold */
 export function jsTuned(values, out, n, threshold) {
+  const limit = Math.fround(threshold);
   let count = 0;
   for (let i = 0; i < n; i++) {
     const value = values[i];
     out[count] = value;
-    count += +(value > threshold);
+    count += +(value > limit);
   }
   out.fill(0, count, n);
   return count;

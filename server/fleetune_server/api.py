@@ -15,12 +15,10 @@ from starlette.websockets import WebSocket
 from fleetune import __version__
 from fleetune.fields import FIELDS, HONESTY, NEVER_SENT
 from fleetune_server import metrics as instruments
-from fleetune_server import wheel
+from fleetune_server import policy, wheel
 from fleetune_server.deliver.push import push
 from fleetune_server.state import KEY, state_of
 from fleetune_server.store.base import VersionRecord
-
-POLICY_REVISION = 1  # raise when what is sent or kept changes: consent is asked for again
 
 
 async def boot(request: Request) -> Response:
@@ -30,7 +28,7 @@ async def boot(request: Request) -> Response:
             "wheel": f"/wheels/{wheel.NAME}",
             "pyodide": "/pyodide/",
             "keys": state_of(request).keys.public(),
-            "policyRevision": POLICY_REVISION,
+            "policyRevision": policy.REVISION,
             "version": __version__,
         },
         headers={"cache-control": "no-cache"},
@@ -85,6 +83,7 @@ async def metrics(request: Request) -> Response:
             "learning": dataclasses.asdict(progress) | {"fresh": progress.fresh},
             "versions": [_version(record) for record in state.library.records.values()],
             "retrainPackets": state.settings.retrain_packets,
+            "environments": [e.to_wire() for e in state.pipeline.lab.rows.frame.environments],
             "kernels": len(state.catalogue.manifest.kernels),
         },
         headers={"cache-control": "no-store"},
@@ -122,11 +121,6 @@ async def model_file(request: Request) -> Response:
 async def socket(websocket: WebSocket) -> None:
     """Tells a client of new versions."""
     await push(websocket, state_of(websocket).hub)
-
-
-async def gpc(request: Request) -> Response:
-    """Global Privacy Control: this site honours the signal."""
-    return JSONResponse({"gpc": True, "lastUpdate": "2026-11-23"})
 
 
 async def healthz(request: Request) -> Response:
