@@ -161,7 +161,7 @@ def mechanism(epsilon: float) -> Mechanism:
     """
     if not (isinstance(epsilon, (int, float)) and 0 < epsilon <= MAX_EPSILON):
         raise PrivacyError(f"epsilon must be above 0 and at most {MAX_EPSILON:g}, not {epsilon!r}")
-    growth = _exp_below(Fraction(epsilon))
+    growth = exp_below(Fraction(epsilon))
     windows = []
     for window in range(1, SYMBOLS):
         # p_in / window : (1 - p_in) / (n - window) = e^epsilon, rounded down: the ratio never exceeds it.
@@ -206,7 +206,7 @@ def _variance_at_zero(candidate: Mechanism) -> Fraction:
     return moment / (4 * candidate.exact_scale**2)
 
 
-def _exp_below(epsilon: Fraction) -> Fraction:
+def exp_below(epsilon: Fraction) -> Fraction:
     """A rational number at most e^epsilon and within 2^-80 of it: a partial sum of its positive series."""
     total = term = Fraction(1)
     k = 0

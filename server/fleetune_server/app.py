@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from fleetune_server import api, decisions, wheel
+from fleetune_server import api, decisions, privacy_page, wheel
 from fleetune_server.assets import Assets
 from fleetune_server.intake.headers import BrowserHeaders
 from fleetune_server.runtime import running
@@ -34,7 +34,7 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/api/telemetry", api.Telemetry()),  # first: routes are tried in order, and this one is hot
         Route("/", assets.page("/", "index.html")),
         Route("/dashboard", assets.page("/", "dashboard.html")),
-        Route("/privacy", assets.page("/", "privacy.html")),
+        Route("/privacy", privacy_page.page),
         Route("/fleetune.js", assets.entry("fleetune.js")),
         Route("/widget.js", assets.entry("widget.js")),
         Route("/static/{path:path}", assets.folder),
@@ -55,7 +55,7 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/metrics", api.prometheus),
         Route("/healthz", api.healthz),
         Route("/readyz", api.readyz),
-        Route("/.well-known/gpc.json", api.gpc),
+        Route("/.well-known/gpc.json", privacy_page.gpc),
     ]
 
 

@@ -1,0 +1,131 @@
+"""`/privacy`: the policy as a page without scripts, from the field table and settings that the code uses."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+
+from fleetune import feedback
+from fleetune.fields import COVERS, FIELDS, HONESTY, NEVER_SENT
+from fleetune_server import policy
+from fleetune_server.learn.aggregate import GROUP
+from fleetune_server.settings import Settings
+from fleetune_server.state import state_of
+
+LANGUAGES = ("en", "ru")
+LANGUAGE_NAMES: Mapping[str, str] = {"en": "English", "ru": "Русский"}
+# Promises that live in the browser's code; a test holds them to fleetune.app.consent and fleetune.app.ledger.
+PROMISES: Mapping[str, Any] = {
+    "epsilon": 2.0,
+    "strict": 1.0,
+    "per_day": 1,
+    "cap": 60.0,
+    "window": 30,
+    "feedback_cap": 10,
+    "feedback_epsilon": feedback.EPSILON,
+}
+GPC_UPDATED = "2026-11-23"
+
+
+async def page(request: Request) -> Response:
+    """The policy in `?lang=`, or in the language that the browser prefers."""
+    language = _language(request)
+    html = render(language, state_of(request).settings)
+    headers = {"cache-control": "no-cache", "vary": "accept-language", "content-language": language}
+    return HTMLResponse(html, headers=headers)
+
+
+async def gpc(request: Request) -> Response:
+    """`/.well-known/gpc.json`: this site honours Global Privacy Control."""
+    return JSONResponse({"gpc": True, "lastUpdate": GPC_UPDATED})
+
+
+def render(language: str, settings: Settings) -> str:
+    """The whole page in one language."""
+    other = next(one for one in LANGUAGES if one != language)
+    numbers = _numbers(language, settings)
+    return f"""<!doctype html>
+<html lang="{language}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{policy.TITLE[language]}: Fleetune</title>
+<link rel="icon" href="static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="static/style.css">
+</head>
+<body>
+<header class="top">
+<a class="brand" href="./"><img src="static/icon.svg" alt="" width="28" height="28"> Fleetune</a>
+<nav aria-label="Fleetune">
+<a href="./">{policy.BACK[language]}</a>
+<a href="?lang={other}" lang="{other}" hreflang="{other}">{LANGUAGE_NAMES[other]}</a>
+</nav>
+</header>
+<main id="main">
+<h1>{policy.TITLE[language]}</h1>
+{_sections(policy.INTRODUCTION[language], numbers)}
+<section aria-labelledby="fields">
+<h2 id="fields">{policy.FIELDS_TITLE[language]}</h2>
+{_table(language)}
+<h3>{policy.NEVER_TITLE[language]}</h3>
+<ul class="notes">{"".join(f"<li>{escape(name)}</li>" for name in NEVER_SENT[language])}</ul>
+</section>
+{_sections(policy.SECTIONS[language], numbers)}
+</main>
+<footer><p>{escape(policy.REVISION_TEXT[language].format(revision=policy.REVISION))}</p></footer>
+</body>
+</html>
+"""
+
+
+def _numbers(language: str, settings: Settings) -> dict[str, Any]:
+    return {
+        **PROMISES,
+        "times": math.exp(PROMISES["epsilon"]),
+        "strict_times": math.exp(PROMISES["strict"]),
+        "honesty": HONESTY[language],
+        "hold": policy.HOURS[language].format(hours=round(settings.hold_seconds / 3600, 1)),
+        "retention": settings.retention_days,
+        "group": GROUP,
+    }
+
+
+def _sections(sections: tuple[tuple[str, tuple[str, ...]], ...], numbers: Mapping[str, Any]) -> str:
+    return "\n".join(
+        f"<section><h2>{escape(heading)}</h2>"
+        + "".join(f"<p>{escape(paragraph.format(**numbers))}</p>" for paragraph in paragraphs)
+        + "</section>"
+        for heading, paragraphs in sections
+    )
+
+
+def _table(language: str) -> str:
+    """The field table; it scrolls sideways on narrow screens, so it can be focused."""
+    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in policy.COLUMNS[language])
+    rows = "\n".join(
+        f'<tr><th scope="row"><code>{escape(field.name)}</code></th>'
+        f"<td><code>{escape(field.example)}</code></td><td>{escape(field.what[language])}</td><td>{escape(field.why[language])}</td>"
+        f"<td>{escape(COVERS[field.cover][language])}</td></tr>"
+        for field in FIELDS
+    )
+    return (
+        '<div class="scroll" tabindex="0" role="region" aria-labelledby="fields">'
+        f"<table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
+    )
+
+
+def _language(request: Request) -> str:
+    asked = request.query_params.get("lang")
+    if asked in LANGUAGES:
+        return asked
+    for part in request.headers.get("accept-language", "").split(","):
+        language = part.split(";")[0].strip().lower().split("-")[0]
+        if language in LANGUAGES:
+            return language
+    return LANGUAGES[0]
