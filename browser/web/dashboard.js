@@ -123,7 +123,7 @@ function heatCell(patterns) {
   const { choice, speedup, low, high } = rows[rows.length >> 1];
   const cell = element("td", { class: "heat" }, times(speedup), element("small", {}, choice), element("small", {}, `${times(low)} – ${times(high)}`));
   // Colour by log speedup: 1× is bare, 16× and more is full.
-  cell.style.setProperty("--heat-share", String(Math.min(1, Math.max(0, Math.log2(speedup) / 4)) * 0.55));
+  cell.style.setProperty("--heat-share", String(Math.min(1, Math.max(0, Math.log2(speedup) / 4)) * 0.35));
   return cell;
 }
 
