@@ -145,6 +145,17 @@ def test_the_baseline_is_never_a_loser() -> None:
     assert len(plan.series["js"]) == 15
 
 
+def test_what_may_not_be_compiled_yet_is_timed_on() -> None:
+    plan = Plan(1, early=False, series=empty("js", "fast", "interpreted", "long"), baseline="js")
+    play(plan, {"js": 0.1, "fast": 0.04, "interpreted": 0.9, "long": 9.0})
+    assert {name: len(series) for name, series in plan.series.items()} == {
+        "js": 15,
+        "fast": 15,
+        "interpreted": 15,
+        "long": 5,
+    }
+
+
 def test_measuring_stops_early_once_decided() -> None:
     plan = Plan(1, series=empty("fast", "near"))
     play(plan, {"fast": 1.0, "near": 1.5})

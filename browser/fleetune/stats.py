@@ -13,6 +13,9 @@ NOISY_SPREAD = (
 )
 CLOSE = 0.03  # speedups within 3 % count as the same
 CONFIDENCE = 0.8  # of the interval below the minimum
+# A module this much slower than JavaScript, with calls this short (ms), may not be compiled yet: on a busy
+# machine WebKit was seen to stay in its interpreter for a second.
+SUSPECT, SUSPECT_MS = 4.0, 1.0
 
 Verdict = Literal["changed", "unchanged", "unsure"]
 
@@ -171,14 +174,20 @@ class Plan:
         done = min((len(one) for one in self.series.values()), default=0)
         if done >= self.loser_rounds:
             names = contenders(self.series)
-            if self.baseline in self.series and self.baseline not in names:
-                names.append(self.baseline)
+            names += [name for name in self.series if name not in names and self._kept(name)]
             done = min(len(self.series[name]) for name in names)
             if done >= self.rounds or (self.early and done >= self.min_rounds and self._settled(names)):
                 return []
         names = [name for name in names if len(self.series[name]) < self.rounds]
         self._random.shuffle(names)
         return names
+
+    def _kept(self, name: str) -> bool:
+        """Whether a loser is timed on: the baseline, and what may still be running in an interpreter."""
+        if self.baseline not in self.series:
+            return False
+        bound = SUSPECT * self.series[self.baseline].minimum
+        return name == self.baseline or bound < self.series[name].minimum < SUSPECT_MS
 
     def _settled(self, names: Sequence[str]) -> bool:
         return decided(self.series) or precise(self.series[name] for name in names)

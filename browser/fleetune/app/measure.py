@@ -37,6 +37,9 @@ FIXED = Rules(early=False)  # the lab: every cell gets the same treatment
 QUICK = Rules(min_rounds=5, warm_ms=8.0)  # a short budget: more cells, each a little less certain
 
 
+FULL_BATCHES = 3  # while one is timed, a compiler may still be at work in another thread
+
+
 class OutOfTime(Exception):  # noqa: N818 (not an error)
     """The budget ended before this cell had enough batches."""
 
@@ -194,7 +197,7 @@ class CellRun:
         if state.total >= max(self.rules.max_warm_ms, 3 * ms) or key in self.warm:
             self.warm.add(key)
             return True
-        if stable and state.total >= self.rules.warm_ms:
+        if stable and state.full >= FULL_BATCHES and state.total >= self.rules.warm_ms:
             self.warm.add(key)
             return True
         state.iterations = max(1, math.ceil(target / per_call))
