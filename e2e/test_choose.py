@@ -44,7 +44,8 @@ def test_a_benchmark_leads_to_a_choice_and_says_why(
     fetched = {request.path.rsplit("/", 1)[1] for request in wire.requests if "/kernels/" in request.path}
     assert "base.bin" in fetched
     assert ("simd.bin" in fetched) is engine.simd
-    assert ("relaxedSimd.bin" in fetched) is engine.relaxed_simd
+    # Fetched with the first kernel that has such a variant, which a slow machine may not reach in 20 seconds.
+    assert engine.relaxed_simd or "relaxedSimd.bin" not in fetched
     assert_only_public(wire)
 
 
