@@ -33,7 +33,7 @@ class Rules:
         return max(self.batch_ms, self.clock_steps * clock_step)
 
 
-FIXED = Rules(early=False)  # the lab: every cell gets the same treatment
+FIXED = Rules(early=False, warm_ms=30.0)  # the lab: every cell gets the same, patient treatment
 QUICK = Rules(min_rounds=5, warm_ms=8.0)  # a short budget: more cells, each a little less certain
 
 
