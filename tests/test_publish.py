@@ -137,8 +137,8 @@ def test_a_damaged_key_file_is_named(tmp_path: Path, damage: str) -> None:
 
 def test_a_key_under_another_keys_name_is_refused(tmp_path: Path) -> None:
     ring = KeyRing.open(tmp_path)
-    other = ring.new()
-    (tmp_path / f"{other.id}.json").rename(tmp_path / f"{ring.keys[0].id}.json")
+    (first_key,) = ring.keys
+    (tmp_path / f"{ring.new().id}.json").rename(tmp_path / f"{first_key.id}.json")
     with pytest.raises(KeyFileError, match="another key"):
         _ = KeyRing(tmp_path).keys
 
