@@ -169,3 +169,13 @@ async def test_settings_are_remembered_as_json(store: Store) -> None:
     await store.put("trained", {"reports": 7})
     await store.put("trained", {"reports": 8})
     assert await store.get("trained") == {"reports": 8}
+
+
+async def test_a_tally_counts_each_nonce_once(store: Store) -> None:
+    assert await store.get("good") is None
+    fresh = await asyncio.gather(*(store.tally(f"{n % 3:032x}", "good") for n in range(6)))
+    assert sum(fresh) == 3
+    assert await store.get("good") == 3
+    assert await store.forget(time.time() + 1) == 3
+    assert await store.tally(f"{0:032x}", "good"), "a nonce is remembered for the replay window only"
+    assert await store.get("good") == 4

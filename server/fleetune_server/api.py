@@ -56,6 +56,13 @@ class Telemetry:
         await scope["state"][KEY].intake(scope, receive, send)
 
 
+class Feedback:
+    """`/api/feedback`, likewise."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await scope["state"][KEY].feedback(scope, receive, send)
+
+
 async def privacy(request: Request) -> Response:
     """What a packet holds, field by field, as the page, /privacy and the command line show it."""
     fields = [field.to_wire() for field in FIELDS]
@@ -81,6 +88,7 @@ async def metrics(request: Request) -> Response:
             "rejected": dict(state.metrics.rejected.values),
             "sockets": state.metrics.sockets.read(),
             "learning": dataclasses.asdict(progress) | {"fresh": progress.fresh},
+            "satisfaction": (await state.feedback.satisfaction()).to_wire(),
             "versions": [_version(record) for record in state.library.records.values()],
             "retrainPackets": state.settings.retrain_packets,
             "environments": [e.to_wire() for e in state.pipeline.lab.rows.frame.environments],

@@ -32,6 +32,7 @@ def routes(assets: Assets) -> list[BaseRoute]:
     """The API, readable from top to bottom."""
     return [
         Route("/api/telemetry", api.Telemetry()),  # first: routes are tried in order, and this one is hot
+        Route("/api/feedback", api.Feedback()),
         Route("/", assets.page("/", "index.html")),
         Route("/dashboard", assets.page("/", "dashboard.html")),
         Route("/privacy", privacy_page.page),

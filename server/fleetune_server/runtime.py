@@ -17,6 +17,7 @@ from fleetune_server.deliver.hub import Hub
 from fleetune_server.deliver.keys import KeyRing
 from fleetune_server.deliver.publish import Publisher
 from fleetune_server.intake.check import Checker
+from fleetune_server.intake.feedback import FeedbackIntake
 from fleetune_server.intake.ingest import Intake
 from fleetune_server.intake.limits import RateLimiter
 from fleetune_server.learn.aggregate import is_heldout
@@ -83,6 +84,9 @@ async def running(settings: Settings) -> AsyncIterator[State]:
                 store=store,
                 library=library,
                 intake=intake,
+                feedback=FeedbackIntake(
+                    store, limiter, settings.stale_days, settings.body_seconds, time.time
+                ),
                 decisions=Decisions(catalogue.manifest, catalogue.root),
                 distributor=Distributor(library.records, store.blob, keys),
                 hub=hub,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:  # some of them use state_of
     from fleetune_server.deliver.distribute import Distributor
     from fleetune_server.deliver.hub import Hub
     from fleetune_server.deliver.keys import KeyRing
+    from fleetune_server.intake.feedback import FeedbackIntake
     from fleetune_server.intake.ingest import Intake
     from fleetune_server.library import Library
     from fleetune_server.metrics import Metrics
@@ -33,6 +34,7 @@ class State:
     store: Store
     library: Library
     intake: Intake
+    feedback: FeedbackIntake
     decisions: Decisions
     distributor: Distributor
     hub: Hub

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from fleetune.app import benchmark, decide, report, session, update
+from fleetune.app import benchmark, decide, feedback, report, session, update
 from fleetune.app.cells import CellError
 from fleetune.app.delivery import ReportError
 from fleetune.app.ledger import LedgerError
@@ -16,7 +16,14 @@ from fleetune.context import Environment
 from fleetune.manifest import Manifest
 from fleetune.signed import SignedError, read_keys
 
-HANDLERS: Mapping[str, Operation] = {**session.OPS, **decide.OPS, **benchmark.OPS, **update.OPS, **report.OPS}
+HANDLERS: Mapping[str, Operation] = {
+    **session.OPS,
+    **decide.OPS,
+    **benchmark.OPS,
+    **update.OPS,
+    **report.OPS,
+    **feedback.OPS,
+}
 
 # Errors whose message is meant for the user; anything else is our mistake and is logged with its traceback.
 EXPECTED = (PlatformError, RequestError, CellError, ReportError, LedgerError)

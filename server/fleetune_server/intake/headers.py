@@ -41,6 +41,7 @@ EMBEDDABLE = (
     "/models/",
     "/api/boot.json",
     "/api/decisions",
+    "/api/feedback",
     "/api/kernels",
     "/api/model/",
     "/api/plan",

@@ -106,6 +106,9 @@ class Store(Protocol):
     async def withdraw(self, nonces: Collection[str]) -> Withdrawal:
         """Delete pending packets; their nonces stay known, so a copy cannot come back."""
 
+    async def tally(self, nonce: str, key: str) -> bool:
+        """Count one more under `key` (`get` returns the number); False if the nonce was known already."""
+
     async def counts(self) -> Counts:
         """Sizes for metrics and for deciding when to retrain."""
 

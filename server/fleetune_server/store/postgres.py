@@ -48,6 +48,9 @@ _INSERT = """INSERT INTO packets (nonce, cell, symbol, heldout, received)
     ON CONFLICT DO NOTHING RETURNING nonce"""
 _WITHDRAW = """WITH gone AS (DELETE FROM packets WHERE nonce = ANY ($1) RETURNING nonce, received)
     INSERT INTO nonces SELECT nonce, false, received FROM gone RETURNING nonce"""
+_REMEMBER = "INSERT INTO nonces VALUES ($1, true, $2) ON CONFLICT DO NOTHING RETURNING true"
+_TALLY = """INSERT INTO settings VALUES ($1, '1')
+    ON CONFLICT (key) DO UPDATE SET value = (settings.value::bigint + 1)::text"""
 _MOVE = """WITH moved AS (
         DELETE FROM packets WHERE received < $1 AND nonce >= $2 AND nonce < $3 RETURNING *),
     kept AS (INSERT INTO nonces SELECT nonce, true, received FROM moved),
@@ -131,6 +134,16 @@ class PostgresStore:
             )
             removed = await self._connection.fetch(_WITHDRAW, wanted)
             return Withdrawal(len(removed), folded)
+
+        return await self._writer.change(work)
+
+    async def tally(self, nonce: str, key: str) -> bool:
+        async def work() -> bool:
+            raw = bytes.fromhex(nonce)
+            fresh = await self._connection.fetchval(_REMEMBER, raw, time.time())
+            if fresh:
+                await self._connection.execute(_TALLY, key)
+            return bool(fresh)
 
         return await self._writer.change(work)
 
@@ -252,6 +265,9 @@ class PostgresStore:
                 return await work()
 
     async def insert(self, packets: Sequence[StoredPacket]) -> list[bool]:
+        return await self.transact(lambda: self._insert(packets))
+
+    async def _insert(self, packets: Sequence[StoredPacket]) -> list[bool]:
         await self._connection.execute(f"SELECT pg_advisory_xact_lock_shared({_FOLD})")
         unique: dict[bytes, StoredPacket] = {}
         for packet in packets:

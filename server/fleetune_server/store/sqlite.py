@@ -38,6 +38,8 @@ _KNOWN = (
     "SELECT nonce FROM packets WHERE nonce IN ({0}) UNION ALL SELECT nonce FROM nonces WHERE nonce IN ({0})"
 )
 _RANGE = "received < ?1 AND nonce >= ?2 AND nonce < ?3"
+_TALLY = """INSERT INTO settings VALUES (?, '1')
+    ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)"""
 _FOLD = (
     f"""INSERT INTO aggregates (cell, heldout, count, total, squares)
         SELECT cell, heldout, COUNT(*), SUM(2 * symbol - 63), SUM((2 * symbol - 63) * (2 * symbol - 63))
@@ -113,6 +115,17 @@ class SqliteStore:
             )
             await self._writing.executemany("INSERT INTO nonces VALUES (?, 0, ?)", removed)
             return Withdrawal(len(removed), len(folded))
+
+        return await self._writer.change(work)
+
+    async def tally(self, nonce: str, key: str) -> bool:
+        async def work() -> bool:
+            raw = bytes.fromhex(nonce)
+            if await self._among(_KNOWN, [raw]):
+                return False
+            await self._writing.execute_fetchall("INSERT INTO nonces VALUES (?, 1, ?)", (raw, time.time()))
+            await self._writing.execute_fetchall(_TALLY, (key,))
+            return True
 
         return await self._writer.change(work)
 
