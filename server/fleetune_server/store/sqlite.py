@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -213,7 +213,6 @@ class SqliteStore:
             result = await work()
             await self._writing.execute("COMMIT")
         except BaseException as error:
-            self._cells.clear()  # it may know cells that are gone now
             if self._writing.in_transaction:
                 await self._writing.execute("ROLLBACK")
             if isinstance(error, sqlite3.Error):
@@ -222,34 +221,25 @@ class SqliteStore:
         return result
 
     async def insert(self, packets: Sequence[StoredPacket]) -> list[bool]:
-        nonces = [bytes.fromhex(packet.nonce) for packet in packets]
-        seen = {row[0] for row in await self._among(_KNOWN, nonces)}
-        fresh, values, cells, now = [], [], {}, time.time()
-        for packet, nonce in zip(packets, nonces, strict=True):
-            fresh.append(nonce not in seen)
-            if fresh[-1]:
-                seen.add(nonce)
-                number = self._cells.get(packet.cell)
-                if number is None:
-                    cells[packet.cell] = number = rows.cell_id(packet.cell)
-                values.append((nonce, number, packet.symbol, packet.heldout, now))
-        if cells:
-            await self._writing.executemany(_CELL, map(rows.cell_columns, cells))
-            if len(self._cells) >= CELL_CACHE:
-                self._cells.clear()
-            self._cells |= cells
-        await self._writing.executemany("INSERT INTO packets VALUES (?, ?, ?, ?, ?)", values)
-        return fresh
+        # One visit to the connection's thread for the whole group: five would cost more than the work itself.
+        try:
+            fresh, cells = await self._writing._execute(  # type: ignore[no-untyped-call]
+                _insert, self._writing._conn, self._cells, packets
+            )
+        except sqlite3.Error as error:
+            raise StoreError(str(error)) from error
+        if len(self._cells) >= CELL_CACHE:
+            self._cells = {}
+        self._cells |= cells
+        return list(fresh)
 
     async def probe(self) -> None:
         await self._put("probe", time.time())
 
     async def _among(self, query: str, nonces: Sequence[bytes]) -> list[tuple[Any, ...]]:
         found: list[tuple[Any, ...]] = []
-        for start in range(0, len(nonces), CHUNK):
-            chunk = nonces[start : start + CHUNK]
-            marks = ",".join(f"?{number}" for number in range(1, len(chunk) + 1))
-            found += map(tuple, await self._writing.execute_fetchall(query.format(marks), chunk))
+        for part, chunk in _chunks(query, nonces):
+            found += map(tuple, await self._writing.execute_fetchall(part, chunk))
         return found
 
     async def _put(self, key: str, value: Any) -> None:
@@ -257,3 +247,42 @@ class SqliteStore:
             "INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (key, json.dumps(value)),
         )
+
+
+def _insert(
+    connection: sqlite3.Connection, known: Mapping[Cell, int], packets: Sequence[StoredPacket]
+) -> tuple[list[bool], dict[Cell, int]]:
+    """One transaction: which packets were new, and the ids of the cells that were not `known`."""
+    nonces = [bytes.fromhex(packet.nonce) for packet in packets]
+    seen: set[bytes] = set()
+    for query, chunk in _chunks(_KNOWN, nonces):
+        seen.update(nonce for (nonce,) in connection.execute(query, chunk))
+    fresh: list[bool] = []
+    values: list[tuple[bytes, int, int, bool, float]] = []
+    cells: dict[Cell, int] = {}
+    now = time.time()
+    for packet, nonce in zip(packets, nonces, strict=True):
+        fresh.append(nonce not in seen)
+        if fresh[-1]:
+            seen.add(nonce)
+            number = known.get(packet.cell) or cells.get(packet.cell)
+            if number is None:
+                cells[packet.cell] = number = rows.cell_id(packet.cell)
+            values.append((nonce, number, packet.symbol, packet.heldout, now))
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.executemany(_CELL, map(rows.cell_columns, cells))
+        connection.executemany("INSERT INTO packets VALUES (?, ?, ?, ?, ?)", values)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return fresh, cells
+
+
+def _chunks(query: str, nonces: Sequence[bytes]) -> Iterator[tuple[str, Sequence[bytes]]]:
+    """The query for each part of a long list, and its values."""
+    for start in range(0, len(nonces), CHUNK):
+        chunk = nonces[start : start + CHUNK]
+        yield query.format(",".join(f"?{number}" for number in range(1, len(chunk) + 1))), chunk

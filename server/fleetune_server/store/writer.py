@@ -23,7 +23,7 @@ class Engine(Protocol):
         """Run work inside a transaction and commit; roll back and raise StoreError if it fails."""
 
     async def insert(self, packets: Sequence[StoredPacket]) -> list[bool]:
-        """Add packets inside a transaction; which were new."""
+        """Add packets and commit; which were new. StoreError: none was added."""
 
     async def probe(self) -> None:
         """Write something harmless inside a transaction."""
@@ -94,10 +94,11 @@ class Writer:
             if group is not None:
                 await self._commit_group(group)
             elif not self._jobs and self.problem:
-                await self._settle(self.engine.probe, _future())
+                await self._settle(self.engine.transact(self.engine.probe), _future())
             if self._jobs:
                 # One job, then packets again: a long queue of jobs cannot hold up senders.
-                await self._settle(*self._jobs.popleft())
+                work, future = self._jobs.popleft()
+                await self._settle(self.engine.transact(work), future)
                 self._wake.set()
 
     async def _sleep(self) -> None:
@@ -109,12 +110,12 @@ class Writer:
 
     async def _commit_group(self, group: _Group) -> None:
         self._committing = len(group.packets)
-        await self._settle(lambda: self.engine.insert(group.packets), group.future)
+        await self._settle(self.engine.insert(group.packets), group.future)
         self._committing = 0
 
-    async def _settle(self, work: Callable[[], Awaitable[Any]], future: asyncio.Future[Any]) -> None:
+    async def _settle(self, change: Awaitable[Any], future: asyncio.Future[Any]) -> None:
         try:
-            result = await self.engine.transact(work)
+            result = await change
         except StoreError as error:
             if error.__cause__ is not None and self.problem != str(error):  # the engine's, not the work's own
                 self.problem = str(error)
