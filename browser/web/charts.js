@@ -1,7 +1,7 @@
 // @ts-check
 /** One chart of speedups over sizes: lines for candidates, crosses for predictions, a ring for the choice. */
-import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { say, times } from "./i18n.js";
+import { Plot } from "./plot.js";
 
 /** @typedef {import("./view.js").Row} Row */
 
@@ -39,7 +39,7 @@ function leaders(rows) {
 
 /** A ring around the chosen candidate's point, and a bar over its spread. @param {() => Row[]} rows @param {string[]} names */
 function marks(rows, names) {
-  return (/** @type {uPlot} */ plot) => {
+  return (/** @type {import("uplot")} */ plot) => {
     const { ctx } = plot;
     ctx.save();
     ctx.lineWidth = 2 * devicePixelRatio;
@@ -71,7 +71,7 @@ function marks(rows, names) {
 
 /** A chart in `host`; call the returned function with rows of one kernel and pattern to draw them. @param {HTMLElement} host */
 export function speedupChart(host) {
-  /** @type {uPlot | undefined} */
+  /** @type {import("uplot") | undefined} */
   let plot;
   /** @type {Row[]} */
   let current = [];
@@ -85,7 +85,7 @@ export function speedupChart(host) {
   function draw(rows) {
     current = rows;
     plot?.destroy();
-    if (!rows.length) return;
+    if (!rows.length || !Plot) return;
     const names = leaders(rows);
     /** @type {(number | null)[][]} */
     const data = [rows.map((row) => row.size), ...names.map((name) => rows.map((row) => value(row, name)))];
@@ -95,21 +95,21 @@ export function speedupChart(host) {
         label: measured ? name : say("chart.predicted", { candidate: name }),
         ...stroke(index, !measured),
         points: { show: true, size: 5 },
-        value: (/** @type {uPlot} */ _, /** @type {number | null} */ y) => (y === null ? "–" : times(y)),
+        value: (/** @type {import("uplot")} */ _, /** @type {number | null} */ y) => (y === null ? "–" : times(y)),
       };
     });
     const options = {
       ...size(),
       scales: { x: { distr: 3, log: 2, time: false }, y: { distr: 3, log: 2 } },
       axes: [
-        { ...axis(), label: say("chart.size"), values: (/** @type {uPlot} */ _, /** @type {number[]} */ v) => v.map((x) => x && compact(x)) },
-        { ...axis(), size: 56, values: (/** @type {uPlot} */ _, /** @type {number[]} */ v) => v.map((y) => y && `${+y.toPrecision(2)}×`) },
+        { ...axis(), label: say("chart.size"), values: (/** @type {import("uplot")} */ _, /** @type {number[]} */ v) => v.map((x) => x && compact(x)) },
+        { ...axis(), size: 56, values: (/** @type {import("uplot")} */ _, /** @type {number[]} */ v) => v.map((y) => y && `${+y.toPrecision(2)}×`) },
       ],
-      series: [{ label: say("chart.size"), value: (/** @type {uPlot} */ _, /** @type {number} */ x) => compact(x) }, ...series],
+      series: [{ label: say("chart.size"), value: (/** @type {import("uplot")} */ _, /** @type {number} */ x) => compact(x) }, ...series],
       legend: { live: false },
       hooks: { draw: [marks(() => current, names)] },
     };
-    plot = new uPlot(/** @type {any} */ (options), /** @type {any} */ (data), host);
+    plot = new Plot(/** @type {any} */ (options), /** @type {any} */ (data), host);
   }
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(current));
   return draw;

@@ -1,8 +1,8 @@
 // @ts-check
 /** The dashboard: `GET /api/metrics` and `GET /api/decisions` as tiles, charts and the tables behind them. */
-import uPlot from "../vendor/uplot/uPlot.esm.js";
 import { element, fill, find, notice } from "./dom.js";
 import { clock, count, day, kilobytes, languageSwitch, percent, say, times, translate } from "./i18n.js";
+import { Plot } from "./plot.js";
 import { terms } from "./terms.js";
 
 const REFRESH_MS = 30_000;
@@ -69,13 +69,14 @@ function csv(versions) {
 /** @param {HTMLSelectElement} select */
 function qualityChart(select) {
   const host = find("#qualityChart");
-  /** @type {uPlot | undefined} */
+  /** @type {import("uplot") | undefined} */
   let plot;
   const size = () => ({ width: Math.max(host.clientWidth, 240), height: HEIGHT });
   new ResizeObserver(() => plot?.setSize(size())).observe(host);
   const colour = (/** @type {string} */ name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   return (/** @type {any[]} */ versions) => {
     plot?.destroy();
+    if (!Plot) return;
     const name = select.value;
     const values = versions.map((version) => version.metadata.metrics[name] ?? null);
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 } };
@@ -83,11 +84,11 @@ function qualityChart(select) {
       ...size(), scales: { x: { time: false } }, legend: { live: false },
       axes: [
         { ...axis, label: say("dash.version"), incrs: [1, 2, 5, 10, 20, 50] },
-        { ...axis, size: 64, values: (/** @type {uPlot} */ _, /** @type {number[]} */ v) => v.map(METRICS[name]) },
+        { ...axis, size: 64, values: (/** @type {import("uplot")} */ _, /** @type {number[]} */ v) => v.map(METRICS[name]) },
       ],
       series: [{}, { label: say(`metric.${name}`), stroke: colour("--accent"), width: 2, points: { show: true, size: 7 } }],
     };
-    plot = new uPlot(/** @type {any} */ (options), /** @type {any} */ ([versions.map((v) => v.version), values]), host);
+    plot = new Plot(/** @type {any} */ (options), /** @type {any} */ ([versions.map((v) => v.version), values]), host);
   };
 }
 
