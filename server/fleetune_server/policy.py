@@ -26,7 +26,7 @@ INTRODUCTION: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (
             "In short",
             (
-                "Fleetune works without telemetry, and telemetry is off until you switch it on. Before you choose, nothing about this browser is sent and nothing but your later choice is stored.",
+                "Fleetune works without telemetry, and telemetry is off until you switch it on. No report exists before you choose, and what you measure stays in your browser. To say which version is fastest here without measuring, a page may ask the server for advice for a kind of browser (the environment fields below, nothing else); such questions are answered and not kept.",
                 "If you agree, your browser may send at most {per_day} report a day: how much faster one version of one public function was here, after random noise. You see the exact report before it is sent and every report ever sent afterwards.",
                 "No account, no cookies, no advertising, no third parties, no identifier that could join two reports to one person.",
             ),
@@ -36,7 +36,7 @@ INTRODUCTION: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (
             "Коротко",
             (
-                "Fleetune работает без телеметрии, и она выключена, пока вы сами её не включите. До вашего выбора ничего об этом браузере не отправляется и ничего, кроме самого выбора, не сохраняется.",
+                "Fleetune работает без телеметрии, и она выключена, пока вы сами её не включите. До вашего выбора отчётов не существует, а замеры остаются в браузере. Чтобы без замеров узнать, какая версия здесь быстрее, страница может спросить у сервера совет для вида браузера (поля environment ниже, и только); такие вопросы не сохраняются.",
                 "Если вы согласны, браузер может отправлять не больше {per_day} отчёта в день: насколько быстрее здесь была одна версия одной открытой функции, после случайного шума. Вы видите точный отчёт до отправки и все отправленные отчёты после неё.",
                 "Без учётной записи, cookie, рекламы и третьих сторон, без идентификатора, который связал бы два отчёта с одним человеком.",
             ),
