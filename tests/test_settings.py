@@ -82,3 +82,7 @@ def test_the_readme_lists_every_setting() -> None:
     missing = [name for name, _default, _doc in table() if name not in readme]
     assert missing == []
     assert len(dataclasses.fields(Settings)) == len(list(table()))
+
+
+def test_what_the_test_tools_read_does_not_stop_a_server() -> None:
+    assert Settings.from_env({"FLEETUNE_ENGINES": "chromium"}) == Settings.from_env({})

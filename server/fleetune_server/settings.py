@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 PREFIX = "FLEETUNE_"
+# Read by the tests, the journeys and the lab recorder (e2e/README.md); nothing to the server.
+TOOLS = frozenset(PREFIX + name for name in ("ENGINES", "CHROMIUM", "FIREFOX", "QUIET_LOCK", "TEST_POSTGRES"))
 ROOT = Path(__file__).resolve().parents[2]  # the checkout: browser/, server/, kernels_wasm/
 
 
@@ -127,7 +129,7 @@ class Settings:
     def from_env(cls, environ: Mapping[str, str]) -> Settings:
         """Read every FLEETUNE_… variable; an unknown or unusable one raises SettingsError naming it."""
         fields = {PREFIX + entry.name.upper(): entry for entry in dataclasses.fields(cls)}
-        unknown = sorted(key for key in environ if key.startswith(PREFIX) and key not in fields)
+        unknown = sorted(key for key in environ if key.startswith(PREFIX) and key not in {*fields, *TOOLS})
         if unknown:
             raise SettingsError(f"{unknown[0]}: no such setting; `fleetune settings` lists them")
         values: dict[str, Any] = {}
