@@ -9,12 +9,14 @@ from collections import Counter
 
 import pytest
 from tests import tiny
-from tests.browsers import MANIFEST, Browser, Tab, measured, model
+from tests.browsers import MANIFEST, REVISION, Browser, Tab, measured, model
 
+from fleetune.app import handlers
 from fleetune.app.delivery import MAX_RETRY_AFTER, ReportError, StoppedError
 from fleetune.app.ledger import Ledger
 from fleetune.app.platform import NetworkError, Response
 from fleetune.app.report import draw, reportable
+from fleetune.app.session import Session
 from fleetune.packet import DAY, decode, legal_values
 from fleetune.privacy import system_entropy
 
@@ -371,3 +373,24 @@ async def test_a_withdrawal_that_fails_can_be_repeated() -> None:
         await browser.tab.withdraw()
     browser.answer = browser.server.answer
     assert await browser.tab.withdraw() == {"removed": 1, "late": 0}
+
+
+async def test_the_page_reaches_all_this_through_the_operations() -> None:
+    browser = Browser()
+    session = Session(browser.tab.platform, MANIFEST, tiny.ENVIRONMENT, {"policyRevision": REVISION})
+    assert (await handlers.call(session, "preview", {}))["value"]["reason"]["cause"] == "undecided"
+    assert (await handlers.call(session, "send", {}))["error"]["name"] == "ReportError"
+    await browser.choose()
+    session.measured = measured()
+    assert (await handlers.call(session, "preview", {}))["value"]["reason"]["code"] == "nothing", (
+        "no model yet"
+    )
+    shown = await browser.tab.preview(model(), measured())
+    assert (await handlers.call(session, "preview", {}))["value"]["text"] == shown["text"]
+    assert (await handlers.call(session, "send", {}))["value"]["ok"]
+    assert len((await handlers.call(session, "history", {}))["value"]["sent"]) == 1
+    assert (await handlers.call(session, "withdraw", {}))["value"] == {"removed": 1, "late": 0}
+    assert (await handlers.call(session, "satisfaction", {"good": 1}))["error"]["name"] == "RequestError"
+    await browser.store.set("ledger", "broken")
+    await browser.store.delete("reports")
+    assert (await handlers.call(session, "preview", {}))["error"]["name"] == "LedgerError"
