@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 from e2e.engines import APT_PACKAGES, ENGINES, FINDERS, MissingEngineError, chosen_engines
+from tests import postgres
 
 SERVER_PACKAGES = ("postgresql",)  # for the tests of the PostgreSQL store
 
@@ -24,10 +25,12 @@ def absent_engines(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def has_postgresql() -> bool:
-    """Whether a PostgreSQL server can be started here, or one is named for the tests."""
-    return bool(
-        os.environ.get("FLEETUNE_TEST_POSTGRES") or shutil.which("pg_ctlcluster") or shutil.which("initdb")
-    )
+    """Whether the tests find a PostgreSQL to start."""
+    try:
+        postgres.binaries()
+    except RuntimeError:
+        return False
+    return True
 
 
 def absent_packages(names: tuple[str, ...]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 PREFIX = "FLEETUNE_"
 # Read by the tests, the journeys and the lab recorder (e2e/README.md); nothing to the server.
-TOOLS = frozenset(PREFIX + name for name in ("ENGINES", "CHROMIUM", "FIREFOX", "QUIET_LOCK", "TEST_POSTGRES"))
+TOOLS = frozenset(PREFIX + name for name in ("ENGINES", "CHROMIUM", "FIREFOX", "QUIET_LOCK"))
 ROOT = Path(__file__).resolve().parents[2]  # the checkout: browser/, server/, kernels_wasm/
 
 
