@@ -7,8 +7,9 @@ import shutil
 import subprocess
 import sys
 
-from e2e.engines import APT_PACKAGES, ENGINES, FINDERS, MissingEngineError, chosen_engines
 from tests import postgres
+
+from e2e.engines import APT_PACKAGES, ENGINES, FINDERS, MissingEngineError, chosen_engines
 
 SERVER_PACKAGES = ("postgresql",)  # for the tests of the PostgreSQL store
 
