@@ -105,7 +105,7 @@ export async function connectWorker(url, { onEvent, timeout } = {}) {
   const { href, origin } = new URL(url, import.meta.url);
   const foreign = origin !== self.origin; // a sandboxed frame's own origin is "null", whatever its address
   const script = foreign
-    ? URL.createObjectURL(new Blob([`import ${JSON.stringify(href)};`], { type: "text/javascript" }))
+    ? URL.createObjectURL(new Blob([foreignStart(href)], { type: "text/javascript" }))
     : href;
   const remote = new RemoteWorker(new Worker(script, { type: "module" }), onEvent);
   /** @type {Promise<void>} */
@@ -118,6 +118,12 @@ export async function connectWorker(url, { onEvent, timeout } = {}) {
   if (failed) throw failed;
   return remote;
 }
+
+/**
+ * Imported dynamically, because policies treat a static import here as another worker (`worker-src`), this one as a
+ * script (`script-src`). @param {string} href
+ */
+const foreignStart = (href) => `import(${JSON.stringify(href)}).catch((e) => setTimeout(() => { throw e; }));`;
 
 /** Send an event to whoever started this worker. @param {string} event @param {any} data */
 export function emit(event, data) {

@@ -17,7 +17,7 @@ import { WidgetPrivacy } from "./widget_privacy.js";
 
 /** @typedef {import("./fleetune.js").Tuner} Tuner */
 
-const BUDGET_MS = 10_000;
+const BUDGET_MS = 20_000;
 /** @type {Map<string, Promise<Tuner>>} by server */
 const tuners = new Map();
 

@@ -1,0 +1,64 @@
+"""Someone else's site with the strictest policy that Fleetune's documentation gives, on another origin."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8"}
+
+
+def policy(server: str) -> str:
+    """The content security policy of browser/EMBED.md for a server at this origin."""
+    origin = server.rstrip("/")
+    socket = origin.replace("http", "ws", 1)
+    return "; ".join(
+        (
+            "default-src 'none'",
+            f"script-src 'self' {origin} 'wasm-unsafe-eval'",
+            f"connect-src {origin} {socket}",
+            "worker-src blob:",
+            "frame-src 'self'",
+            "base-uri 'none'",
+        )
+    )
+
+
+class Embedder:
+    """Serves `files` (path → text) under `host`, which may be localhost or 127.0.0.1: two origins."""
+
+    def __init__(self, files: Mapping[str, str], csp: str, host: str = "localhost") -> None:
+        class Handler(http.server.BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                text = files.get(self.path.split("?")[0])
+                body = (text or "").encode()
+                self.send_response(404 if text is None else 200)
+                self.send_header("content-type", TYPES["js" if self.path.endswith(".js") else "html"])
+                self.send_header("content-length", str(len(body)))
+                self.send_header("content-security-policy", csp)
+                # The script of a frame without an origin is asked for with CORS.
+                self.send_header("access-control-allow-origin", "*")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+                """No log."""
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+        self.origin = f"http://{host}:{self._server.server_port}"
+        self.other = f"http://127.0.0.1:{self._server.server_port}"  # the same pages as another origin
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()

@@ -1,0 +1,191 @@
+"""Journey: widget. Module and custom element on another origin, strict policy, sandboxed frame."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from e2e.drivers.base import Page, text, wait_for, wait_text
+from e2e.embedder import Embedder, policy
+from e2e.steps import BENCHMARK, BOOT_SECONDS, PUBLIC, STATIC, assert_only_public, sent_packets
+from e2e.wire import Wire
+
+HEAD = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Someone\'s page</title>'
+MODULE = """
+try {
+  const { connect } = await import("SERVERfleetune.js");
+  window.tuner = await connect();
+} catch (error) {
+  window.failed = String(error);
+}
+"""
+# Everything that a visitor of a frame without an origin may do, told to the page around it.
+INNER = """
+const tell = (data) => parent.postMessage(data, "*");
+try {
+  const { connect } = await import("SERVERfleetune.js");
+  const tuner = await connect();
+  const dot = await tuner.kernel("dot");
+  const sum = dot(Float32Array.of(1, 2, 3), Float32Array.of(4, 5, 6));
+  const before = (await tuner.consent.get()).state;
+  await tuner.consent.record("on");
+  const { results } = await tuner.benchmark({ budgetMs: 3000, kernels: ["dot", "saxpy"] });
+  const agreed = (await tuner.consent.get()).state;
+  const { packet } = await tuner.preview();
+  const { status } = await tuner.send();
+  const withdrawn = await tuner.consent.withdraw();
+  const after = (await tuner.preview()).reason.code;
+  tell({ origin: self.origin, sum, before, cells: results.length, agreed, packet, status, withdrawn, after });
+} catch (error) {
+  tell({ failed: String(error.stack ?? error) });
+}
+"""
+FILES = {
+    "/module": HEAD + '<h1>Module</h1><script type="module" src="/module.js"></script>',
+    "/module.js": MODULE,
+    "/widget": HEAD + "<h1>Widget</h1>"
+    '<fleetune-widget kernels="dot, saxpy"></fleetune-widget>'
+    '<script type="module" src="SERVERwidget.js"></script>',
+    "/two": HEAD + "<h1>Two</h1><fleetune-widget kernels='dot'></fleetune-widget>"
+    "<fleetune-widget lang='ru' kernels='sort'></fleetune-widget>"
+    '<script type="module" src="SERVERwidget.js"></script>',
+    "/frame": HEAD + '<h1>Frame</h1><script src="/frame.js"></script>'
+    '<iframe sandbox="allow-scripts" src="/inner" title="Fleetune"></iframe>',
+    "/frame.js": "addEventListener('message', (event) => (window.told = event.data));",
+    "/inner": HEAD + '<script type="module" src="/inner.js"></script>',
+    "/inner.js": INNER,
+}
+# Every kernel in the page, each size and pattern, copied and resident, against its own JavaScript.
+WRONG_RESULTS = """
+const { root, kernels } = await (await fetch(`${tuner.server}api/kernels`)).json();
+const { near, seeded } = await import(`${tuner.server}static/compare.js`);
+const wrong = [];
+let calls = 0;
+tuner.addEventListener("setaside", (event) => wrong.push(event.detail));
+for (const { name, patterns, sizes, params, tolerance } of kernels) {
+  const { baselines, makeInput } = await import(new URL(`${root}embed/${name}.js`, tuner.server));
+  for (const pattern of patterns) {
+    const call = await tuner.kernel(name, { pattern });
+    for (const size of sizes.slice(0, 4)) {
+      for (const resident of [false, true]) {
+        const [expected, actual] = [0, 1].map(() => makeInput(size, pattern, seeded(size)));
+        if (resident) {
+          tuner.release(name, { pattern });
+          actual.forEach((value, i) => {
+            if (!ArrayBuffer.isView(value)) return;
+            actual[i] = tuner.alloc(name, value.constructor, value.length, { pattern });
+            actual[i].set(value);
+          });
+        }
+        const results = [baselines.js(...expected), call(...actual)];
+        calls += 1;
+        const same = (a, b) => near(tolerance, a ?? 0, b ?? 0);
+        const written = params.flatMap(({ dir }, i) => (dir === "out" || dir === "inout" ? [i] : []));
+        const right = written.every((i) => expected[i].every((value, k) => same(value, actual[i][k])));
+        if (!same(...results) || !right) wrong.push({ name, pattern, size, resident });
+      }
+    }
+  }
+}
+return { wrong, calls, kernels: kernels.length };
+"""
+
+
+@pytest.fixture
+def site(wire: Wire) -> Iterator[Embedder]:
+    files = {path: text.replace("SERVER", wire.url) for path, text in FILES.items()}
+    with Embedder(files, policy(wire.url)) as embedder:
+        yield embedder
+
+
+def open_module(page: Page, origin: str) -> None:
+    page.open(f"{origin}/module")
+    wait_for(page, "window.tuner || window.failed")
+    assert page.evaluate("return window.failed ?? null") is None
+
+
+def test_every_kernel_gives_what_its_javascript_gives(page: Page, wire: Wire, site: Embedder) -> None:
+    open_module(page, site.origin)
+    found = page.evaluate(WRONG_RESULTS, timeout=120)
+    assert found["wrong"] == []
+    assert found["kernels"] >= 28
+    assert found["calls"] >= 8 * found["kernels"]
+    assert page.console() == []
+
+
+def test_the_element_asks_for_the_decisions_and_nothing_else(page: Page, wire: Wire, site: Embedder) -> None:
+    page.open(f"{site.origin}/two")
+    wait_text(page, ".status", "as fast as JavaScript")
+    wait_for(page, "document.querySelectorAll('fleetune-widget')[1].shadowRoot.querySelector('tbody tr')")
+    second = page.evaluate("return document.querySelectorAll('fleetune-widget')[1].shadowRoot.textContent")
+    assert "к скорости JavaScript" in second
+    asked = [r.route for r in wire.requests if not r.route.startswith("/static/")]
+    assert asked == ["/widget.js", "/api/decisions"]
+    assert page.evaluate("return indexedDB.databases ? (await indexedDB.databases()).length : 0") == 0
+    assert page.console() == []
+
+
+def test_a_visitor_measures_agrees_sends_and_withdraws(page: Page, wire: Wire, site: Embedder) -> None:
+    page.open(f"{site.origin}/widget")
+    wait_text(page, ".status", "as fast as JavaScript")
+    page.click("button", BENCHMARK)
+    wait_for(page, "find('progress').value > 0", timeout=BOOT_SECONDS)
+    wait_text(page, ".status", "Measured here in", timeout=BOOT_SECONDS)
+    assert_only_public(wire)
+
+    page.evaluate("document.querySelector('fleetune-widget').shadowRoot.querySelector('details').open = true")
+    wait_text(page, "details .status", "You have not chosen yet")
+    question = text(page, "details")
+    assert wire.url.removeprefix("http://").rstrip("/") in question
+    assert site.origin in question
+    page.click("button", "Turn on")
+    wait_text(page, "details .status", "Telemetry is on")
+    wait_for(page, "!find('pre').hidden")
+    shown = json.loads(text(page, "pre"))
+    assert sent_packets(wire) == []
+    page.click("button", "Send")
+    wait_for(page, "find('fleetune-widget').shadowRoot.textContent.includes('HTTP 202')")
+    assert sent_packets(wire) == [shown]
+    page.click("button", "Withdraw and delete what can be deleted")
+    wait_for(page, "find('fleetune-widget').shadowRoot.textContent.includes('1 removed from the server')")
+    assert page.console() == []
+
+
+def test_consent_is_asked_by_fleetune_and_counts_for_one_site_and_one_server(
+    page: Page, wire: Wire, site: Embedder
+) -> None:
+    open_module(page, site.origin)
+    page.evaluate("window.asked = tuner.consent.request({ lang: 'en' })")
+    wait_for(page, "find('dialog')?.open")
+    assert site.origin in text(page, "dialog")
+    page.evaluate("document.body.lastElementChild.shadowRoot.querySelector('button').click()")
+    assert page.evaluate("return (await tuner.consent.get()).state") == "undecided", "a script's click"
+    page.click("button", "Turn on")
+    assert page.evaluate("return (await asked).state") == "on"
+    page.reload()
+    wait_for(page, "window.tuner")
+    assert page.evaluate("return (await tuner.consent.get()).state") == "on"
+
+    open_module(page, site.other)
+    assert page.evaluate("return (await tuner.consent.get()).state") == "undecided"
+    assert all(r.route in PUBLIC or r.route.startswith(STATIC) for r in wire.requests)
+
+
+def test_a_sandboxed_frame_keeps_consent_in_memory_only(page: Page, wire: Wire, site: Embedder) -> None:
+    page.open(f"{site.origin}/frame")
+    told = wait_for(page, "window.told ?? null", timeout=BOOT_SECONDS)
+    assert told.get("failed") is None
+    assert told["origin"] == "null"
+    assert told["sum"] == 32
+    assert (told["before"], told["agreed"]) == ("undecided", "on")
+    assert told["cells"] > 0
+    assert told["status"] == 202
+    assert sent_packets(wire) == [told["packet"]]
+    assert told["withdrawn"] == {"removed": 1, "late": 0}
+    assert told["after"] == "consent"
+    page.evaluate("window.told = undefined")
+    page.reload()
+    told = wait_for(page, "window.told ?? null", timeout=BOOT_SECONDS)
+    assert told["before"] == "undecided"
