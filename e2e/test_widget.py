@@ -31,7 +31,7 @@ try {
   const sum = dot(Float32Array.of(1, 2, 3), Float32Array.of(4, 5, 6));
   const before = (await tuner.consent.get()).state;
   await tuner.consent.record("on");
-  const { results } = await tuner.benchmark({ budgetMs: 3000, kernels: ["dot", "saxpy"] });
+  const { results } = await tuner.benchmark({ budgetMs: 15000, kernels: ["dot", "saxpy"] });
   const agreed = (await tuner.consent.get()).state;
   const { packet } = await tuner.preview();
   const { status } = await tuner.send();
@@ -131,7 +131,6 @@ def test_a_visitor_measures_agrees_sends_and_withdraws(page: Page, wire: Wire, s
     page.open(f"{site.origin}/widget")
     wait_text(page, ".status", "as fast as JavaScript")
     page.click("button", BENCHMARK)
-    wait_for(page, "find('progress').value > 0", timeout=BOOT_SECONDS)
     wait_text(page, ".status", "Measured here in", timeout=BOOT_SECONDS)
     assert_only_public(wire)
 

@@ -107,7 +107,7 @@ export async function connectWorker(url, { onEvent, timeout } = {}) {
   const script = foreign
     ? URL.createObjectURL(new Blob([foreignStart(href)], { type: "text/javascript" }))
     : href;
-  const remote = new RemoteWorker(new Worker(script, { type: "module" }), onEvent);
+  const remote = new RemoteWorker(new Worker(script, { type: foreign ? "classic" : "module" }), onEvent);
   /** @type {Promise<void>} */
   const ready = new Promise((resolve) => remote.addEventListener(READY, () => resolve(), { once: true }));
   const timer =
@@ -121,7 +121,8 @@ export async function connectWorker(url, { onEvent, timeout } = {}) {
 
 /**
  * Imported dynamically, because policies treat a static import here as another worker (`worker-src`), this one as a
- * script (`script-src`). @param {string} href
+ * script (`script-src`). It runs in a classic worker: Chromium starts no module worker from a blob in a sandboxed frame.
+ * @param {string} href
  */
 const foreignStart = (href) => `import(${JSON.stringify(href)}).catch((e) => setTimeout(() => { throw e; }));`;
 
