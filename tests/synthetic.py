@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,61 @@ ENGINES = (
     Environment("chromium", 156, "linux", False, False, False, "2-3"),
 )
 GAIN = {"vectorization": 0.9, "loopUnrolling": 0.25, "inlining": 0.3, "relaxedSimd": 0.1, "tiling": 0.3}
+
+
+VARIANTS = (
+    (),
+    ("inlining",),
+    ("inlining", "loopUnrolling"),
+    ("inlining", "vectorization"),
+    ("inlining", "loopUnrolling", "vectorization"),
+    ("inlining", "relaxedSimd", "vectorization"),
+)
+
+
+def catalogue(kernels: int = 8, sizes: Sequence[int] = (16, 256, 4096, 65536)) -> Manifest:
+    """Kernels with made-up profiles that differ, each with the same six variants."""
+    return Manifest.load(
+        {
+            "schema": 1,
+            "bundles": {},
+            "kernels": [_kernel(number, sizes) for number in range(kernels)],
+        }
+    )
+
+
+def _kernel(number: int, sizes: Sequence[int]) -> dict[str, Any]:
+    return {
+        "name": f"kernel{number}",
+        "family": "test",
+        "summary": "",
+        "dtype": "f32" if number % 2 else "u8",
+        "params": [],
+        "returns": None,
+        "sizes": list(sizes),
+        "patterns": ["random"],
+        "copied": True,
+        "tolerance": {"relative": 0.0, "absolute": 0.0},
+        "dataEnd": 0,
+        "baselines": ["js"],
+        "profile": {"loads": 3 * number, "loopDepth": 1 + number % 3},
+        "profileSignature": f"{number:032x}",
+        "variants": [
+            {
+                "name": "+".join(parts) or "scalar",
+                "optimisations": list(parts),
+                "features": ["simd", "relaxedSimd"][: 2 if "relaxedSimd" in parts else 1]
+                if "vectorization" in parts
+                else [],
+                "bundle": "base",
+                "offset": 0,
+                "size": 1,
+                "sha256": "",
+                "profile": {"instructions": 20.0 - 2 * len(parts) + number},
+            }
+            for parts in VARIANTS
+        ],
+    }
 
 
 def _effect(scale: float, *words: object) -> float:

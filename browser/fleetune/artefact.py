@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetune.context import SYSTEMS, canonical_json
+from fleetune.context import canonical_json
 from fleetune.features import Features
 
 MAGIC = b"FTM1"
@@ -41,7 +41,7 @@ COLUMNS = {
     "candidate": "u2", "value": "i2", "sd": "u1",
 }  # fmt: skip
 BLOCKS = ("kernel", "variant", "context", "environment")  # the static feature vectors
-EMBEDDED = ("kernel", "candidate", "size", "environment")
+EMBEDDED = ("kernel", "candidate", "size", "engine")
 TYPES = {"f2": "<f2", "f4": "<f4", "i2": "<i2", "u1": "|u1", "u2": "<u2"}
 
 
@@ -202,13 +202,14 @@ def expected_shapes(model: Artefact) -> dict[str, tuple[int, ...]]:
         "kernel": len(f.kernel),
         "variant": 2 * len(f.module) + len(f.optimisations) + 2,
         "context": 4 + len(f.patterns) + len(f.dtypes),
-        "environment": len(f.browsers) + len(SYSTEMS) + 5,
+        "environment": len(f.browsers) + 3,
     }
     counts = {"kernel": len(v["kernel"]), "candidate": len(v["candidate"]), "size": SIZES + 1}
-    counts["environment"] = len(v["environment"])
+    counts["engine"] = len(v["engine"])
     shapes: dict[str, tuple[int, ...]] = {
         "bias1": (first,), "weight2": (first, second), "bias2": (second,), "weight3": (second,), "bias3": (),
-        "range": (2,), "tau2": (len(model.crosses),), "unknown2": (), "floor2": (),
+        "range": (2,), "tau2": (len(model.crosses),), "spread2": (len(model.crosses),),
+        "unknown2": (), "floor2": (),
     }  # fmt: skip
     for name in BLOCKS:
         shapes |= {f"{name}.mean": (widths[name],), f"{name}.scale": (widths[name],)}
@@ -239,7 +240,12 @@ def _check(model: Artefact) -> None:
         raise ModelError("no table of kernel and candidate")
     if any(model.stored[name].dtype.str != np.dtype(TYPES[code]).str for name, code in _row_types()):
         raise ModelError("a wide row's column has the wrong type")
-    if (model.arrays["tau2"] < 0).any() or model.arrays["unknown2"] < 0 or model.arrays["floor2"] < 0:
+    if (
+        (model.arrays["tau2"] < 0).any()
+        or (model.arrays["spread2"] < 0).any()
+        or model.arrays["unknown2"] < 0
+        or model.arrays["floor2"] < 0
+    ):
         raise ModelError("a variance is negative")
 
 

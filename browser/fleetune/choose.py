@@ -88,7 +88,7 @@ def explain(choice: Choice) -> str:
 
 
 def _fallback(kernel: Kernel, environment: Environment, names: list[str]) -> str:
-    """The safe default among what is left: the capability heuristic, else another variant, else JavaScript."""
+    """The safe default among what is left: the heuristic's, else another variant, else JavaScript."""
     best = safe_default(kernel, environment.features)
     if best in names:
         return best

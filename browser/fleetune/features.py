@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetune.context import CORES, SYSTEMS, Context, Environment
+from fleetune.context import Context, Environment
 from fleetune.manifest import SCALAR, Kernel
 
 Ints = NDArray[np.int64]
@@ -158,13 +158,12 @@ class Features:
         return [size, size * size, copied, copied * size, *patterns, *dtypes]
 
     def environment_vector(self, environment: Environment) -> list[float]:
+        """Of the environment only what makes the engine: with few environments measured, system and cores
+        would be learnt as if they made the difference between engines. Their part is in the wide tables."""
         family = environment.browser.removesuffix(BASELINE_TIER)
         browsers = [float(family == name) for name in self.browsers]
-        systems = [float(environment.os == name) for name in SYSTEMS]
-        flags = [environment.simd, environment.relaxed_simd, environment.threads]
-        cores = CORES.index(environment.cores) / len(CORES) if environment.cores in CORES else 0.0
         tier = float(environment.browser.endswith(BASELINE_TIER))
-        return [*browsers, tier, *systems, *(float(flag) for flag in flags), cores]
+        return [*browsers, tier, float(environment.simd), float(environment.relaxed_simd)]
 
 
 def _compress(value: float) -> float:

@@ -204,9 +204,9 @@ class Model:
         return np.asarray(share + self._embedded("size", context.log2_size) + self.artefact.arrays["bias1"])
 
     def _environment_share(self, environment: Environment) -> Floats:
-        entry = self._index["environment"].get(environment_key(environment), -1)
+        entry = self._index["engine"].get(engine_key(environment), -1)
         share = self._share("environment", self.features.environment_vector(environment))
-        return np.asarray(share + self._embedded("environment", entry))
+        return np.asarray(share + self._embedded("engine", entry))
 
     # The wide part: every row's keys in every table, looked up at once.
 
@@ -220,7 +220,7 @@ class Model:
         at = np.minimum(np.searchsorted(lookup.keys, keys), len(lookup.keys) - 1)
         found = lookup.keys[at] == keys
         value = np.where(found, lookup.values[at], 0.0).sum(axis=0)
-        own = np.where(found, lookup.variances[at], self.artefact.arrays["tau2"][:, None])
+        own = np.where(found, lookup.variances[at], self.artefact.arrays["spread2"][:, None])
         return value, self._variance(own, found)
 
     def _variance(self, own: Floats, found: NDArray[np.bool_]) -> Floats:

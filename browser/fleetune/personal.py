@@ -184,8 +184,10 @@ class _Posterior:
 
 
 def prior_variances(model: Model, environment: Environment) -> dict[tuple[str, ...], float]:
-    """How residuals on this device are spread, by what two cells must share: DEVICE plus the variance of every
-    table that has no rows for this engine or environment."""
+    """How residuals on this device are spread, by what two cells must share.
+
+    DEVICE plus the variance of every table that has no rows for this engine or environment.
+    """
     vocabulary = model.artefact.vocabulary
     missing = set()
     if engine_key(environment) not in vocabulary["engine"]:
@@ -193,7 +195,7 @@ def prior_variances(model: Model, environment: Environment) -> dict[tuple[str, .
     if environment_key(environment) not in vocabulary["environment"]:
         missing.add("environment")
     components = dict(DEVICE)
-    for cross, tau2 in zip(model.artefact.crosses, model.artefact.arrays["tau2"], strict=True):
+    for cross, tau2 in zip(model.artefact.crosses, model.artefact.arrays["spread2"], strict=True):
         if missing.intersection(cross):
             shared = tuple(name for name in cross if name not in ("engine", "environment"))
             components[shared] = components.get(shared, 0.0) + float(tau2)

@@ -20,6 +20,7 @@ from fleetune.model import table_keys
 
 TAU_BOUNDS = (0.005**2, 1.5**2)
 TAU_START = 0.2**2
+STICKY = 1.2  # quantisation steps that a row must move before its code changes
 
 
 @dataclass
@@ -84,7 +85,7 @@ def quantise(
 ) -> list[NDArray[np.int16]]:
     """Effects as multiples of VALUE_STEP; finer tables are refitted to what rounding the coarser ones left.
 
-    With `previous` codes by key, a row keeps its old code unless it moved by more than one step.
+    With `previous` codes by key, a row keeps its code unless it moved by more than STICKY steps.
     """
     precision = 1 / variance
     residual = target - sum((t.effect[t.group] for t in tables), start=np.zeros(len(target)))
@@ -96,7 +97,9 @@ def quantise(
         old = previous[number] if previous is not None else None
         if old:
             before = np.array([old.get(key, 1 << 20) for key in table.keys.tolist()], dtype=np.int64)
-            code = np.where(np.abs(before - table.effect / VALUE_STEP) <= 1.0, before, code).astype(np.int16)
+            code = np.where(np.abs(before - table.effect / VALUE_STEP) <= STICKY, before, code).astype(
+                np.int16
+            )
         table.effect = code.astype(np.float64) * VALUE_STEP
         residual -= table.effect[table.group]
         codes.append(code)

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import time
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fleetune.features import environment_key
-from fleetune.fit import ARCHITECTURE, Rows, TrainingReport, fit
+from fleetune.fit import ARCHITECTURE, Rows, fit
 from fleetune.manifest import Manifest
 from fleetune.model import Model
 from fleetune.privacy import mechanism
+from fleetune.rows import judged
 from fleetune_server.learn.aggregate import Estimates, combine, roll_up
 from fleetune_server.learn.gate import GateVerdict, judge, movement_limit
 from fleetune_server.learn.quality import model_quality
 from fleetune_server.learn.rows import report_rows
 from fleetune_server.store.base import CellSum
 
-HELDOUT_SHARE = 10  # one lab context in ten is kept out of the model whose metrics are shown
 NEW_ENVIRONMENTS = 0.05  # share of reports from unknown environments at which the clip starts over
 COVERED = 10  # reports from which a cell counts as covered
 LAB_DEVICE = 0.05  # how far one lab machine may be from the fleet's mean in a cell (ln speedup)
-LAB_REPORTS = 20  # reports in a cell at which its lab row has lost half of its privilege
+LAB_REPORTS = 50  # reports in a cell at which its lab row has lost half of its privilege
 
 
 @dataclass(frozen=True)
@@ -63,18 +61,20 @@ def train(request: TrainRequest) -> TrainResult:
     heldout = [row for row in known if row.heldout]
     estimates = combine(training)
     reports = _reports(estimates, manifest, previous)
-    lab = _lab(request.lab, estimates)
     clip = _clip(request, training, previous)
-    rows, without = Rows.join([lab, reports]), Rows.join([lab.take(~heldout_mask(lab)), reports])
-    retrain = previous is None or len(rows) >= 2 * int(previous.artefact.notes.get("deepRows", 0))
-    for deep in ("train", "keep") if retrain else ("keep",):
-        shadow, model, report = _fit(rows, without, previous, request, clip, deep)
+    for deep, yielding in _attempts(previous, len(request.lab) + len(reports)):
+        rows = Rows.join([_lab(request.lab, estimates, yielding), reports])
+        model, report = fit(
+            rows, seed=request.seed, init=previous, version=request.version, clip=clip, deep=deep
+        )
         verdict = judge(model, previous, heldout, request.lab, manifest)
-        if verdict.accepted or previous is None:
-            break  # a new deep part may move what is unsure too far: then the old one stays
-    out = heldout_mask(request.lab)
+        if verdict.accepted:
+            break
+    out = judged(request.lab.frame)[0]
     metrics: dict[str, Any] = {"coverage": coverage(training)}
     if out.any():
+        rest = Rows.join([request.lab.take(~out), reports])
+        shadow = fit(rest, seed=request.seed, init=model, version=request.version, clip=clip)[0]
         metrics |= model_quality(shadow, request.lab.take(out))
         metrics["contexts"] = "lab contexts kept out of the model that these figures describe"
     metrics["reports"] = report_quality(model, heldout, manifest)
@@ -96,17 +96,6 @@ def train(request: TrainRequest) -> TrainResult:
         "gate": list(verdict.reasons),
     }
     return TrainResult(model.to_bytes(), metadata, verdict, time.perf_counter() - started)
-
-
-def heldout_mask(rows: Rows) -> NDArray[np.bool_]:
-    """Rows whose (kernel, context, environment) is kept out: the same ones for every version."""
-    f = rows.frame
-    triples = zip(f.kernel.tolist(), f.context.tolist(), f.environment.tolist(), strict=True)
-    words = (
-        f"{f.kernels[k].signature}{f.contexts[c].hash}{environment_key(f.environments[e])}"
-        for k, c, e in triples
-    )
-    return np.array([zlib.crc32(word.encode()) % HELDOUT_SHARE == 0 for word in words], dtype=bool)
 
 
 def coverage(rows: Sequence[CellSum]) -> float:
@@ -154,20 +143,17 @@ def report_quality(model: Model, heldout: Sequence[CellSum], manifest: Manifest)
     return {"count": int(total), "mae": middle, "maeLow": low, "maeHigh": high, "accuracy": 1 - middle}
 
 
-def _fit(
-    rows: Rows, without: Rows, previous: Model | None, request: TrainRequest, clip: float, deep: str
-) -> tuple[Model, Model, TrainingReport]:
-    """The shadow model (without the held-out lab contexts, for metrics) and the model to publish.
+def _attempts(previous: Model | None, rows: int) -> list[tuple[str, float]]:
+    """(what to do with the deep part, how far the lab yields to reports), boldest first.
 
-    The deep part is always learnt without the held-out contexts, so the shadow's metrics are honest.
+    A new deep part may move what is unsure too far for the gate: then the old one stays. Reports that
+    contradict the lab may move its cells too fast: then those cells keep to the lab for now, and
+    everything else goes on.
     """
-    shadow, trained = fit(
-        without if len(without) else rows, seed=request.seed, init=previous, version=request.version,
-        clip=clip, deep=deep,
-    )  # fmt: skip
-    start = shadow if deep == "train" else previous
-    model, final = fit(rows, seed=request.seed, init=start, version=request.version, clip=clip, deep="keep")
-    return shadow, model, trained if deep == "train" else final
+    if previous is None:
+        return [("train", 1.0)]
+    renew = rows >= 2 * int(previous.artefact.notes.get("deepRows", 0))
+    return [*([("train", 1.0)] if renew else []), ("keep", 1.0), ("keep", 0.3), ("keep", 0.0)]
 
 
 def _reports(estimates: Estimates, manifest: Manifest, previous: Model | None) -> Rows:
@@ -180,7 +166,7 @@ def _reports(estimates: Estimates, manifest: Manifest, previous: Model | None) -
     return Rows(rows.frame, np.clip(rows.target, mean - limit, mean + limit), rows.variance)
 
 
-def _lab(lab: Rows, estimates: Estimates) -> Rows:
+def _lab(lab: Rows, estimates: Estimates, yielding: float) -> Rows:
     """Lab rows; where reports tell of the same cell, the lab is one machine among many and yields to them."""
     reports = dict(zip(estimates.cells, estimates.count.tolist(), strict=True))
     f = lab.frame
@@ -191,7 +177,7 @@ def _lab(lab: Rows, estimates: Estimates) -> Rows:
         ],
         dtype=float,
     )
-    return Rows(f, lab.target, lab.variance + LAB_DEVICE**2 * count / (count + LAB_REPORTS))
+    return Rows(f, lab.target, lab.variance + yielding * LAB_DEVICE**2 * count / (count + LAB_REPORTS))
 
 
 def _clip(request: TrainRequest, training: Sequence[CellSum], previous: Model | None) -> float:

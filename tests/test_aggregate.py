@@ -1,0 +1,139 @@
+"""Reports to statistics: exact, mergeable, unbiased, and small groups rolled up."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetune.context import Context, Environment
+from fleetune.privacy import mechanism
+from fleetune_server.fleet.simulate import draw_many
+from fleetune_server.learn.aggregate import (
+    coarsen,
+    combine,
+    decoded_means,
+    fold_symbols,
+    is_heldout,
+    merge,
+    roll_up,
+)
+from fleetune_server.store.base import Cell, CellSum
+
+CONTEXT = Context(8, "f32", "random")
+HERE = Environment("firefox", 153, "linux", True, True, False, "2-3")
+CELL = Cell("ab" * 16, CONTEXT, HERE, "scalar", 3, 2.0, 0.5, 0.7)
+
+
+def summed(symbols: np.ndarray, cell: Cell = CELL, heldout: bool = False) -> CellSum:
+    (count,), (total,), (squares,) = fold_symbols(np.zeros(len(symbols), dtype=np.int64), symbols, 1)
+    return CellSum(cell, heldout, int(count), int(total), int(squares))
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(0, 63)), max_size=200))
+def test_folding_counts_every_report_exactly_once(reports: list[tuple[int, int]]) -> None:
+    cells = np.array([cell for cell, _ in reports], dtype=np.int64)
+    symbols = np.array([symbol for _, symbol in reports], dtype=np.uint8)
+    count, total, squares = fold_symbols(cells, symbols, 5)
+    for cell in range(5):
+        centred = [2 * symbol - 63 for c, symbol in reports if c == cell]
+        assert (count[cell], total[cell], squares[cell]) == (
+            len(centred),
+            sum(centred),
+            sum(value * value for value in centred),
+        )
+
+
+@given(st.lists(st.integers(0, 63), min_size=2, max_size=40), st.data())
+def test_folding_in_any_parts_and_order_gives_the_same_sums(symbols: list[int], data: st.DataObject) -> None:
+    cut = data.draw(st.integers(1, len(symbols) - 1))
+    shuffled = data.draw(st.permutations(symbols))
+    whole = summed(np.array(symbols, dtype=np.uint8))
+    parts = merge(summed(np.array(p, dtype=np.uint8)) for p in (shuffled[:cut], shuffled[cut:]))
+    assert parts == [whole]
+
+
+def test_rounds_privacy_levels_and_held_out_reports_stay_apart() -> None:
+    base = summed(np.array([1, 2], dtype=np.uint8))
+    others = [
+        CellSum(Cell("ab" * 16, CONTEXT, HERE, "scalar", 4, 2.0, 0.5, 0.7), False, 1, 1, 1),
+        CellSum(Cell("ab" * 16, CONTEXT, HERE, "scalar", 3, 1.0, 0.5, 0.7), False, 1, 1, 1),
+        CellSum(CELL, True, 1, 1, 1),
+    ]
+    assert len(merge([base, *others, base])) == 4
+
+
+@pytest.mark.parametrize("epsilon", [2.0, 1.0])
+@pytest.mark.parametrize("residual", [-0.9, 0.0, 0.4])
+def test_the_mean_of_many_reports_is_unbiased_and_its_variance_honest(
+    epsilon: float, residual: float
+) -> None:
+    rng = np.random.default_rng(7)
+    cell = Cell("ab" * 16, CONTEXT, HERE, "scalar", 3, epsilon, 0.5, 0.7)
+    scaled = []
+    for _ in range(60):
+        symbols = draw_many(mechanism(epsilon), np.full(400, residual), rng)
+        estimate = combine([summed(symbols, cell)])
+        sampling = estimate.variance[0] - 0.02**2
+        scaled.append((estimate.mean[0] - (0.7 + 0.5 * residual)) / sampling**0.5)
+    assert abs(np.mean(scaled)) < 4 / 60**0.5
+    assert 0.7 < np.std(scaled) < 1.3
+
+
+def test_a_single_report_has_the_mechanism_s_variance_not_none() -> None:
+    mean, variance = decoded_means([summed(np.array([63], dtype=np.uint8))])
+    assert mean[0] > 1
+    assert variance[0] == pytest.approx(0.633, abs=0.02)
+
+
+def test_rounds_are_combined_by_inverse_variance() -> None:
+    symbols = draw_many(mechanism(2.0), np.zeros(5000), np.random.default_rng(0))
+    sure = summed(symbols, Cell("ab" * 16, CONTEXT, HERE, "scalar", 5, 2.0, 0.25, 1.0))
+    vague = summed(symbols[:5], Cell("ab" * 16, CONTEXT, HERE, "scalar", 4, 2.0, 2.0, 5.0))
+    both = combine([sure, vague])
+    assert len(both.cells) == 1
+    assert both.count[0] == 5005
+    assert both.mean[0] == pytest.approx(1.0, abs=0.05)
+    assert both.variance[0] < combine([sure]).variance[0]
+    assert both.confidence[0] > 0.99
+
+
+def test_small_groups_are_rolled_up_to_the_engine_and_kept_back_until_large_enough() -> None:
+    def group(version: int, count: int, signature: str = "ab" * 16) -> CellSum:
+        where = Environment("firefox", version, "linux", True, True, False, "2-3")
+        return CellSum(Cell(signature, CONTEXT, where, "scalar", 3, 2.0, 0.5, 0.7), False, count, 0, 0)
+
+    rows = roll_up([group(153, 30), group(152, 12), group(151, 9), group(150, 3, "cd" * 16)], least=20)
+    assert [(row.cell.environment, row.count) for row in rows] == [
+        (group(153, 1).cell.environment, 30),
+        (coarsen(HERE), 21),
+    ]
+    assert coarsen(HERE).features == HERE.features
+
+
+def test_one_nonce_in_ten_is_held_out_and_always_the_same() -> None:
+    nonces = [f"{i * 2654435761 % 2**32:08x}" + "0" * 24 for i in range(5000)]
+    share = sum(map(is_heldout, nonces)) / 5000
+    assert 0.08 < share < 0.12
+    assert [is_heldout(n) for n in nonces] == [is_heldout(n) for n in nonces]
+
+
+def test_the_simulator_draws_as_the_mechanism_does() -> None:
+    noise = mechanism(2.0)
+    for residual in (-1.0, -0.37, 0.0, 0.999, 1.0):
+        start, fraction = noise.place(residual)
+        share = fraction / 2**32
+        rows = [np.array([float(p) for p in noise.row(min(s, noise.starts - 1))]) for s in (start, start + 1)]
+        expected = (1 - share) * rows[0] + share * rows[1]
+        symbols = draw_many(noise, np.full(200_000, residual), np.random.default_rng(3))
+        seen = np.bincount(symbols, minlength=64) / 200_000
+        chi2 = float((200_000 * (seen - expected) ** 2 / expected).sum())
+        assert chi2 < 130, residual  # 63 degrees of freedom: p < 1e-6
+
+
+def test_folding_is_linear_in_reports_and_merging_in_rows() -> None:
+    rows = [summed(np.array([k], dtype=np.uint8)) for k in range(64)]
+    assert merge(itertools.chain(rows, [])) == [summed(np.arange(64, dtype=np.uint8))]

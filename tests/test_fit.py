@@ -1,0 +1,178 @@
+"""Training: gradients against finite differences, recovery of known effects, growth, calibration."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from tests.synthetic import ENGINES, catalogue, measured
+
+from fleetune.context import Environment
+from fleetune.deep import Inputs, fresh, gradients, standardisation, vocabulary_sizes
+from fleetune.features import Features, safe_default
+from fleetune.fit import Rows, fit
+from fleetune.model import CROSSES, Model
+from fleetune.rows import codes_of, vocabulary_of
+from fleetune.wide import Table, backfit, tables_of
+
+MANIFEST = catalogue()
+ROWS = measured(MANIFEST)
+
+
+def test_gradients_agree_with_finite_differences() -> None:
+    rng = np.random.default_rng(0)
+    rows = ROWS.take(rng.permutation(len(ROWS))[:12])
+    vocabulary = vocabulary_of(rows.frame, {})
+    inputs = Inputs.of(rows.frame, Features.of(rows.frame), codes_of(rows.frame, vocabulary))
+    scaling = {name: value.astype(float) for name, value in standardisation(inputs).items()}
+    p = {n: np.asarray(v, dtype=float) for n, v in fresh(inputs, vocabulary_sizes(vocabulary), rng).items()}
+    masks = {"kernel": rng.integers(0, 2, 12).astype(float), "engine": np.ones(12)}
+    weight = rng.random(12)
+
+    def loss() -> float:
+        return gradients(p, scaling, inputs, rows.target, weight, masks)[0]
+
+    _, exact = gradients(p, scaling, inputs, rows.target, weight, masks)
+    assert exact.keys() == p.keys()
+    for name, value in p.items():
+        flat, slope = value.reshape(-1), exact[name].reshape(-1)
+        for at in rng.integers(0, flat.size, 4):
+            old, step = flat[at], 1e-6
+            flat[at] = old + step
+            above = loss()
+            flat[at] = old - step
+            below = loss()
+            flat[at] = old
+            assert slope[at] == pytest.approx((above - below) / (2 * step), abs=2e-6), name
+
+
+def test_one_table_is_the_exact_posterior_mean() -> None:
+    rng = np.random.default_rng(1)
+    group = rng.integers(0, 5, 60)
+    variance = rng.uniform(0.01, 0.1, 60)
+    target = rng.normal(0, 1, 60)
+    table = Table(np.arange(5), group, tau2=0.3, learns=False)
+    backfit([table], target, variance, sweeps=1)
+    z = np.eye(5)[group]
+    precision = z.T @ np.diag(1 / variance) @ z + np.eye(5) / 0.3
+    expected = np.linalg.solve(precision, z.T @ (target / variance))
+    np.testing.assert_allclose(table.effect, expected, atol=1e-12)
+    np.testing.assert_allclose(table.variance, np.diag(np.linalg.inv(precision)), atol=1e-12)
+
+
+def test_backfitting_converges_to_the_joint_ridge_solution() -> None:
+    rng = np.random.default_rng(2)
+    left, right = rng.integers(0, 4, 200), rng.integers(0, 6, 200)
+    target = rng.normal(0, 1, 4)[left] + rng.normal(0, 1, 6)[right] + rng.normal(0, 0.1, 200)
+    tables = [Table(np.arange(4), left, 0.5, False), Table(np.arange(6), right, 0.5, False)]
+    backfit(tables, target, np.full(200, 0.01), sweeps=200)
+    z = np.hstack([np.eye(4)[left], np.eye(6)[right]])
+    joint = np.linalg.solve(z.T @ z / 0.01 + np.eye(10) / 0.5, z.T @ target / 0.01)
+    fitted = sum(table.effect[table.group] for table in tables)
+    np.testing.assert_allclose(fitted, z @ joint, atol=2e-3)
+
+
+def test_known_cells_are_predicted_to_within_their_noise() -> None:
+    model, report = fit(ROWS, seed=0, version=1, clip=0.5, epochs=20)
+    fresh_measurement = measured(MANIFEST, seed=9)
+    error = model.predict_frame(ROWS.frame)[0] - fresh_measurement.target
+    assert np.abs(error).mean() < 0.03
+    assert report.deep == "trained"
+    assert report.wide_losses[-1] < 0.02**2
+
+
+def test_held_out_cells_are_predicted_better_than_by_the_variant_mean_and_with_honest_uncertainty() -> None:
+    out = np.random.default_rng(3).random(len(ROWS)) < 0.2
+    model, _ = fit(ROWS.take(~out), seed=0, version=1, clip=0.5)
+    test = ROWS.take(out)
+    mean, sd = model.predict_frame(test.frame)
+    error = mean - test.target
+    simple = np.array(
+        [ROWS.target[~out][ROWS.frame.candidate[~out] == c].mean() for c in test.frame.candidate]
+    )
+    assert np.abs(error).mean() < 0.5 * np.abs(simple - test.target).mean()
+    covered = np.mean(np.abs(error) < 1.645 * np.hypot(sd, 0.02))
+    assert 0.8 < covered < 0.98  # nominal 0.9
+
+
+def test_the_same_seed_gives_the_same_bytes() -> None:
+    first, second = (fit(ROWS, seed=5, version=1, clip=0.5, epochs=2)[0].to_bytes() for _ in range(2))
+    assert first == second
+
+
+def test_heavier_rows_pull_harder() -> None:
+    twice = Rows.join([ROWS, Rows(ROWS.frame, ROWS.target + 1.0, np.full(len(ROWS), 1.0))])
+    model, _ = fit(twice, seed=0, version=1, clip=0.5, epochs=2)
+    assert np.abs(model.predict_frame(ROWS.frame)[0] - ROWS.target).mean() < 0.08
+
+
+def test_a_new_environment_and_a_new_kernel_enter_without_moving_the_old() -> None:
+    small = catalogue(6)
+    before, _ = fit(measured(small, ENGINES[:2]), seed=0, version=1, clip=0.5)
+    after, report = fit(ROWS, seed=0, version=2, clip=0.35, init=before)
+    assert report.deep == "kept"
+    old, new = before.artefact, after.artefact
+    for name, words in old.vocabulary.items():
+        assert new.vocabulary[name][: len(words)] == words
+    for name in ("weight2", "kernel.weight", "size.embedding"):
+        np.testing.assert_array_equal(old.stored[name], new.stored[name])
+    kept = np.isin(old.keys, new.keys)
+    assert kept.all()
+    np.testing.assert_array_equal(old.keys, new.keys[: len(old.keys)])
+    newcomer = MANIFEST.kernels["kernel7"]
+    rows = ROWS.take(np.array([ROWS.frame.kernels[k] is newcomer for k in ROWS.frame.kernel]))
+    assert np.abs(after.predict_frame(rows.frame)[0] - rows.target).mean() < 0.03
+
+
+def test_training_on_the_same_rows_again_changes_few_bytes() -> None:
+    first, _ = fit(ROWS, seed=0, version=1, clip=0.5, epochs=5)
+    second, _ = fit(ROWS, seed=0, version=2, clip=0.5, init=first)
+    values = (m.artefact.stored["row.value"] for m in (first, second))
+    changed = np.mean(np.not_equal(*values))
+    assert changed < 0.1
+
+
+def test_what_one_lab_machine_taught_about_an_engine_carries_over_to_another_machine() -> None:
+    model, _ = fit(ROWS, seed=0, version=1, clip=0.5)
+    other = Environment("firefox", 153, "windows", True, True, False, "8-15")
+    frame = measured(MANIFEST, [ENGINES[1]]).frame
+    there = type(frame)(
+        frame.kernels, frame.contexts, [other], frame.candidates,
+        frame.kernel, frame.context, frame.environment, frame.candidate,
+    )  # fmt: skip
+    moved = np.abs(model.predict_frame(there)[0] - model.predict_frame(frame)[0])
+    assert moved.mean() < 0.05
+
+
+def test_a_kernel_left_out_is_told_apart_from_a_known_one_by_its_uncertainty() -> None:
+    known = np.array([k.name != "kernel2" for k in ROWS.frame.kernels])[ROWS.frame.kernel]
+    model, _ = fit(ROWS.take(known), seed=0, version=1, clip=0.5)
+    sd = model.predict_frame(ROWS.frame)[1]
+    assert np.median(sd[~known]) > 3 * np.median(sd[known])
+
+
+def test_no_rows_are_refused() -> None:
+    with pytest.raises(ValueError, match="no rows"):
+        fit(ROWS.take(np.zeros(len(ROWS), dtype=bool)), seed=0, version=1, clip=0.5)
+
+
+def test_every_row_belongs_to_one_group_of_every_cross() -> None:
+    codes = codes_of(ROWS.frame, vocabulary_of(ROWS.frame, {}))
+    tables = tables_of(codes, CROSSES)
+    assert [len(table.group) for table in tables] == [len(ROWS)] * len(CROSSES)
+    assert len(tables[-1].keys) == len(ROWS)
+
+
+def test_the_safe_default_never_needs_what_the_browser_lacks() -> None:
+    kernel = MANIFEST.kernels["kernel0"]
+    assert safe_default(kernel, frozenset({"simd", "relaxedSimd"})) == "inlining+loopUnrolling+vectorization"
+    assert safe_default(kernel, frozenset()) == "inlining+loopUnrolling"
+
+
+def test_predictions_of_an_old_model_still_serve_an_old_client() -> None:
+    small = catalogue(6)
+    old, _ = fit(measured(small), seed=0, version=1, clip=0.5, epochs=3)
+    new, _ = fit(ROWS, seed=0, version=2, clip=0.5, init=old)
+    read = Model.from_bytes(new.to_bytes())
+    kernel = small.kernels["kernel1"]
+    context = next(iter(kernel.contexts()))[3]
+    assert np.isfinite(read.predict(kernel, context, ENGINES[0], kernel.candidates(frozenset())).mean).all()

@@ -1,0 +1,100 @@
+"""Training of a version: from the lab, then with reports; metadata that can be believed."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import replace
+
+import numpy as np
+from tests.learning_world import FLEET, LAB, MANIFEST, first, reports
+
+from fleetune.fit import Rows
+from fleetune.model import Model
+from fleetune.rows import judged
+from fleetune_server.learn.aggregate import merge
+from fleetune_server.learn.train import TrainRequest, coverage, train
+from fleetune_server.store.base import CellSum
+
+
+def test_the_first_version_comes_from_the_lab_and_says_so() -> None:
+    result = first()
+    model = Model.from_bytes(result.model)
+    assert result.verdict.accepted
+    assert (model.version, model.clip) == (1, 0.5)
+    assert result.metadata["trainedOn"]["labRows"] == len(LAB)
+    assert result.metadata["sampleCount"] == 0
+    assert {"mae", "accuracy", "regret", "optimal", "percent_of_oracle"} <= result.metadata["metrics"].keys()
+    assert set(result.metadata) >= {"trainedOn", "sampleCount", "trainingLoss", "architecture", "clip"}
+
+
+def test_a_request_travels_to_another_process_and_gives_the_same_bytes() -> None:
+    request = pickle.loads(pickle.dumps(TrainRequest(MANIFEST.raw, LAB, [], None, 1)))
+    assert train(request).model == first().model
+
+
+def test_reports_teach_an_engine_that_the_lab_never_saw() -> None:
+    model, result = Model.from_bytes(first().model), first()
+    sums: list[CellSum] = []
+    new = FLEET.frame.environment == FLEET.frame.environments.index(
+        next(e for e in FLEET.frame.environments if e.browser == "webkit")
+    )
+    before = np.abs(model.predict_frame(FLEET.frame)[0] - FLEET.target)
+    for version in range(2, 6):
+        sums = merge(sums + reports(model, 8000, version))
+        result = train(TrainRequest(MANIFEST.raw, LAB, sums, model.to_bytes(), version, group=5))
+        if result.verdict.accepted:
+            model = Model.from_bytes(result.model)
+    after = np.abs(model.predict_frame(FLEET.frame)[0] - FLEET.target)
+    assert after[new].mean() < 0.5 * before[new].mean()
+    assert after[~new].mean() < before[~new].mean() + 0.01
+    told = result.metadata["metrics"]["reports"]
+    assert told["maeLow"] <= told["mae"] <= told["maeHigh"]
+    assert told["maeLow"] < after.mean() < told["maeHigh"] + 0.03
+
+
+def test_the_clip_shrinks_by_rounds_and_starts_over_for_a_new_engine_version() -> None:
+    model = Model.from_bytes(first().model)
+    known = FLEET.take(np.isin(FLEET.frame.environment, [0, 1]))
+    settled = reports(model, 3000, 1, known, heldout=0.0)
+    result = train(TrainRequest(MANIFEST.raw, LAB, settled, first().model, 2, group=1))
+    assert result.metadata["clip"] == 0.35
+    newcomers = reports(model, 3000, 2, FLEET, heldout=0.0)
+    result = train(TrainRequest(MANIFEST.raw, LAB, newcomers, first().model, 2, group=1))
+    assert result.metadata["clip"] == 0.5
+
+
+def test_reports_about_unknown_kernels_and_candidates_are_left_out() -> None:
+    model = Model.from_bytes(first().model)
+    sums = reports(model, 500, 0)
+    strange = [replace(row, cell=replace(row.cell, signature="ff" * 16)) for row in sums[:200]]
+    strange += [replace(row, cell=replace(row.cell, candidate="swar")) for row in sums[200:]]
+    result = train(TrainRequest(MANIFEST.raw, LAB, strange, first().model, 2, group=1))
+    assert result.metadata["trainedOn"]["cells"] == 0
+    assert result.verdict.accepted
+
+
+def test_one_lab_context_in_ten_is_held_out_whole_and_always_the_same() -> None:
+    mask = judged(LAB.frame)[0]
+    assert 0.02 < mask.mean() < 0.25
+    f = LAB.frame
+    place = f.kernel * 10_000 + f.context * 100 + f.environment
+    for context in np.unique(place):
+        assert mask[place == context].all() or not mask[place == context].any()
+    order = np.random.default_rng(0).permutation(len(LAB))
+    np.testing.assert_array_equal(judged(LAB.frame.take(order))[0], mask[order])
+
+
+def test_coverage_is_the_share_of_traffic_in_well_known_cells() -> None:
+    model = Model.from_bytes(first().model)
+    assert coverage([]) == 0
+    few = coverage(reports(model, 300, 0, heldout=0.0))
+    many = coverage(reports(model, 30_000, 0, heldout=0.0))
+    assert few < 0.1 < 0.95 < many
+
+
+def test_no_lab_and_no_reports_is_an_error_and_reports_alone_are_enough() -> None:
+    model = Model.from_bytes(first().model)
+    empty = LAB.take(np.zeros(len(LAB), dtype=bool))
+    result = train(TrainRequest(MANIFEST.raw, empty, reports(model, 5000, 0), None, 1, group=1))
+    assert result.verdict.accepted
+    assert isinstance(empty, Rows)
