@@ -5,6 +5,7 @@ import { element, fill, find, notice } from "./dom.js";
 import { detectEnvironment } from "./environment.js";
 import { count, languageSwitch, say, times, translate } from "./i18n.js";
 import { liveEntry, liveState, liveSwap, showVersion } from "./live.js";
+import { registerServiceWorker } from "./offline.js";
 import { privacyCard } from "./privacy_card.js";
 import { Python } from "./python.js";
 import { resultsSection } from "./results.js";
@@ -119,6 +120,7 @@ async function main() {
     privacy.refresh();
   }
   subscribe({ version: () => version, onVersion, onState: liveState });
+  await registerServiceWorker();
 }
 
 main();

@@ -30,12 +30,12 @@ export function subscribe({ server = new URL("../", import.meta.url), version, o
   let socket;
   let failures = 0;
   let closed = false;
-  /** @type {ReturnType<typeof setTimeout> | undefined} */
-  let retry, silence, poll;
+  /** @type {Record<"retry" | "silence" | "poll", ReturnType<typeof setTimeout> | undefined>} */
+  const timers = { retry: undefined, silence: undefined, poll: undefined };
 
   function listen() {
-    clearTimeout(silence);
-    silence = setTimeout(() => socket?.close(), SILENCE);
+    clearTimeout(timers.silence);
+    timers.silence = setTimeout(() => socket?.close(), SILENCE);
   }
 
   function hello() {
@@ -50,7 +50,7 @@ export function subscribe({ server = new URL("../", import.meta.url), version, o
     socket = new WebSocket(url);
     socket.onopen = () => {
       failures = 0;
-      clearTimeout(poll);
+      clearTimeout(timers.poll);
       onState("on");
       hello();
       listen();
@@ -67,17 +67,17 @@ export function subscribe({ server = new URL("../", import.meta.url), version, o
       else if (message.type === "model" && Number.isSafeInteger(message.version)) onVersion(message.version);
     };
     socket.onclose = () => {
-      clearTimeout(silence);
+      clearTimeout(timers.silence);
       if (closed) return;
       failures += 1;
       if (failures === FAILURES_BEFORE_POLLING) askFromTimeToTime();
       else if (failures < FAILURES_BEFORE_POLLING) onState("off");
-      retry = setTimeout(connect, delayAfter(failures));
+      timers.retry = setTimeout(connect, delayAfter(failures));
     };
   }
 
   async function askFromTimeToTime() {
-    clearTimeout(poll);
+    clearTimeout(timers.poll);
     if (closed || failures < FAILURES_BEFORE_POLLING) return;
     try {
       const url = new URL(`api/model/latest?version=${version()}&draw=${sessionDraw}`, server);
@@ -90,11 +90,11 @@ export function subscribe({ server = new URL("../", import.meta.url), version, o
     } catch {
       onState("off"); // the page shows it, and the next turn tries again
     }
-    poll = setTimeout(askFromTimeToTime, POLL * (0.5 + Math.random()));
+    timers.poll = setTimeout(askFromTimeToTime, POLL * (0.5 + Math.random()));
   }
 
   function online() {
-    clearTimeout(retry);
+    clearTimeout(timers.retry);
     if (!socket || socket.readyState === WebSocket.CLOSED) connect();
   }
 
@@ -104,7 +104,7 @@ export function subscribe({ server = new URL("../", import.meta.url), version, o
     close() {
       closed = true;
       removeEventListener("online", online);
-      for (const timer of [retry, silence, poll]) clearTimeout(timer);
+      for (const timer of Object.values(timers)) clearTimeout(timer);
       socket?.close();
     },
   };

@@ -38,6 +38,7 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/privacy", privacy_page.page),
         Route("/fleetune.js", assets.entry("fleetune.js")),
         Route("/widget.js", assets.entry("widget.js")),
+        Route("/sw.js", assets.page("/", "sw.js")),  # at the root: it may serve every page
         Route("/static/{path:path}", assets.folder),
         Route("/pyodide/{path:path}", assets.folder),
         Route("/vendor/uplot/{path:path}", assets.folder),
