@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from e2e.drivers.base import Page, text, wait_for, wait_text
 from e2e.embedder import Embedder, policy
+from e2e.server import ROOT
 from e2e.steps import BENCHMARK, BOOT_SECONDS, PUBLIC, STATIC, assert_only_public, sent_packets
 from e2e.wire import Wire
 
@@ -42,7 +44,11 @@ try {
   tell({ failed: String(error.stack ?? error) });
 }
 """
+DOCUMENT = (ROOT / "browser" / "EMBED.md").read_text()
+EXAMPLE = re.findall(r'<script type="module">(.*?)</script>', DOCUMENT, re.DOTALL)[0]
 FILES = {
+    "/example": HEAD + '<h1>Example</h1><script type="module" src="/example.js"></script>',
+    "/example.js": EXAMPLE.replace("https://tuner.example/", "SERVER") + "window.sum = sum;",
     "/module": HEAD + '<h1>Module</h1><script type="module" src="/module.js"></script>',
     "/module.js": MODULE,
     "/widget": HEAD + "<h1>Widget</h1>"
@@ -112,6 +118,17 @@ def test_every_kernel_gives_what_its_javascript_gives(page: Page, wire: Wire, si
     assert found["wrong"] == []
     assert found["kernels"] >= 28
     assert found["calls"] >= 8 * found["kernels"]
+    assert page.console() == []
+
+
+def test_the_documents_example_runs_under_the_documents_policy(
+    page: Page, site: Embedder, wire: Wire
+) -> None:
+    written = re.findall(r"^script-src .*$", DOCUMENT, re.MULTILINE)[0]
+    given = policy("https://tuner.example/")
+    assert {part.strip() for part in written.split(";")} <= {part.strip() for part in given.split(";")}
+    page.open(f"{site.origin}/example")
+    assert wait_for(page, "window.sum") == 32
     assert page.console() == []
 
 

@@ -3,9 +3,9 @@
     python tests/benchmarks/dispatch.py [--engines chromium,firefox] [--budget 60] [--json]
 
 `overhead_ns`: a dispatched call less a call of the chosen module's own export, same arrays. The rest: every
-kernel that leaves its input alone, in all sizes, resident; each cell counts as much as any other (its calls take
-JavaScript one unit of time). Percent of the best candidate per cell in hindsight, times JavaScript, times the
-capability heuristic; after `tuner.benchmark` with that budget.
+kernel that leaves its input alone, in all sizes, resident; each cell counts as much as any other (its calls
+take JavaScript one unit of time). Percent of the best candidate per cell in hindsight, times JavaScript,
+times the capability heuristic; after `tuner.benchmark` with that budget.
 """
 
 from __future__ import annotations
