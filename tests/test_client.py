@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,11 @@ import pytest
 from tests import synthetic, tiny
 from tests.running import Running, server
 
+from fleetune.artefact import unpack
 from fleetune.manifest import BASELINE
 from fleetune.packet import DAY, check, snap
 from fleetune.privacy import mechanism
+from fleetune_server import cli
 from fleetune_server.fleet.client import DEVICE_SD, Client, measurements
 from fleetune_server.fleet.http import HttpPlatform
 from fleetune_server.learn.lab import load
@@ -134,10 +138,64 @@ def test_two_thousand_packets_make_a_version_that_old_and_new_clients_agree_on(
 
 
 def test_its_errors_say_what_to_do(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from fleetune_server import cli
-
     address = ["client", "--server", "http://127.0.0.1:9"]
     assert cli.main([*address, "--packets", "1"]) == 1
     assert "cannot be reached" in capsys.readouterr().err
     assert cli.main([*address, "--packets", "0"]) == 2
     assert cli.main([*address, "--packets", "1", "--batch", "101"]) == 2
+
+
+def test_an_operator_rolls_back_and_the_running_server_takes_it_over(
+    running: Running, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in os.environ if name.startswith("FLEETUNE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FLEETUNE_DATA", str(folder / "data"))
+    before = httpx.get(running.url + "api/model/latest").json()["version"]
+    assert cli.main(["models", "rollback", "1"]) == 0
+    version = int(capsys.readouterr().out)
+    assert version > before
+    end = time.monotonic() + 30
+    while httpx.get(running.url + "api/model/latest").json()["version"] < version:
+        assert time.monotonic() < end, "the running server does not take it over"
+        time.sleep(0.2)
+    assert cli.main(["gate", "explain", str(version)]) == 0
+    assert "rolled back to the content of version 1" in capsys.readouterr().out
+    assert cli.main(["gate", "explain", "1"]) == 0
+    assert "first" in capsys.readouterr().out
+    exported = folder / "exported"
+    values = []
+    for number in (1, version):
+        assert cli.main(["models", "export", str(number), str(exported)]) == 0
+        values.append(unpack(exported.read_bytes()).stored["row.value"].tolist())
+    assert values[0] == values[1]
+    assert cli.main(["models", "import", str(exported)]) == 0
+    assert int(capsys.readouterr().out) == version + 1
+    assert cli.main(["models", "list"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) >= 3
+    assert cli.main(["models", "show", str(version)]) == 0
+    assert json.loads(capsys.readouterr().out)["version"] == version
+    for wrong in (["show", "999"], ["rollback", "999"], ["import", str(folder / "lab" / "engine0.jsonl")]):
+        assert cli.main(["models", *wrong]) == 1
+        assert "fleetune models:" in capsys.readouterr().err
+    assert cli.main(["gate", "explain", "999"]) == 1
+
+
+def test_while_pinned_nothing_is_published(
+    running: Running, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in os.environ if name.startswith("FLEETUNE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FLEETUNE_DATA", str(folder / "data"))
+    assert cli.main(["models", "pin"]) == 0
+    time.sleep(6)  # whatever was under way is over, and the server has looked at the store again
+    before = httpx.get(running.url + "api/model/latest").json()["version"]
+    address = ["client", "--server", running.url, "--lab", str(folder / "lab")]
+    assert cli.main([*address, "--packets", "600"]) == 0
+    time.sleep(6)
+    assert httpx.get(running.url + "api/model/latest").json()["version"] == before
+    assert cli.main(["models", "unpin"]) == 0
+    end = time.monotonic() + 60
+    while httpx.get(running.url + "api/model/latest").json()["version"] == before:
+        assert time.monotonic() < end, "after unpinning nothing is published"
+        time.sleep(0.2)

@@ -15,8 +15,10 @@ from fleetune_server.settings import SettingsError
 COMMANDS: dict[str, tuple[str, str]] = {
     "client": ("fleetune_server.commands.client", "send reports as from many browsers, without browsers"),
     "evaluate": ("fleetune_server.commands.evaluate", "the model against measured truth and baselines"),
+    "gate": ("fleetune_server.commands.gate", "why a version was published or refused"),
     "keys": ("fleetune_server.commands.keys", "make, list, rotate and retire signing keys"),
     "lab": ("fleetune_server.commands.lab", "report what the lab measurements say"),
+    "models": ("fleetune_server.commands.models", "list, show, pin, roll back, export and import versions"),
     "privacy": ("fleetune_server.commands.privacy", "audit the privacy claim; explain every field"),
     "serve": ("fleetune_server.commands.serve", "run the server"),
     "settings": ("fleetune_server.commands.settings", "list the settings, their defaults and values"),

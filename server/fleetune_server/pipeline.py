@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from fleetune.fit import Rows
@@ -24,6 +24,8 @@ RECOUNT_SECONDS = 5.0  # other replicas accept packets too
 RETRY_SECONDS = 60.0  # after a training that failed
 DAY = 86_400
 LAB_CLIPS = (0.5, 0.35, 0.25, 0.2)
+PINNED = "pinned"  # store key: true while an operator keeps new versions back
+VERDICT = "verdict"  # store key: what the gate last said, of a refused version too
 _TRAINED = "trained"  # store key: what the last training has seen
 
 
@@ -161,11 +163,15 @@ class Pipeline:
                 await self._wake.wait()
         except TimeoutError:
             self.progress.reports = (await self.store.counts()).reports
+            before = self.library.version
+            await self.refresh()  # `fleetune models rollback` and `import` publish from another process
+            if self.library.version > before:
+                await self.announce(self.library.version)
         self._wake.clear()
         if not await self.store.lead():
             return
         await self._fold()
-        if self.due:
+        if self.due and not await self.store.get(PINNED):
             await self._learn()
 
     async def _fold(self) -> None:
@@ -187,6 +193,15 @@ class Pipeline:
         with self.metrics.train.time():
             result = await self.trainer.run(self.train, request)
         self.progress.reasons = tuple(result.verdict.reasons)
+        await self.store.put(
+            VERDICT,
+            {
+                "version": request.version,
+                "accepted": result.verdict.accepted,
+                "at": int(time.time()),
+                "checks": [asdict(check) for check in result.verdict.checks],
+            },
+        )
         if result.verdict.accepted:
             await self._publish(request.version, result)
             if first_arrival is not None:

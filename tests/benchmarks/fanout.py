@@ -116,9 +116,9 @@ def measure(kind: str, clients: int, stalled: float) -> dict[str, float]:
     server.process.wait()
     half, most, every = np.median(times, axis=0)
     return {
-        "half_ms": round(half, 1),
-        "p99_ms": round(most, 1),
-        "all_ms": round(every, 1),
+        "half_ms": round(float(half), 1),
+        "p99_ms": round(float(most), 1),
+        "all_ms": round(float(every), 1),
         "cpu_ms": round(float(np.median(cpu)), 1),
         "stall_ms": round(float(np.median(stalls)), 1),
         "kib_per_connection": round(memory / 1024, 1),

@@ -101,5 +101,5 @@ async def _hello(websocket: WebSocket) -> tuple[int, int | None]:
 
 
 async def _send(websocket: WebSocket, version: int) -> None:
-    text = json.dumps({"type": "model", "version": version}) if version else HEARTBEAT
+    text = f'{{"type": "model", "version": {version}}}' if version else HEARTBEAT
     await websocket.send({"type": "websocket.send", "text": text})

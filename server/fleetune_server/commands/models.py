@@ -1,0 +1,118 @@
+"""`fleetune models`: the published versions; going back is going forward with old content."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import os
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fleetune.artefact import ModelError, pack, unpack
+from fleetune_server.deliver.publish import Publisher, PublishError
+from fleetune_server.pipeline import PINNED
+from fleetune_server.settings import Settings
+from fleetune_server.store.base import Store, StoreError, VersionRecord
+from fleetune_server.stores import open_store
+
+
+class NoVersionError(Exception):
+    """A version that is not kept."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """list, show, pin, unpin, rollback, export, import."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="list the versions that are kept")
+    show = actions.add_parser("show", help="print all that is known of a version, as JSON")
+    actions.add_parser("pin", help="publish nothing new until `unpin`; packets are still accepted")
+    actions.add_parser("unpin", help="publish again")
+    rollback = actions.add_parser("rollback", help="publish the content of an older version as the newest")
+    export = actions.add_parser("export", help="write a version's artefact to a file")
+    for parser_of in (show, rollback, export):
+        parser_of.add_argument("version", type=int)
+    export.add_argument("file", type=Path)
+    load = actions.add_parser("import", help="publish an artefact from a file as the newest version")
+    load.add_argument("file", type=Path)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Work on the store directly; a running server takes over what is published here within seconds."""
+    settings = Settings.from_env(os.environ)
+    try:
+        return asyncio.run(_run(args, settings))
+    except (StoreError, PublishError, ModelError, NoVersionError, OSError) as error:
+        print(f"fleetune models: {error}", file=sys.stderr)
+        return 1
+
+
+async def _run(args: argparse.Namespace, settings: Settings) -> int:
+    async with open_store(settings) as store:
+        records = {record.version: record for record in await store.versions()}
+        if args.action == "list":
+            for record in records.values():
+                print(_line(record))
+        elif args.action == "show":
+            record = _record(records, args.version)
+            print(json.dumps(dataclasses.asdict(record), indent=2, sort_keys=True))
+        elif args.action in ("pin", "unpin"):
+            await store.put(PINNED, args.action == "pin")
+        elif args.action == "rollback":
+            record = _record(records, args.version)
+            note = f"an operator rolled back to the content of version {args.version}"
+            print(await _publish(store, settings, records, await _artefact(store, record), note, record))
+        elif args.action == "export":
+            args.file.write_bytes(await _artefact(store, _record(records, args.version)))
+        else:
+            note = "an operator imported it from a file"
+            print(await _publish(store, settings, records, args.file.read_bytes(), note, None))
+    return 0
+
+
+async def _publish(
+    store: Store,
+    settings: Settings,
+    records: Mapping[int, VersionRecord],
+    artefact: bytes,
+    note: str,
+    origin: VersionRecord | None,
+) -> int:
+    """Publish this content under the next number, which the artefact itself carries too."""
+    version = max(records, default=0) + 1
+    model = pack(dataclasses.replace(unpack(artefact), version=version))
+    recent = list(records.values())[-settings.keep_versions :]
+    history = {record.version: await _artefact(store, record) for record in recent}
+    metadata: dict[str, Any] = dict(origin.document["metadata"]) if origin else {}
+    record, files = Publisher().release(version, model, metadata | {"gate": [note]}, history)
+    await store.save_version(record, files, settings.keep_versions)
+    return version
+
+
+def _record(records: Mapping[int, VersionRecord], version: int) -> VersionRecord:
+    if version not in records:
+        kept = ", ".join(map(str, records)) or "none yet"
+        raise NoVersionError(f"version {version} is not kept; these are: {kept}")
+    return records[version]
+
+
+async def _artefact(store: Store, record: VersionRecord) -> bytes:
+    artefact = await store.blob(record.sha256)
+    if artefact is None:
+        raise StoreError(f"the artefact of version {record.version} is missing")
+    return artefact
+
+
+def _line(record: VersionRecord) -> str:
+    made = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%d %H:%M")
+    document = record.document
+    updates = ", ".join(f"from {base}: {u['size']:,} B" for base, u in document["incremental"].items())
+    samples = document["metadata"].get("sampleCount", 0)
+    return (
+        f"{record.version:>5}  {made}  {document['size']:>9,} B  {samples:>9,} reports  "
+        f"clip {record.clip:g}  {record.sha256[:12]}  {updates}"
+    )
