@@ -65,8 +65,8 @@ def _table() -> dict[int, Op]:
 def _vector_table() -> dict[int, Op]:
     ops: dict[int, Op] = {}
 
-    def put(codes: range | tuple[int, ...], kind: str, lanes: int = 0, **more: bool) -> None:
-        ops.update(dict.fromkeys(codes, Op(kind, vector=True, lanes=lanes, **more)))
+    def put(codes: range | tuple[int, ...], kind: str, lanes: int = 0, is_float: bool = False) -> None:
+        ops.update(dict.fromkeys(codes, Op(kind, vector=True, lanes=lanes, is_float=is_float)))
 
     for code in range(0x0B):
         ops[code] = Op("load", "memory", vector=True, bytes=(16, *[8] * 6, 1, 2, 4, 8)[code])
