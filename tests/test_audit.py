@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-import shutil
 import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -22,9 +22,8 @@ DRAWS = 1_000_000
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    fleetune = shutil.which("fleetune")
-    assert fleetune, "the console script is installed"
-    return subprocess.run([fleetune, "privacy", *arguments], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "fleetune_server", "privacy", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
 @settings(max_examples=200, deadline=None)
