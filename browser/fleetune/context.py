@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 MAX_LOG2_SIZE = 31
@@ -97,9 +97,15 @@ class Environment:
     cores: str
 
     def to_wire(self) -> dict[str, Any]:
-        wire = asdict(self)
-        wire["relaxedSimd"] = wire.pop("relaxed_simd")
-        return wire
+        return {
+            "browser": self.browser,
+            "version": self.version,
+            "os": self.os,
+            "simd": self.simd,
+            "relaxedSimd": self.relaxed_simd,
+            "threads": self.threads,
+            "cores": self.cores,
+        }
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Environment:

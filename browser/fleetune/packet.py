@@ -37,6 +37,7 @@ _PATTERN = re.compile(r"[a-z][A-Za-z0-9-]{0,31}(?:\+copied)?")
 _VARIANT = re.compile(r"[a-z][A-Za-z0-9-]{0,23}(?:\+[a-z][A-Za-z0-9-]{0,23}){0,7}")
 _MAX_VARIANT = 80
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _TOP = frozenset(field.name.partition(".")[0] for field in FIELDS)
 
 
@@ -123,7 +124,7 @@ def build(
 
 def encode(packet: Packet) -> bytes:
     """The exact bytes of a packet on the wire."""
-    return json.dumps(packet.to_wire(), separators=(",", ":"), allow_nan=False).encode()
+    return _ENCODER.encode(packet.to_wire()).encode()
 
 
 def check(wire: object) -> Packet:
