@@ -353,4 +353,5 @@ async def test_ten_thousand_altered_updates_none_accepted_no_model_lost(world: W
         assert after.artefact == world.artefacts[3]
         assert canonical(after.release.to_wire()) in {canonical(a["manifest"]) for a in (incremental, full)}
         harmless += 1
-    assert harmless < ALTERATIONS / 20
+    # About one in twenty hits only such a field; far more would mean that the loop tests nothing.
+    assert harmless < ALTERATIONS / 10
