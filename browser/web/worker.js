@@ -10,6 +10,7 @@ import { emit, refuse, serve } from "./rpc.js";
 import * as storage from "./storage.js";
 
 const server = new URL("../", import.meta.url);
+const MAX_ANSWER = 16 << 20; // bytes; models have at most 5 MB
 
 /** @param {string} path @returns {Promise<any>} */
 async function getJson(path) {
@@ -27,6 +28,23 @@ async function answer(act) {
   } catch (error) {
     return JSON.stringify({ error: errorData(error) });
   }
+}
+
+/** The body once decompressed; an answer without end is cut off. @param {Response} response @param {number} most bytes */
+async function readAtMost(response, most) {
+  const parts = [];
+  let length = 0;
+  for (const reader = response.body?.getReader(); reader; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    length += value.length;
+    if (length > most) {
+      await reader.cancel();
+      throw new Error("the answer does not end");
+    }
+    parts.push(value);
+  }
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 /**
@@ -54,7 +72,7 @@ function host(bench, boot, manifest) {
           method, headers: JSON.parse(headers), body: /** @type {any} */ (body),
           credentials: "omit", referrerPolicy: "no-referrer", signal: controller.signal,
         });
-        const bytes = new Uint8Array(await response.arrayBuffer());
+        const bytes = await readAtMost(response, MAX_ANSWER);
         return { status: response.status, headers: JSON.stringify(Object.fromEntries(response.headers)), bytes };
       };
       return Object.assign(ask(), { abort: () => controller.abort() });
