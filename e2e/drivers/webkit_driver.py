@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -161,7 +162,10 @@ class WebKitBrowser:
         options.binary_location = self._browser_path
         options.add_argument("--automation")
         service = Service(self._driver_path, env=self._environment)
-        return webdriver.WebKitGTK(options=options, service=service)
+        with warnings.catch_warnings():
+            # Selenium's own WebKitGTK class still calls its deprecated constructor.
+            warnings.filterwarnings("ignore", "setting remote_server_addr", DeprecationWarning)
+            return webdriver.WebKitGTK(options=options, service=service)
 
     def new_page(self) -> WebKitPage:
         if self._used:
