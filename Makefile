@@ -6,6 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PORT ?= 8000
+# The engines of `make test`; every journey also runs with FLEETUNE_ENGINES=chromium,firefox,webkit (README, "Engines").
+export FLEETUNE_ENGINES ?= chromium
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
@@ -20,7 +22,7 @@ KERNEL_SOURCES := $(wildcard kernels_wasm/*.py kernels_wasm/variants.toml kernel
 
 help:
 	@echo "make run      install what is missing, build the kernels, start the server, print its address (PORT=8000)"
-	@echo "make test     everything: unit, property and browser tests (FLEETUNE_ENGINES=chromium,firefox,webkit)"
+	@echo "make test     everything: unit, property and browser tests (engines: $(FLEETUNE_ENGINES))"
 	@echo "make unit     tests/ only        make e2e    e2e/ only"
 	@echo "make lint     ruff, mypy, TypeScript's check of the JavaScript"
 	@echo "make kernels  compile the WebAssembly variants"
@@ -30,7 +32,7 @@ help:
 run: $(RUNTIME) $(PAGE) $(KERNELS)
 	@FLEETUNE_PORT=$${FLEETUNE_PORT:-$(PORT)} exec $(VENV)/bin/fleetune serve
 
-test: $(DEVELOPMENT) $(PAGE) $(KERNELS) browsers
+test: $(DEVELOPMENT) $(PAGE) $(KERNELS) browsers lint
 	$(PY) -m pytest tests
 	$(PY) -m pytest e2e
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from fleetune.choose import safe_default
-
 from fleetune.manifest import Manifest
 from fleetune_server.learn.lab import LabError, load
 from fleetune_server.learn.lab_report import report
