@@ -36,11 +36,11 @@ export async function privacyCard(python, revision) {
   async function refresh() {
     if (!python.running) return;
     const ops = await python.ops();
-    const { packet, reason, fields } = await ops.preview();
+    const { packet, text, reason, fields } = await ops.preview();
     preview.hidden = find("#fields").hidden = !packet;
     send.disabled = !packet;
     if (packet) {
-      preview.textContent = JSON.stringify(packet, null, 2);
+      preview.textContent = text; // the very bytes
       fill(find("#fieldList"), ...fields.flatMap(describe));
       find("#packetHint").textContent = say("packet.ready");
     } else {
