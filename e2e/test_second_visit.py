@@ -15,6 +15,7 @@ def test_the_second_visit_boots_without_the_network(page: Page, wire: Wire) -> N
     # The first load came before the service worker took over: a second one is kept whole.
     open_home(page, wire)
     wait_for(page, CONTROLLED)
+    wait_text(page, "#liveState", "Connected")
     measure_a_little(page)
     version = text(page, "#modelVersion")
 

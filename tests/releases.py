@@ -43,9 +43,12 @@ def changed(old: bytes, version: int, seed: int, share: float = 0.1) -> bytes:
     moved = random.random(len(values)) < share
     values[moved] += random.integers(-9, 10, moved.sum()).astype(values.dtype)
     stored["row.value"] = values
-    weights = stored["bias1"].copy()
-    weights += random.normal(0, 0.01, weights.shape).astype(weights.dtype)
-    stored["bias1"] = weights
+    name = max(
+        (name for name in stored if stored[name].dtype.kind == "f"), key=lambda name: stored[name].size
+    )
+    weights = stored[name].copy()
+    weights[:1] += random.normal(0, 0.01, weights[:1].shape).astype(weights.dtype)
+    stored[name] = weights
     return pack(dataclasses.replace(artefact, version=version, stored=stored))
 
 

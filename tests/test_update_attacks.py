@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import itertools
 import json
 import random
 from collections.abc import Callable, Mapping
@@ -219,19 +220,17 @@ async def test_key_compromise_one_retired_key_signs_nothing_that_is_believed(wor
     assert outcome.status == "updated", "the honest one is still believed"
 
 
-@pytest.mark.parametrize("name", ["bias1", "weight2", "kernel.weight"])
-async def test_a_signed_model_with_a_weight_that_is_not_finite_is_refused(world: World, name: str) -> None:
+async def test_a_signed_model_with_a_number_that_is_not_finite_is_refused(world: World) -> None:
     good = await visitor(world)
-    for value in (np.nan, np.inf, -np.inf):
-        artefact = unpack(changed(world.artefacts[2], 3, seed=1))
-        stored = dict(artefact.stored)
-        array = np.array(stored[name])
-        if array.dtype.kind != "f":
-            pytest.fail(f"{name} is not a float array any more")
+    world.publish()
+    artefact = unpack(changed(world.artefacts[2], 3, seed=1))
+    weights = [name for name, array in artefact.stored.items() if array.dtype.kind == "f"]
+    assert len(weights) > 5
+    for name, value in itertools.product(weights, (np.nan, np.inf, -np.inf)):
+        array = np.array(artefact.stored[name])
         array.flat[0] = value
-        stored[name] = array
+        stored = {**artefact.stored, name: array}
         evil = pack(dataclasses.replace(artefact, stored=stored))
-        world.publish() if 3 not in world.records else None
         answer = resigned(world, world.distributor.answer(0), evil, version=3)
         assert await attack(world, good, [answer], files={answer["checksum"]: evil}) == "model"
 
