@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from e2e.drivers.base import Page, text, wait_for, wait_text
 from e2e.engines import Engine
-from e2e.steps import BENCHMARK, BOOT_SECONDS, assert_only_public, open_home
+from e2e.steps import BENCHMARK, BOOT_SECONDS, THOROUGH, assert_only_public, open_home
 from e2e.wire import Wire
 
 # The same journey without cross-origin isolation (coarse timers), without SIMD, and with a baseline compiler.
@@ -15,7 +15,13 @@ ENVIRONMENTS = (
     ("chromium-nosimd", "isolated"),
     ("firefox-baseline", "isolated"),
 )
-QUICK_SECONDS = 20.0
+QUICK_SECONDS = 60.0  # 20 of measuring, and what a crowded machine adds
+# Every text that the progress line shows, however briefly.
+NOTE_PROGRESS = """
+window.noted = [];
+const line = document.querySelector("#progressText");
+new MutationObserver(() => window.noted.push(line.textContent)).observe(line, { childList: true });
+"""
 
 
 def test_a_benchmark_leads_to_a_choice_and_says_why(
@@ -27,13 +33,12 @@ def test_a_benchmark_leads_to_a_choice_and_says_why(
     assert page.evaluate("return crossOriginIsolated") is (mode == "isolated")
     assert page.evaluate("return document.querySelectorAll('#resultsTable tbody tr').length") >= 5
 
+    page.evaluate(NOTE_PROGRESS)
     page.click("button", BENCHMARK)
-    wait_for(page, "find('#progress').value > 0", timeout=BOOT_SECONDS)
-    assert wait_for(
-        page, "/ of \\d+, /.test(find('#progressText').innerText) && find('#progressText').innerText"
-    )
-    wait_for(page, "!find('#run').disabled", timeout=BOOT_SECONDS)
-    wait_text(page, "#progressText", "Done")
+    wait_text(page, "#progressText", "Done", timeout=BOOT_SECONDS + QUICK_SECONDS)
+    wait_for(page, "!find('#run').disabled")
+    noted = page.evaluate("return window.noted")
+    assert any("elements" in line and "s left" in line for line in noted), noted
     measured = page.evaluate(
         "return [...document.querySelectorAll('#resultsTable tbody tr')].map(r => r.innerText).join('\\n')"
     )
@@ -52,7 +57,7 @@ def test_a_benchmark_leads_to_a_choice_and_says_why(
 def test_stop_keeps_what_was_measured_and_the_page_can_start_again(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     for _ in range(2):
-        page.click("button", BENCHMARK)
+        page.click("button", THOROUGH)
         wait_for(page, "find('#progress').value > 0", timeout=BOOT_SECONDS)
         page.click("button", "Stop")
         wait_for(page, "!find('#run').disabled")
