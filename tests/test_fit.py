@@ -10,8 +10,8 @@ from fleetune.context import Environment
 from fleetune.deep import Inputs, fresh, gradients, standardisation, vocabulary_sizes
 from fleetune.features import Features, safe_default
 from fleetune.fit import Rows, fit
-from fleetune.model import CROSSES, Model
-from fleetune.rows import codes_of, vocabulary_of
+from fleetune.model import CROSSES, Model, codes_of
+from fleetune.rows import vocabulary_of
 from fleetune.wide import Table, backfit, tables_of
 
 MANIFEST = catalogue()
@@ -22,10 +22,11 @@ def test_gradients_agree_with_finite_differences() -> None:
     rng = np.random.default_rng(0)
     rows = ROWS.take(rng.permutation(len(ROWS))[:12])
     vocabulary = vocabulary_of(rows.frame, {})
-    inputs = Inputs.of(rows.frame, Features.of(rows.frame), codes_of(rows.frame, vocabulary))
+    index = {name: {word: i for i, word in enumerate(words)} for name, words in vocabulary.items()}
+    inputs = Inputs.of(rows.frame, Features.of(rows.frame), codes_of(rows.frame, index))
     scaling = {name: value.astype(float) for name, value in standardisation(inputs).items()}
     p = {n: np.asarray(v, dtype=float) for n, v in fresh(inputs, vocabulary_sizes(vocabulary), rng).items()}
-    masks = {"kernel": rng.integers(0, 2, 12).astype(float), "engine": np.ones(12)}
+    masks = {"candidate": rng.integers(0, 2, 12).astype(float), "engine": np.ones(12)}
     weight = rng.random(12)
 
     def loss() -> float:
@@ -84,7 +85,7 @@ def test_held_out_cells_are_predicted_better_than_by_the_variant_mean_and_with_h
     out = np.random.default_rng(3).random(len(ROWS)) < 0.2
     model, _ = fit(ROWS.take(~out), seed=0, version=1, clip=0.5)
     test = ROWS.take(out)
-    mean, sd = model.predict_frame(test.frame)
+    mean, sd, _ = model.predict_frame(test.frame)
     error = mean - test.target
     simple = np.array(
         [ROWS.target[~out][ROWS.frame.candidate[~out] == c].mean() for c in test.frame.candidate]
@@ -156,7 +157,9 @@ def test_no_rows_are_refused() -> None:
 
 
 def test_every_row_belongs_to_one_group_of_every_cross() -> None:
-    codes = codes_of(ROWS.frame, vocabulary_of(ROWS.frame, {}))
+    vocabulary = vocabulary_of(ROWS.frame, {})
+    index = {name: {word: i for i, word in enumerate(words)} for name, words in vocabulary.items()}
+    codes = codes_of(ROWS.frame, index)
     tables = tables_of(codes, CROSSES)
     assert [len(table.group) for table in tables] == [len(ROWS)] * len(CROSSES)
     assert len(tables[-1].keys) == len(ROWS)

@@ -74,14 +74,14 @@ def test_reports_about_unknown_kernels_and_candidates_are_left_out() -> None:
 
 
 def test_one_lab_context_in_ten_is_held_out_whole_and_always_the_same() -> None:
-    mask = judged(LAB.frame)[0]
+    mask = judged(LAB.frame)
     assert 0.02 < mask.mean() < 0.25
     f = LAB.frame
     place = f.kernel * 10_000 + f.context * 100 + f.environment
     for context in np.unique(place):
         assert mask[place == context].all() or not mask[place == context].any()
     order = np.random.default_rng(0).permutation(len(LAB))
-    np.testing.assert_array_equal(judged(LAB.frame.take(order))[0], mask[order])
+    np.testing.assert_array_equal(judged(LAB.frame.take(order)), mask[order])
 
 
 def test_coverage_is_the_share_of_traffic_in_well_known_cells() -> None:

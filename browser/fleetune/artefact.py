@@ -31,17 +31,26 @@ VALUE_STEP = (
 )  # ln speedup per unit of a row's int16 value: fixed, so that unchanged rows keep their bytes
 SD_BASE = 0.96  # a row's posterior sd is SD_BASE ** code
 # The fields of a cross and their bits in a packed key; key index 0 is "any", vocabulary entries start at 1.
-BITS = {"kernel": 12, "pattern": 6, "size": 6, "environment": 15, "engine": 8, "candidate": 10}
+BITS = {
+    "kernel": 11, "pattern": 6, "size": 6, "environment": 13, "engine": 8, "family": 4, "candidate": 9,
+}  # fmt: skip
 SHIFTS = dict(zip(BITS, np.cumsum([0, *BITS.values()])[:-1].tolist(), strict=True))
 TABLE_SHIFT = sum(BITS.values())
 MAX_TABLES = 64
+# The smooth part's tables, each a correction of the one before: for any engine, for a family, for an engine.
+SMOOTH = (
+    ("kernel", "pattern", "size", "candidate"),
+    ("kernel", "pattern", "size", "family", "candidate"),
+    ("kernel", "pattern", "size", "engine", "candidate"),
+)
 SIZES = 31
 COLUMNS = {
     "table": "u1", "kernel": "u2", "pattern": "u1", "size": "u1", "environment": "u2", "engine": "u1",
-    "candidate": "u2", "value": "i2", "sd": "u1",
+    "family": "u1", "candidate": "u2", "value": "i2", "sd": "u1", "contrast": "u1",
 }  # fmt: skip
 BLOCKS = ("kernel", "variant", "context", "environment")  # the static feature vectors
-EMBEDDED = ("kernel", "candidate", "size", "engine")
+EMBEDDED = ("candidate", "size", "engine")
+VARIANCES = ("spread2", "unknown2", "unknown_contrast2", "floor2")
 TYPES = {"f2": "<f2", "f4": "<f4", "i2": "<i2", "u1": "|u1", "u2": "<u2"}
 
 
@@ -51,11 +60,13 @@ class ModelError(ValueError):
 
 @dataclass(frozen=True)
 class Lookup:
-    """The wide rows by packed key, ascending: keys, values (ln speedup), posterior variances."""
+    """The wide rows by packed key, ascending: keys, values (ln speedup), posterior variances, and the part of
+    the variance that candidates of a context do not share."""
 
     keys: NDArray[np.int64]
     values: NDArray[np.float64]
     variances: NDArray[np.float64]
+    contrasts: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -82,11 +93,6 @@ class Artefact:
         }
 
     @cached_property
-    def kernel_row(self) -> int:
-        """The table whose rows exist only for kernels that were measured."""
-        return self.crosses.index(("kernel", "candidate"))
-
-    @cached_property
     def keys(self) -> NDArray[np.int64]:
         """The packed key of every wide row in file order, (rows,)."""
         keys = self.stored["row.table"].astype(np.int64) << TABLE_SHIFT
@@ -97,8 +103,10 @@ class Artefact:
     @cached_property
     def lookup(self) -> Lookup:
         order = np.argsort(self.keys, kind="stable")
-        sd = SD_BASE ** self.stored["row.sd"][order].astype(np.float64)
-        return Lookup(self.keys[order], self.stored["row.value"][order] * VALUE_STEP, sd * sd)
+        sd, contrast = (
+            SD_BASE ** self.stored[f"row.{n}"][order].astype(np.float64) for n in ("sd", "contrast")
+        )
+        return Lookup(self.keys[order], self.stored["row.value"][order] * VALUE_STEP, sd**2, contrast**2)
 
 
 def pack(model: Artefact) -> bytes:
@@ -204,12 +212,11 @@ def expected_shapes(model: Artefact) -> dict[str, tuple[int, ...]]:
         "context": 4 + len(f.patterns) + len(f.dtypes),
         "environment": len(f.browsers) + 3,
     }
-    counts = {"kernel": len(v["kernel"]), "candidate": len(v["candidate"]), "size": SIZES + 1}
-    counts["engine"] = len(v["engine"])
+    counts = {"engine": len(v["engine"]), "candidate": len(v["candidate"]), "size": SIZES + 1}
     shapes: dict[str, tuple[int, ...]] = {
         "bias1": (first,), "weight2": (first, second), "bias2": (second,), "weight3": (second,), "bias3": (),
-        "range": (2,), "tau2": (len(model.crosses),), "spread2": (len(model.crosses),),
-        "unknown2": (), "floor2": (),
+        "range": (2,), "spread2": (len(model.crosses),),
+        "unknown2": (), "unknown_contrast2": (), "floor2": (),
     }  # fmt: skip
     for name in BLOCKS:
         shapes |= {f"{name}.mean": (widths[name],), f"{name}.scale": (widths[name],)}
@@ -236,16 +243,11 @@ def _check(model: Artefact) -> None:
     table = model.stored["row.table"]
     if len(table) == 0 or int(table.max()) >= len(model.crosses) or len(np.unique(model.keys)) != len(table):
         raise ModelError("wide rows are missing, repeated, or of no table")
-    if "kernel" not in model.crosses[model.kernel_row]:
-        raise ModelError("no table of kernel and candidate")
+    if model.crosses[:3] != SMOOTH:
+        raise ModelError("the first three tables must be the smooth ones")
     if any(model.stored[name].dtype.str != np.dtype(TYPES[code]).str for name, code in _row_types()):
         raise ModelError("a wide row's column has the wrong type")
-    if (
-        (model.arrays["tau2"] < 0).any()
-        or (model.arrays["spread2"] < 0).any()
-        or model.arrays["unknown2"] < 0
-        or model.arrays["floor2"] < 0
-    ):
+    if any((model.arrays[name] < 0).any() for name in VARIANCES):
         raise ModelError("a variance is negative")
 
 

@@ -60,23 +60,24 @@ def choose(
     runnable = set(kernel.candidates(environment.features)) - (set(set_aside) - {BASELINE})
     keep = [i for i, name in enumerate(predictions.candidates) if name in runnable]
     names = [predictions.candidates[i] for i in keep]
-    mean, sd = predictions.mean[keep].copy(), predictions.sd[keep].copy()
+    apart = predictions.sd if predictions.contrast is None else predictions.contrast
+    mean, sd, contrast = predictions.mean[keep].copy(), predictions.sd[keep].copy(), apart[keep].copy()
     for i, name in enumerate(names):
         if name in measured and name != BASELINE:
             mean[i] = measured[name].log_speedup
-            sd[i] = max(measured[name].spread, NOISE)
+            sd[i] = contrast[i] = max(measured[name].spread, NOISE)
+    field = _Field(names, mean, sd, contrast)
     fallback = _fallback(kernel, environment, names)
     known = [i for i, name in enumerate(names) if name in measured]
     if len(known) >= 2:
         best, source = max(known, key=lambda i: mean[i]), "measured"
     else:
         best, default = int(np.argmax(mean)), names.index(fallback)
-        margin = MARGIN * math.hypot(sd[best], sd[default])
-        if best != default and mean[best] - mean[default] <= margin:
+        if best != default and mean[best] - mean[default] <= MARGIN * field.between(best, default):
             best, source = default, "default"
         else:
             source = "personal" if names[best] in predictions.personal else "predicted"
-    confirm = _confirm(names, mean, sd, best, fallback, measured)
+    confirm = _confirm(field, best, fallback, measured)
     expected, low, high = (math.exp(mean[best] + z * sd[best]) for z in (0.0, -INTERVAL, INTERVAL))
     why = _why(names[best], source, expected, low, high)
     return Choice(names[best], source, expected, low, high, why, confirm)
@@ -96,20 +97,38 @@ def _fallback(kernel: Kernel, environment: Environment, names: list[str]) -> str
     return max(left, key=lambda name: (len(kernel.optimisations(name)), name), default=BASELINE)
 
 
-def _confirm(
-    names: list[str], mean: Floats, sd: Floats, best: int, fallback: str, measured: Mapping[str, Measured]
-) -> tuple[str, ...]:
+@dataclass(frozen=True)
+class _Field:
+    """Candidates that can run here, with what is expected of them."""
+
+    names: list[str]
+    mean: Floats
+    sd: Floats
+    contrast: Floats
+
+    def between(self, a: int, b: int) -> float:
+        """The sd of the difference of two: what candidates share drops out, except against JavaScript."""
+        spread = self.sd if BASELINE in (self.names[a], self.names[b]) else self.contrast
+        return math.hypot(spread[a], spread[b])
+
+
+def _confirm(field: _Field, best: int, fallback: str, measured: Mapping[str, Measured]) -> tuple[str, ...]:
     """The leaders, the safe default and JavaScript, if an unmeasured candidate may well be faster."""
+    names = field.names
     gain = [
-        expected_gain(mean[i] - mean[best], math.hypot(sd[i], sd[best]))
+        expected_gain(field.mean[i] - field.mean[best], field.between(i, best))
         for i, name in enumerate(names)
         if i != best and not (name in measured and names[best] in measured)
     ]
     if not gain or sum(gain) <= NEAR:
         return ()
-    upper = mean + 0.5 * sd
-    leaders = [names[i] for i in np.argsort(-upper, kind="stable")[:LEADERS]]
-    return tuple(dict.fromkeys([names[best], *leaders, fallback, BASELINE]))
+    leaders = leading(field.mean, field.contrast)
+    return tuple(dict.fromkeys([names[best], *(names[i] for i in leaders), fallback, BASELINE]))
+
+
+def leading(mean: Floats, contrast: Floats) -> list[int]:
+    """The LEADERS candidates most worth timing: by mean, and half a deviation for what is unsure."""
+    return [int(i) for i in np.argsort(-(mean + 0.5 * contrast), kind="stable")[:LEADERS]]
 
 
 def expected_gain(difference: float, sd: float) -> float:

@@ -17,10 +17,10 @@ from fleetune.features import Features, Frame, Ints
 
 Array = NDArray[np.floating[Any]]
 Parameters = dict[str, Array]
-WIDTHS = {"kernel": 8, "candidate": 6, "size": 8, "engine": 6}
+WIDTHS = {"candidate": 6, "size": 8, "engine": 6}
 HIDDEN = (64, 32)
 FORGET = 0.5  # how often training hides an embedding, so that the features alone must carry unseen entries
-HIDDEN_FIELDS = ("kernel", "candidate", "engine")
+HIDDEN_FIELDS = ("candidate", "engine")
 
 
 @dataclass(frozen=True)

@@ -75,6 +75,11 @@ def engine_key(environment: Environment) -> str:
     return f"{environment.browser} {environment.simd:d}{environment.relaxed_simd:d}"
 
 
+def family_key(environment: Environment) -> str:
+    """The browser family; a compiler with a tier switched off belongs to its browser."""
+    return environment.browser.removesuffix(BASELINE_TIER)
+
+
 def environment_key(environment: Environment) -> str:
     """The whole coarse browser cell as one readable word list."""
     e = environment

@@ -12,35 +12,26 @@ Everything is computed from the quantised artefact (`artefact.py`), so server an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetune.artefact import SHIFTS, TABLE_SHIFT, Artefact, ModelError, pack, unpack
+from fleetune.artefact import SHIFTS, SMOOTH, TABLE_SHIFT, Artefact, ModelError, pack, unpack
 from fleetune.context import Context, Environment
-from fleetune.features import Features, Floats, Frame, Ints, engine_key, environment_key
+from fleetune.features import Floats, Frame, Ints, engine_key, environment_key, family_key
+from fleetune.forward import DeepPart
 from fleetune.manifest import BASELINE, Kernel
 
 __all__ = ["CROSSES", "DecisionRow", "Model", "ModelError", "Predictions"]
 
-# Coarse to fine. Fields: see artefact.BITS; `engine` is browser family + WebAssembly features.
+# Beside the smooth part: how one environment differs from its engine. Coarse to fine, the last is the cell.
 CROSSES = (
-    ("candidate",),
-    ("engine", "candidate"),
+    *SMOOTH,
     ("environment", "candidate"),
-    ("kernel", "candidate"),
-    ("kernel", "engine"),
     ("kernel", "environment"),
-    ("kernel", "pattern", "size"),
-    ("kernel", "pattern", "candidate"),
-    ("kernel", "size", "candidate"),
-    ("kernel", "pattern", "size", "candidate"),
-    ("kernel", "engine", "candidate"),
-    ("kernel", "pattern", "engine", "candidate"),
-    ("kernel", "pattern", "size", "engine"),
-    ("kernel", "pattern", "size", "engine", "candidate"),
     ("kernel", "environment", "candidate"),
     ("kernel", "pattern", "size", "environment"),
     ("kernel", "pattern", "size", "environment", "candidate"),
@@ -55,6 +46,8 @@ class Predictions:
     mean: Floats  # (candidates,)
     sd: Floats  # (candidates,); 0 for js
     personal: frozenset[str] = frozenset()  # candidates that this device's own measurements moved
+    # (candidates,) sd against each other: without what all candidates of a context share; default: as `sd`
+    contrast: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -67,13 +60,19 @@ class DecisionRow:
     predictions: Predictions
 
 
-@dataclass
+class Answer(NamedTuple):
+    """Predictions of many rows, (n,) each: ln speedup, its sd, and the sd without what a context shares."""
+
+    mean: Floats
+    sd: Floats
+    contrast: Floats
+
+
 class Model:
     """An immutable predictor; `artefact` is what it was read from and what it writes."""
 
-    artefact: Artefact
-    _kernel_part: dict[str, Floats] = field(default_factory=dict, repr=False)
-    _variant_part: dict[tuple[str, str, frozenset[str]], Floats] = field(default_factory=dict, repr=False)
+    def __init__(self, artefact: Artefact) -> None:
+        self.artefact = artefact
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Model:
@@ -93,6 +92,11 @@ class Model:
         """Half-width of the residuals that reports against this version carry."""
         return self.artefact.clip
 
+    @cached_property
+    def deep(self) -> DeepPart:
+        """The part that answers for kernels never measured."""
+        return DeepPart(self.artefact, self._index)
+
     def predict(
         self, kernel: Kernel, context: Context, environment: Environment, candidates: Sequence[str]
     ) -> Predictions:
@@ -100,13 +104,16 @@ class Model:
 
         A size between two of the catalogue is interpolated linearly in log2 size.
         """
-        lower, upper, weight = self._neighbours(kernel, context)
-        mean, sd = self._context(kernel, lower, environment, candidates)
+        lower, upper, weight = _neighbours(kernel, context)
+        answer = self._context(kernel, lower, environment, candidates)
         if weight:
-            mean_up, sd_up = self._context(kernel, upper, environment, candidates)
-            mean = (1 - weight) * mean + weight * mean_up
-            sd = np.maximum(sd, sd_up)
-        return Predictions(tuple(candidates), mean, sd)
+            above = self._context(kernel, upper, environment, candidates)
+            answer = Answer(
+                (1 - weight) * answer.mean + weight * above.mean,
+                np.maximum(answer.sd, above.sd),
+                np.maximum(answer.contrast, above.contrast),
+            )
+        return Predictions(tuple(candidates), answer.mean, answer.sd, contrast=answer.contrast)
 
     def predict_table(self, kernels: Sequence[Kernel], environment: Environment) -> list[DecisionRow]:
         """Every context of the catalogue for one environment, in one vectorised pass."""
@@ -127,141 +134,27 @@ class Model:
             list(kernels), list(contexts), [environment], list(names),
             index[:, 0], index[:, 1], np.zeros(len(index), dtype=np.int64), index[:, 2],
         )  # fmt: skip
-        mean, sd = self.predict_frame(frame)
+        mean, sd, contrast = self.predict_frame(frame)
         table, at = [], 0
         for kernel, size, context, candidates in rows:
             part = slice(at, at + len(candidates))
-            table.append(DecisionRow(kernel, size, context, Predictions(candidates, mean[part], sd[part])))
+            predictions = Predictions(candidates, mean[part], sd[part], contrast=contrast[part])
+            table.append(DecisionRow(kernel, size, context, predictions))
             at += len(candidates)
         return table
 
-    def predict_frame(self, frame: Frame) -> tuple[Floats, Floats]:
-        """Mean and sd of every row of a frame: two arrays (n,)."""
-        wide, variance = self.wide(frame)
-        mean = self.deep(frame) + wide
+    def predict_frame(self, frame: Frame) -> Answer:
+        """Mean, sd and contrast of every row of a frame."""
+        value, variance, contrast, known = self._sum(table_keys(self.codes(frame), self.artefact.crosses))
+        if not known.all():
+            value[~known] += self.deep.rows(frame.take(~known))
         script = np.array([name == BASELINE for name in frame.candidates], dtype=bool)[frame.candidate]
-        return np.where(script, 0.0, mean), np.where(script, 0.0, np.sqrt(variance))
-
-    # The deep part: the first layer is additive over entities, so each entity's share is computed once.
-
-    def deep(self, frame: Frame) -> Floats:
-        """The deep part's ln speedup of every row, (n,)."""
-        a = self.artefact.arrays
-        supported = [environment.features for environment in frame.environments]
-        kinds = sorted(set(supported), key=sorted)
-        kind = np.array([kinds.index(features) for features in supported], dtype=np.int64)[frame.environment]
-        width = len(frame.candidates)
-        pair = (frame.kernel * width + frame.candidate) * len(kinds) + kind
-        order, inverse = np.unique(pair, return_inverse=True)
-        variants = [
-            self._variant_share(
-                frame.kernels[int(p) // len(kinds) // width],
-                frame.candidates[int(p) // len(kinds) % width],
-                kinds[int(p) % len(kinds)],
-            )
-            for p in order
-        ]
-        hidden = np.array(variants).reshape(-1, len(a["bias1"]))[inverse]  # (n, h1)
-        hidden += np.array([self._kernel_share(kernel) for kernel in frame.kernels])[frame.kernel]
-        hidden += np.array([self._context_share(context) for context in frame.contexts])[frame.context]
-        hidden += np.array([self._environment_share(e) for e in frame.environments])[frame.environment]
-        return self._upper(hidden)
-
-    def _upper(self, hidden: Floats) -> Floats:
-        a = self.artefact.arrays
-        second = np.maximum(np.maximum(hidden, 0) @ a["weight2"] + a["bias2"], 0)  # (n, h2)
-        return np.clip(second @ a["weight3"] + a["bias3"], *a["range"])  # (n,)
-
-    def _share(self, name: str, vector: Sequence[float]) -> Floats:
-        a = self.artefact.arrays
-        return np.asarray(((np.array(vector) - a[f"{name}.mean"]) * a[f"{name}.scale"]) @ a[f"{name}.weight"])
-
-    def _embedded(self, name: str, entry: int) -> Floats | float:
-        """The embedding's share of the first layer; an unknown entry adds nothing."""
-        a = self.artefact.arrays
-        return np.asarray(a[f"{name}.embedding"][entry] @ a[f"{name}.project"]) if entry >= 0 else 0.0
-
-    def _kernel_share(self, kernel: Kernel) -> Floats:
-        if kernel.signature not in self._kernel_part:
-            entry = self._index["kernel"].get(kernel.signature, -1)
-            share = self._share("kernel", self.features.kernel_vector(kernel)) + self._embedded(
-                "kernel", entry
-            )
-            self._kernel_part[kernel.signature] = np.asarray(share)
-        return self._kernel_part[kernel.signature]
-
-    def _variant_share(self, kernel: Kernel, candidate: str, supported: frozenset[str]) -> Floats:
-        key = kernel.signature, candidate, supported
-        if key not in self._variant_part:
-            vector = self.features.variant_vector(kernel, candidate, supported)
-            entry = self._index["candidate"].get(candidate, -1)
-            share = self._share("variant", vector) + self._embedded("candidate", entry)
-            self._variant_part[key] = np.asarray(share)
-        return self._variant_part[key]
-
-    def _context_share(self, context: Context) -> Floats:
-        share = self._share("context", self.features.context_vector(context))
-        return np.asarray(share + self._embedded("size", context.log2_size) + self.artefact.arrays["bias1"])
-
-    def _environment_share(self, environment: Environment) -> Floats:
-        entry = self._index["engine"].get(engine_key(environment), -1)
-        share = self._share("environment", self.features.environment_vector(environment))
-        return np.asarray(share + self._embedded("engine", entry))
-
-    # The wide part: every row's keys in every table, looked up at once.
-
-    def wide(self, frame: Frame) -> tuple[Floats, Floats]:
-        """The wide part's value and the whole prediction's variance, (n,) each."""
-        keys = table_keys(self.codes(frame), self.artefact.crosses)  # (tables, n)
-        return self._sum(keys)
-
-    def _sum(self, keys: Ints) -> tuple[Floats, Floats]:
-        lookup = self.artefact.lookup
-        at = np.minimum(np.searchsorted(lookup.keys, keys), len(lookup.keys) - 1)
-        found = lookup.keys[at] == keys
-        value = np.where(found, lookup.values[at], 0.0).sum(axis=0)
-        own = np.where(found, lookup.variances[at], self.artefact.arrays["spread2"][:, None])
-        return value, self._variance(own, found)
-
-    def _variance(self, own: Floats, found: NDArray[np.bool_]) -> Floats:
-        """Prior variances of the rows that are missing; a measured cell has its own posterior instead."""
-        a = self.artefact.arrays
-        unknown = ~found[self.artefact.kernel_row]
-        spread = np.where(found[:-1], 0.0, own[:-1]).sum(axis=0) + np.where(unknown, a["unknown2"], 0.0)
-        floor = a["floor2"]
-        return np.asarray(np.where(found[-1], own[-1], spread + own[-1]) + floor)
-
-    def codes(self, frame: Frame) -> dict[str, Ints]:
-        """Vocabulary entries of every row by field, each (n,); −1 where unknown."""
-        index = self._index
-        return {
-            "kernel": _entries(index["kernel"], [k.signature for k in frame.kernels], frame.kernel),
-            "pattern": _entries(index["pattern"], [c.pattern for c in frame.contexts], frame.context),
-            "size": np.array([c.log2_size for c in frame.contexts], dtype=np.int64)[frame.context],
-            "environment": _entries(
-                index["environment"], [environment_key(e) for e in frame.environments], frame.environment
-            ),
-            "engine": _entries(
-                index["engine"], [engine_key(e) for e in frame.environments], frame.environment
-            ),
-            "candidate": _entries(index["candidate"], list(frame.candidates), frame.candidate),
-        }
-
-    @cached_property
-    def features(self) -> Features:
-        """Names of the static features that the deep part reads."""
-        return self.artefact.features
-
-    @cached_property
-    def _index(self) -> Mapping[str, Mapping[str, int]]:
-        return {
-            name: {word: i for i, word in enumerate(words)}
-            for name, words in self.artefact.vocabulary.items()
-        }
+        value[script] = variance[script] = contrast[script] = 0.0
+        return Answer(value, np.sqrt(variance), np.sqrt(contrast))
 
     def _context(
         self, kernel: Kernel, context: Context, environment: Environment, candidates: Sequence[str]
-    ) -> tuple[Floats, Floats]:
+    ) -> Answer:
         index = self._index
         count = len(candidates)
         codes = {
@@ -270,37 +163,85 @@ class Model:
             "size": context.log2_size,
             "environment": index["environment"].get(environment_key(environment), -1),
             "engine": index["engine"].get(engine_key(environment), -1),
+            "family": index["family"].get(family_key(environment), -1),
         }
         names = index["candidate"]
         columns = {name: np.full(count, code, dtype=np.int64) for name, code in codes.items()}
         columns["candidate"] = np.array([names.get(name, -1) for name in candidates], dtype=np.int64)
-        wide, variance = self._sum(table_keys(columns, self.artefact.crosses))
-        features = environment.features
-        hidden = np.array([self._variant_share(kernel, name, features) for name in candidates])
-        hidden += (
-            self._kernel_share(kernel) + self._context_share(context) + self._environment_share(environment)
-        )
+        value, variance, contrast, known = self._sum(table_keys(columns, self.artefact.crosses))
+        if not known.all():
+            value[~known] += self.deep.context(kernel, context, environment, candidates)[~known]
         script = np.array([name == BASELINE for name in candidates])
+        value[script] = variance[script] = contrast[script] = 0.0
+        return Answer(value, np.sqrt(variance), np.sqrt(contrast))
+
+    def _sum(self, keys: Ints) -> tuple[Floats, Floats, Floats, NDArray[np.bool_]]:
+        """Sum of the wide rows, variance, contrast variance, and whether the kernel's cell is known: (n,)
+        each."""
+        lookup, a = self.artefact.lookup, self.artefact.arrays
+        at = np.minimum(np.searchsorted(lookup.keys, keys), len(lookup.keys) - 1)
+        found = lookup.keys[at] == keys  # (tables, n)
+        value = np.where(found, lookup.values[at], 0.0).sum(axis=0)
+        known = found[0]
+        variance = np.where(known, 0.0, a["unknown2"])
+        contrast = np.where(known, 0.0, a["unknown_contrast2"])
+        for level in range(len(SMOOTH)):  # the finest row found knows best
+            variance = np.where(found[level], lookup.variances[at[level]], variance)
+            contrast = np.where(found[level], lookup.contrasts[at[level]], contrast)
+        spread = a["spread2"][:, None]
+        own = np.where(found[-1], lookup.variances[at[-1]], spread[-1])
+        rest = np.where(found[-1], 0.0, np.where(found, 0.0, spread)[len(SMOOTH) : -1].sum(axis=0))
+        differs = ["candidate" in cross for cross in self.artefact.crosses[len(SMOOTH) : -1]]
+        apart = np.where(found, 0.0, spread)[len(SMOOTH) : -1][differs].sum(axis=0)
+        floor = a["floor2"]
         return (
-            np.where(script, 0.0, self._upper(hidden) + wide),
-            np.where(script, 0.0, np.sqrt(variance)),
+            value,
+            variance + rest + own + floor,
+            contrast + np.where(found[-1], 0.0, apart) + own + floor,
+            known,
         )
 
-    def _neighbours(self, kernel: Kernel, context: Context) -> tuple[Context, Context, float]:
-        """The catalogue's contexts around one, and the weight of the upper."""
-        known = [c for _s, _p, _c, c in kernel.contexts() if c.pattern == context.pattern]
-        sizes = sorted({c.log2_size for c in known})
-        if not sizes or context.log2_size in sizes:
-            return context, context, 0.0
-        low = max((s for s in sizes if s < context.log2_size), default=sizes[0])
-        high = min((s for s in sizes if s > context.log2_size), default=sizes[-1])
-        weight = (context.log2_size - low) / (high - low) if high > low else 0.0
-        lower, upper = (Context(s, context.dtype, context.pattern) for s in (low, high))
-        return lower, upper, weight
+    def codes(self, frame: Frame) -> dict[str, Ints]:
+        """Vocabulary entries of every row by field, each (n,); −1 where unknown."""
+        return codes_of(frame, self._index)
+
+    @cached_property
+    def _index(self) -> Mapping[str, Mapping[str, int]]:
+        return {
+            name: {word: i for i, word in enumerate(words)}
+            for name, words in self.artefact.vocabulary.items()
+        }
 
 
-def _entries(index: Mapping[str, int], words: Sequence[str], column: Ints) -> Ints:
-    return np.array([index.get(word, -1) for word in words], dtype=np.int64)[column]
+def codes_of(frame: Frame, index: Mapping[str, Mapping[str, int]]) -> dict[str, Ints]:
+    """The vocabulary entry of every row by field, (n,) each; −1 where unknown."""
+
+    def column(name: str, words: Sequence[str], rows: Ints) -> Ints:
+        return np.array([index[name].get(word, -1) for word in words], dtype=np.int64)[rows]
+
+    environments = frame.environments
+    return {
+        "kernel": column("kernel", [k.signature for k in frame.kernels], frame.kernel),
+        "pattern": column("pattern", [c.pattern for c in frame.contexts], frame.context),
+        "size": np.array([c.log2_size for c in frame.contexts], dtype=np.int64)[frame.context],
+        "environment": column("environment", [environment_key(e) for e in environments], frame.environment),
+        "engine": column("engine", [engine_key(e) for e in environments], frame.environment),
+        "family": column("family", [family_key(e) for e in environments], frame.environment),
+        "candidate": column("candidate", list(frame.candidates), frame.candidate),
+    }
+
+
+def _neighbours(kernel: Kernel, context: Context) -> tuple[Context, Context, float]:
+    """The catalogue's contexts around one, and the weight of the upper."""
+    known = [c for _s, _p, _c, c in kernel.contexts() if c.pattern == context.pattern]
+    sizes = sorted({c.log2_size for c in known})
+    if not sizes or context.log2_size in sizes:
+        return context, context, 0.0
+    low = max((s for s in sizes if s < context.log2_size), default=sizes[0])
+    high = min((s for s in sizes if s > context.log2_size), default=sizes[-1])
+    weight = (context.log2_size - low) / (high - low) if high > low else 0.0
+    lower, upper = (Context(s, context.dtype, context.pattern) for s in (low, high))
+    return lower, upper, weight
 
 
 def table_keys(codes: Mapping[str, Ints], crosses: Sequence[Sequence[str]]) -> Ints:

@@ -17,9 +17,10 @@ from typing import Any
 import numpy as np
 
 from fleetune.context import Context, Environment
-from fleetune.features import Floats, engine_key, environment_key
+from fleetune.features import Floats, engine_key, environment_key, family_key
 from fleetune.manifest import BASELINE, Kernel
 from fleetune.model import Model, Predictions
+from fleetune.smooth import HYPER, OTHER_IN_FAMILY, Points, covariance
 
 MAX_OBSERVATIONS = 256  # the most recent cells; a solve of this size takes some 10 ms in a browser
 NOISE = 0.01  # least relative error of a measurement
@@ -32,6 +33,7 @@ DEVICE: Mapping[tuple[str, ...], float] = {
     ("kernel", "context"): 0.03**2,
     ("kernel", "context", "candidate"): 0.03**2,
 }
+EXACT = ("context", "cell")  # the smooth part's roughness
 MOVED = 0.005  # ln speedup: a correction below this is not called personal
 
 
@@ -101,12 +103,15 @@ class PersonalLayer:
         script = np.array([name == BASELINE for name in candidates])
         shift = np.where(script, 0.0, shift)
         variance = np.maximum(predictions.sd**2 - reduction, np.minimum(predictions.sd, NOISE) ** 2)
+        share = np.sqrt(variance) / np.maximum(predictions.sd, 1e-9)
+        contrast = None if predictions.contrast is None else predictions.contrast * share
         moved = frozenset(n for n, s in zip(candidates, shift, strict=True) if abs(s) > MOVED)
         return replace(
             predictions,
             mean=predictions.mean + shift,
             sd=np.where(script, 0.0, np.sqrt(variance)),
             personal=predictions.personal | moved,
+            contrast=contrast,
         )
 
     def to_json(self) -> list[list[Any]]:
@@ -144,11 +149,10 @@ class PersonalLayer:
 
 @dataclass(frozen=True)
 class _Posterior:
-    """Cholesky solution of one set of observations."""
+    """The solution for one set of observations."""
 
     places: Sequence[tuple[str, Context, str]]
-    components: Mapping[tuple[str, ...], float]
-    unseen: tuple[frozenset[str], float]  # kernels that the model does not know, and its variance on them
+    prior: _Prior
     weights: Floats  # (n,) (K + R)⁻¹ residual
     inverse: Floats  # (n, n) (K + R)⁻¹
 
@@ -161,66 +165,95 @@ class _Posterior:
         environment: Environment,
     ) -> _Posterior:
         places = [(o.signature, o.context, o.candidate) for o in observations]
-        residual = np.array(
-            [
-                o.log_speedup
-                - model.predict(kernels[o.signature], o.context, environment, (o.candidate,)).mean[0]
-                for o in observations
-            ]
-        )
+        predicted = [
+            model.predict(kernels[o.signature], o.context, environment, (o.candidate,)).mean[0]
+            for o in observations
+        ]
+        residual = np.array([o.log_speedup for o in observations]) - np.array(predicted)
         noise = np.array([max(o.spread, NOISE) ** 2 for o in observations])
-        components = prior_variances(model, environment)
-        known = set(model.artefact.vocabulary["kernel"])
-        unseen = frozenset(kernels) - known, float(model.artefact.arrays["unknown2"])
-        covariance = _covariance(places, places, components, unseen)
-        inverse = np.asarray(np.linalg.inv(covariance + np.diag(noise)), dtype=np.float64)
-        return cls(places, components, unseen, inverse @ residual, inverse)
+        prior = _Prior(
+            prior_variances(model, environment),
+            frozenset(kernels) - set(model.artefact.vocabulary["kernel"]),
+            float(model.artefact.arrays["unknown2"]),
+            engine_terms(model, environment),
+        )
+        gram = prior.between(places, places) + np.diag(noise)
+        inverse = np.asarray(np.linalg.inv(gram), dtype=np.float64)
+        return cls(places, prior, inverse @ residual, inverse)
 
     def at(self, signature: str, context: Context, candidates: Sequence[str]) -> tuple[Floats, Floats]:
         """Posterior mean of the residual and the reduction of its variance, (candidates,) each."""
-        here = [(signature, context, name) for name in candidates]
-        cross = _covariance(here, self.places, self.components, self.unseen)  # (candidates, n)
+        cross = self.prior.between([(signature, context, name) for name in candidates], self.places)
         return cross @ self.weights, np.einsum("ij,jk,ik->i", cross, self.inverse, cross)
 
 
 def prior_variances(model: Model, environment: Environment) -> dict[tuple[str, ...], float]:
-    """How residuals on this device are spread, by what two cells must share.
+    """How residuals on this device are spread, by what two cells must share, beside `engine_terms`.
 
-    DEVICE plus the variance of every table that has no rows for this engine or environment.
+    DEVICE plus the variance of every table of environments, if the model does not know this one.
     """
-    vocabulary = model.artefact.vocabulary
-    missing = set()
-    if engine_key(environment) not in vocabulary["engine"]:
-        missing.add("engine")
-    if environment_key(environment) not in vocabulary["environment"]:
-        missing.add("environment")
     components = dict(DEVICE)
-    for cross, tau2 in zip(model.artefact.crosses, model.artefact.arrays["spread2"], strict=True):
-        if missing.intersection(cross):
-            shared = tuple(name for name in cross if name not in ("engine", "environment"))
-            components[shared] = components.get(shared, 0.0) + float(tau2)
+    if environment_key(environment) not in model.artefact.vocabulary["environment"]:
+        for cross, spread2 in zip(model.artefact.crosses, model.artefact.arrays["spread2"], strict=True):
+            if "environment" not in cross:
+                continue
+            shared = tuple(name for name in cross if name != "environment")
+            components[shared] = components.get(shared, 0.0) + float(spread2)
     return components
 
 
-def _covariance(
-    rows: Sequence[tuple[str, Context, str]],
-    columns: Sequence[tuple[str, Context, str]],
-    components: Mapping[tuple[str, ...], float],
-    unseen: tuple[frozenset[str], float],
-) -> Floats:
-    """Prior covariance of residuals: each component where the two cells agree on its fields."""
-    left, right = _fields(rows), _fields(columns)
-    words = {name: _coded(left[name], right[name]) for name in left}
-    same = {name: a[:, None] == b[None, :] for name, (a, b) in words.items()}
-    total = np.zeros((len(rows), len(columns)))
-    for shared, variance in components.items():
-        agree = np.ones(total.shape, dtype=bool)
-        for name in shared:
-            agree &= same[name]
-        total += variance * agree
-    new = np.array([signature in unseen[0] for signature, _, _ in rows])
-    both = same["kernel"] & new[:, None]
-    return np.asarray(total + unseen[1] / 2 * both * (1 + same["candidate"]))
+def engine_terms(model: Model, environment: Environment) -> Mapping[str, float] | None:
+    """What an engine that the model does not know adds to the smooth part: its terms by engine (deviations),
+    less what its family tells. None for a known engine."""
+    if engine_key(environment) in model.artefact.vocabulary["engine"]:
+        return None
+    known = family_key(environment) in model.artefact.vocabulary["family"]
+    share = (1 - OTHER_IN_FAMILY) ** 0.5 if known else 1.0
+    terms = dict.fromkeys(HYPER, 0.0)
+    return terms | {name: HYPER[name] * share for name in HYPER if name.endswith("_engine") or name in EXACT}
+
+
+@dataclass(frozen=True)
+class _Prior:
+    """Prior covariance of residuals between cells of this device."""
+
+    components: Mapping[tuple[str, ...], float]
+    unseen: frozenset[str]  # kernels that the model does not know,
+    unseen2: float  # and its variance on them
+    terms: Mapping[str, float] | None
+
+    def between(
+        self, rows: Sequence[tuple[str, Context, str]], columns: Sequence[tuple[str, Context, str]]
+    ) -> Floats:
+        """(rows, columns): each component where the two cells agree on its fields."""
+        left, right = _fields(rows), _fields(columns)
+        same = {}
+        for name in left:
+            a, b = _coded(left[name], right[name])
+            same[name] = a[:, None] == b[None, :]
+        total = np.zeros((len(rows), len(columns)))
+        for shared, variance in self.components.items():
+            agree = np.ones(total.shape, dtype=bool)
+            for name in shared:
+                agree &= same[name]
+            total += variance * agree
+        new = np.array([signature in self.unseen for signature, _, _ in rows])
+        total += self.unseen2 / 2 * (same["kernel"] & new[:, None]) * (1 + same["candidate"])
+        if self.terms is not None:
+            contexts = list(dict.fromkeys([c for _, c, _ in (*rows, *columns)]))
+            names = list(dict.fromkeys([n for _, _, n in (*rows, *columns)]))
+            here, there = (_points(cells, contexts, names) for cells in (rows, columns))
+            total += covariance(here, there, self.terms).total * same["kernel"]
+        return np.asarray(total)
+
+
+def _points(
+    cells: Sequence[tuple[str, Context, str]], contexts: Sequence[Context], names: Sequence[str]
+) -> Points:
+    context = np.array([contexts.index(c) for _, c, _ in cells], dtype=np.int64)
+    candidate = np.array([names.index(n) for _, _, n in cells], dtype=np.int64)
+    one = np.zeros(len(cells), dtype=np.int64)
+    return Points(contexts, names, context, candidate, one, one)
 
 
 def _fields(places: Sequence[tuple[str, Context, str]]) -> dict[str, list[Any]]:

@@ -14,6 +14,7 @@ from fleetune.features import Floats, Ints
 from fleetune.model import Model
 from fleetune.rows import Rows
 
+FLOOR2 = 0.01**2  # least variance of any prediction: browser launches differ by this much
 MISFIT = 0.05  # variance added to each row's own when the deep part is trained: what features cannot explain
 DEEP_ROWS = 60_000  # the deep part is a prior: a sample of rows is enough for it
 
@@ -34,12 +35,14 @@ def deep_part(
     if deep == "none":
         p = {name: np.zeros_like(value) for name, value in fresh(inputs, sizes, rng).items()}
         p["bias3"] = np.array(np.average(rows.target, weights=1 / (rows.variance + MISFIT)))
-        return p, standardisation(inputs), [], {"unknown2": float(np.var(rows.target)), "floor2": 0.01**2}
+        spread2 = float(np.var(rows.target))
+        left = {"unknown2": spread2, "unknown_contrast2": spread2, "floor2": FLOOR2}
+        return p, standardisation(inputs), [], left
     if init is not None and deep != "train":
         a = init.artefact.arrays
         grown = _grown(a, fresh(inputs, sizes, rng), vocabulary, init)
         scaling: Parameters = {name: a[name] for name in a if name.endswith((".mean", ".scale"))}
-        left = {"unknown2": float(a["unknown2"]), "floor2": float(a["floor2"])}
+        left = {name: float(a[name]) for name in ("unknown2", "unknown_contrast2", "floor2")}
         if deep == "keep":
             return grown, scaling, [], left
         sample = _sample(teaches, rng)
@@ -53,7 +56,7 @@ def deep_part(
     part, target = inputs.take(sample), rows.target[sample]
     weight = _weights(rows.variance[sample])
     scaling = standardisation(part)
-    best, unknown2, mae = _early_stop(part, scaling, target, weight, sizes, epochs, seed)
+    best, unknown2, contrast2 = _early_stop(part, scaling, target, weight, sizes, epochs, seed)
     p, losses = descend(
         fresh(part, sizes, rng),
         scaling,
@@ -64,7 +67,9 @@ def deep_part(
         epochs=best,
         batch=_batch(len(sample)),
     )
-    return p, scaling, losses, {"unknown2": unknown2, "floor2": 0.01**2, "mae": mae}
+    return p, scaling, losses, {
+        "unknown2": unknown2, "unknown_contrast2": contrast2, "floor2": FLOOR2,
+    }  # fmt: skip
 
 
 def _early_stop(
@@ -76,21 +81,27 @@ def _early_stop(
     epochs: int,
     seed: int,
 ) -> tuple[int, float, float]:
-    """Epochs after which kernels held out were predicted best; the variance and MAE left on them."""
-    kernels = np.unique(inputs.entries["kernel"])
+    """Epochs after which differences between candidates of kernels held out were predicted best.
+
+    With it the mean squared error left on these kernels, and that of the differences.
+    """
+    kernels = np.unique(inputs.rows["kernel"])
     rng = np.random.default_rng(seed + 1)
     held = rng.permutation(kernels)[: max(1, len(kernels) // 5)]
-    out = np.isin(inputs.entries["kernel"], held)
+    out = np.isin(inputs.rows["kernel"], held)
     if out.all() or len(kernels) < 5:
-        return epochs, 0.5, float("nan")
+        return epochs, 0.5, 0.25
     test = inputs.take(np.flatnonzero(out))
-    test = Inputs(test.blocks, test.rows, {**test.entries, "kernel": np.full(len(test), -1)})
     goal = target[out]
+    columns = [test.rows[name] for name in ("kernel", "context", "environment")]
+    place = np.unique(np.column_stack(columns), axis=0, return_inverse=True)[1].reshape(-1)
+    count = np.bincount(place)
     errors: list[tuple[float, float]] = []
 
     def watch(_epoch: int, p: Parameters) -> bool:
         error = output({n: v.astype(np.float64) for n, v in p.items()}, scaling, test) - goal
-        errors.append((float(np.mean(error**2)), float(np.mean(np.abs(error)))))
+        apart = error - (np.bincount(place, error) / count)[place]
+        errors.append((float(np.mean(error**2)), float(np.mean(apart**2))))
         return False
 
     train = np.flatnonzero(~out)
@@ -98,7 +109,7 @@ def _early_stop(
         fresh(inputs, sizes, rng), scaling, inputs.take(train), target[train], weight[train],
         rng=rng, epochs=epochs, batch=_batch(len(train)), watch=watch,
     )  # fmt: skip
-    smooth = np.convolve([e[0] for e in errors], np.ones(3) / 3, mode="valid") if len(errors) > 3 else None
+    smooth = np.convolve([e[1] for e in errors], np.ones(3) / 3, mode="valid") if len(errors) > 3 else None
     best = int(np.argmin(smooth)) + 1 if smooth is not None else len(errors) - 1
     return best + 1, errors[best][0], errors[best][1]
 

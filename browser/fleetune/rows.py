@@ -1,4 +1,4 @@
-"""Training rows: measured ln speedups by columns, their vocabulary, and which of them judge uncertainty."""
+"""Training rows: measured ln speedups by columns, their vocabulary, and which of them judge."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetune.context import Context, Environment
-from fleetune.features import Floats, Frame, Ints, engine_key, environment_key
+from fleetune.features import Floats, Frame, Ints, engine_key, environment_key, family_key
 from fleetune.manifest import Kernel
 
-CONTEXTS_JUDGED = 10  # one whole context in ten is kept from the deep part and judges uncertainty,
-CELLS_JUDGED = 20  # and one single cell in twenty of the others
+JUDGED = 10  # one whole context in ten is kept from the deep part, so that it can be judged there
 
 
 @dataclass(frozen=True)
@@ -77,44 +76,23 @@ def vocabulary_of(frame: Frame, old: Mapping[str, Sequence[str]]) -> dict[str, t
         "pattern": {frame.contexts[i].pattern for i in np.unique(frame.context)},
         "environment": {environment_key(frame.environments[i]) for i in np.unique(frame.environment)},
         "engine": {engine_key(frame.environments[i]) for i in np.unique(frame.environment)},
-        "candidate": {frame.candidates[i] for i in np.unique(frame.candidate)},
+        "family": {family_key(frame.environments[i]) for i in np.unique(frame.environment)},
+        "candidate": {frame.candidates[i] for i in np.unique(frame.candidate)}
+        | {name for i in np.unique(frame.kernel) for name in frame.kernels[i].variants},
     }
     return {n: (*old.get(n, ()), *sorted(words - set(old.get(n, ())))) for n, words in seen.items()}
 
 
-def codes_of(frame: Frame, vocabulary: Mapping[str, Sequence[str]]) -> dict[str, Ints]:
-    """The vocabulary entry of every row by field, (n,) each; −1 where unknown."""
-    index = {name: {word: i for i, word in enumerate(words)} for name, words in vocabulary.items()}
-
-    def column(name: str, words: Sequence[str], rows: Ints) -> Ints:
-        return np.array([index[name].get(word, -1) for word in words], dtype=np.int64)[rows]
-
-    return {
-        "kernel": column("kernel", [k.signature for k in frame.kernels], frame.kernel),
-        "pattern": column("pattern", [c.pattern for c in frame.contexts], frame.context),
-        "size": np.array([c.log2_size for c in frame.contexts], dtype=np.int64)[frame.context],
-        "environment": column(
-            "environment", [environment_key(e) for e in frame.environments], frame.environment
-        ),
-        "engine": column("engine", [engine_key(e) for e in frame.environments], frame.environment),
-        "candidate": column("candidate", list(frame.candidates), frame.candidate),
-    }
-
-
-def judged(frame: Frame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Rows that judge uncertainty: (those of whole contexts, single cells).
-
-    Decided by hashes, so the same rows in every version: what the deep part never sees, it never has seen.
-    """
+def judged(frame: Frame) -> NDArray[np.bool_]:
+    """Rows of contexts (kernel, context, environment) that the deep part never sees; the same in every
+    version."""
     words = (
         ([k.signature for k in frame.kernels], frame.kernel),
         ([c.hash for c in frame.contexts], frame.context),
         ([environment_key(e) for e in frame.environments], frame.environment),
-        (list(frame.candidates), frame.candidate),
     )
     hashes = [
-        np.array([zlib.crc32(w.encode()) for w in many], dtype=np.int64)[column] for many, column in words
+        np.array([zlib.crc32(word.encode()) for word in many], dtype=np.int64)[column]
+        for many, column in words
     ]
-    place = hashes[0] * 31 + hashes[1] * 17 + hashes[2]
-    whole = place // 7 % CONTEXTS_JUDGED == 0
-    return np.asarray(whole), np.asarray(~whole & ((place + hashes[3] * 13) // 11 % CELLS_JUDGED == 0))
+    return np.asarray((hashes[0] * 31 + hashes[1] * 17 + hashes[2]) // 7 % JUDGED == 0)

@@ -14,12 +14,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetune.artefact import VALUE_STEP
+from fleetune.artefact import SMOOTH, VALUE_STEP
 from fleetune.features import Floats, Ints
-from fleetune.model import table_keys
+from fleetune.model import CROSSES, table_keys
 
 TAU_BOUNDS = (0.005**2, 1.5**2)
 TAU_START = 0.2**2
+ENVIRONMENT_SD = 0.03
+REPLICATED = 1.5  # environments per engine from which the data may tell
 STICKY = 1.2  # quantisation steps that a row must move before its code changes
 
 
@@ -49,12 +51,27 @@ class Table:
             self.tau2 = min(max(mean, TAU_BOUNDS[0]), TAU_BOUNDS[1])
 
 
-def tables_of(codes: Mapping[str, Ints], crosses: Sequence[Sequence[str]]) -> list[Table]:
-    """The tables of rows given by vocabulary entries; all entries must be known."""
+def tables_of(codes: Mapping[str, Ints], crosses: Sequence[Sequence[str]], first: int = 0) -> list[Table]:
+    """The tables from number `first` on, of rows given by vocabulary entries; all entries must be known."""
     tables = []
-    for keys in table_keys(codes, crosses):
+    for keys in table_keys(codes, crosses)[first:]:
         distinct, group = np.unique(keys, return_inverse=True)
         tables.append(Table(distinct, group.astype(np.int64)))
+    return tables
+
+
+def environment_tables(codes: Mapping[str, Ints]) -> list[Table]:
+    """Empty tables of how environments differ from their engine, with the prior variances to start from.
+
+    Always the same start, not the previous model's: the estimate is not run to convergence, and so equal rows
+    give equal effects, and few new rows a small change. An engine seen in one environment only cannot
+    tell what is the engine's and what the environment's; then ENVIRONMENT_SD is assumed of each table, so
+    that what the lab taught carries over to other machines.
+    """
+    tables = tables_of(codes, CROSSES, len(SMOOTH))
+    learns = len(np.unique(codes["environment"])) >= REPLICATED * len(np.unique(codes["engine"]))
+    for table in tables:
+        table.tau2, table.learns = ENVIRONMENT_SD**2, learns
     return tables
 
 
@@ -81,7 +98,7 @@ def quantise(
     tables: Sequence[Table],
     target: Floats,
     variance: Floats,
-    previous: Sequence[Mapping[int, int] | None] | None = None,
+    previous: Mapping[int, int] | None = None,
 ) -> list[NDArray[np.int16]]:
     """Effects as multiples of VALUE_STEP; finer tables are refitted to what rounding the coarser ones left.
 
@@ -90,13 +107,12 @@ def quantise(
     precision = 1 / variance
     residual = target - sum((t.effect[t.group] for t in tables), start=np.zeros(len(target)))
     codes = []
-    for number, table in enumerate(tables):
+    for table in tables:
         residual += table.effect[table.group]
         table.update(residual, precision)
         code = np.clip(np.rint(table.effect / VALUE_STEP), -32767, 32767).astype(np.int16)
-        old = previous[number] if previous is not None else None
-        if old:
-            before = np.array([old.get(key, 1 << 20) for key in table.keys.tolist()], dtype=np.int64)
+        if previous:
+            before = np.array([previous.get(key, 1 << 20) for key in table.keys.tolist()], dtype=np.int64)
             code = np.where(np.abs(before - table.effect / VALUE_STEP) <= STICKY, before, code).astype(
                 np.int16
             )

@@ -61,15 +61,15 @@ def _one_user(model: Model, own: Rows, noisy: Rows, mine: NDArray[np.bool_], see
         layer.observe(*place, float(noisy.target[i]), 0.02)
     alone, _ = fit(noisy, seed=seed, version=1, clip=0.5, deep="none")
     result: dict[str, float] = {}
-    for name, (mean, sd) in {
+    for name, answer in {
         "alone": alone.predict_frame(contexts.frame),
         "together": adjusted(model, layer, contexts),
     }.items():
         for part, mask in (("used", used), ("never", ~used)):
             if mask.any():
-                quality = prediction_quality(mean[variants][mask], contexts.truth[variants][mask])
+                quality = prediction_quality(answer.mean[variants][mask], contexts.truth[variants][mask])
                 result[f"{name}_accuracy_{part}"] = quality["accuracy"]
-        chosen = chosen_rows(contexts, decide(contexts, mean, sd))
+        chosen = chosen_rows(contexts, decide(contexts, answer))
         best = contexts.truth[contexts.best()]
         result[f"{name}_regret"] = choice_summary(contexts.truth[chosen], best)["regret"]
     return result

@@ -16,7 +16,7 @@ from fleetune.context import Context, Environment
 from fleetune.features import Floats, Ints
 from fleetune.fit import Rows
 from fleetune.manifest import Manifest
-from fleetune.model import Model
+from fleetune.model import Answer, Model
 from fleetune.privacy import Mechanism, mechanism
 from fleetune_server.fleet.world import World
 from fleetune_server.learn.aggregate import fold_symbols
@@ -90,21 +90,22 @@ class Fleet:
         self.world = world
         self.count = np.array([known.get(self._cell(i), 0) for i in range(len(world.frame))], dtype=np.int64)
 
-    def predictions(self) -> tuple[Floats, Floats, Contexts]:
-        """The current model's mean and sd for every row of the world's contexts."""
+    def predictions(self) -> tuple[Answer, Contexts]:
+        """The current model's answer for every row of the world's contexts."""
         contexts = self.world.contexts()
         if self.model is None:
-            return np.zeros(len(contexts.truth)), np.ones(len(contexts.truth)), contexts
-        return *self.model.predict_frame(contexts.frame), contexts
+            nothing = np.zeros(len(contexts.truth))
+            return Answer(nothing, nothing + 1, nothing + 1), contexts
+        return self.model.predict_frame(contexts.frame), contexts
 
     def score(self, only: NDArray[np.bool_] | None = None) -> dict[str, float]:
         """Quality against the world's truth, weighted by traffic; `only` masks the world's cells."""
-        mean, sd, contexts = self.predictions()
+        answer, contexts = self.predictions()
         variants = ~contexts.is_script
         order = contexts.source[~contexts.is_script]
         traffic, count = self.world.traffic[order], self.count[order]
-        chosen = chosen_rows(contexts, decide(contexts, mean, sd))
-        error = mean[variants] - contexts.truth[variants]
+        chosen = chosen_rows(contexts, decide(contexts, answer))
+        error = answer.mean[variants] - contexts.truth[variants]
         keep = np.ones(len(order), dtype=bool) if only is None else only[order]
         weight = traffic * keep
         weight = weight / weight.sum()

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fleetune.choose import Choice
+from fleetune.choose import Choice, leading
 from fleetune.features import Floats, Ints
 from fleetune.fit import fit
 from fleetune.manifest import Manifest
-from fleetune.model import Model
+from fleetune.model import Answer, Model
 from fleetune_server.learn import baselines, splits
 from fleetune_server.learn.lab import LabRow
 from fleetune_server.learn.local import after_local
@@ -28,7 +28,6 @@ from fleetune_server.learn.rows import lab_rows
 from fleetune_server.learn.splits import Fold
 
 SPLITS = ("known_cell", "heldout_cell", "heldout_kernel", "heldout_engine", "rare_cell")
-CONFIRM_LEADERS = 3
 LOCAL = 20
 CANDIDATE_MS = 31.0  # one candidate timed to under 3 % error in 92 % of cells (kernels_wasm/lab/README.md)
 
@@ -124,10 +123,10 @@ def _split(
                 score.error.append(predicted[mask] - c.truth[mask])
 
         model, _ = fit(fold.train, seed=seed, version=1, clip=0.5)
-        mean, sd = model.predict_frame(f)
-        decisions = decide(contexts, mean, sd)
+        answer = model.predict_frame(f)
+        mean, decisions = answer.mean, decide(contexts, answer)
         add("model", chosen_rows(contexts, decisions), mean)
-        extra.add(name, fold, contexts, model, mean, sd, decisions, seed)
+        extra.add(name, fold, contexts, model, answer, decisions, seed)
         add("js", contexts.start[:-1])
         add("capability_heuristic", contexts.heuristic())
         add("best_fixed", baselines.best_fixed(fold.train, contexts))
@@ -167,13 +166,12 @@ class _Extra:
         fold: Fold,
         contexts: Contexts,
         model: Model,
-        mean: Floats,
-        sd: Floats,
+        answer: Answer,
         decisions: Sequence[Choice],
         seed: int,
     ) -> None:
         best = contexts.truth[contexts.best()]
-        everyone = confirm(contexts, mean, sd)
+        everyone = confirm(contexts, answer)
         chosen = contexts.truth[chosen_rows(contexts, decisions)]
         sure = np.array([not decision.confirm for decision in decisions])
         self.confirmed.append(everyone - best)
@@ -181,7 +179,7 @@ class _Extra:
         self.measured.extend(0 if decision.confirm == () else len(decision.confirm) for decision in decisions)
         variants = ~contexts.is_script
         noise = fold.test.variance.mean()
-        self.scaled.append(((mean - contexts.truth) / np.sqrt(sd**2 + noise))[variants])
+        self.scaled.append(((answer.mean - contexts.truth) / np.sqrt(answer.sd**2 + noise))[variants])
         if split == "heldout_engine":
             self.local.append((fold.engine, after_local(model, contexts, LOCAL, seed)))
         if split == "known_cell":
@@ -234,15 +232,14 @@ class _Extra:
         return result
 
 
-def confirm(contexts: Contexts, mean: Floats, sd: Floats) -> Floats:
-    """ln speedup of the best of the CONFIRM_LEADERS leaders, the heuristic and `js`, by context: after
+def confirm(contexts: Contexts, answer: Answer) -> Floats:
+    """ln speedup of the best of the leaders, the heuristic and `js`, by context: after
     timing them."""
     leaders = contexts.truth[contexts.heuristic()]
     leaders = np.maximum(leaders, 0.0)  # js
-    score = mean + 0.5 * sd
     for i in range(len(contexts)):
         part = slice(contexts.start[i], contexts.start[i + 1])
-        top = np.argsort(-score[part], kind="stable")[:CONFIRM_LEADERS]
+        top = leading(answer.mean[part], answer.contrast[part])
         leaders[i] = max(leaders[i], float(contexts.truth[part][top].max()))
     return leaders
 

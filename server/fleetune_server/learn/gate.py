@@ -94,7 +94,7 @@ def _reports(
     if count.sum() < 2:
         return []
     frame = _frame(rows, manifest)
-    new, old = model.predict_frame(frame)[0], previous.predict_frame(frame)[0]
+    new, old = model.predict_frame(frame).mean, previous.predict_frame(frame).mean
     scale = np.array([row.cell.clip / (2 * mechanism(row.cell.epsilon).scale) for row in rows])
     base = np.array([row.cell.base_log for row in rows])
     mean = base + scale * np.array([row.total for row in rows]) / count
@@ -120,9 +120,9 @@ def _canaries(model: Model, previous: Model, lab: Rows) -> list[Check]:
     best = contexts.truth[contexts.best()]
     error, regret = [], []
     for candidate in (model, previous):
-        mean, sd = candidate.predict_frame(contexts.frame)
-        error.append(float(np.abs(mean - contexts.truth)[variants].mean()))
-        chosen = chosen_rows(contexts, decide(contexts, mean, sd))
+        answer = candidate.predict_frame(contexts.frame)
+        error.append(float(np.abs(answer.mean - contexts.truth)[variants].mean()))
+        chosen = chosen_rows(contexts, decide(contexts, answer))
         regret.append(1 - np.exp(contexts.truth[chosen] - best))
     worse = error[0] - error[1]
     rise = regret[0] - regret[1]
@@ -151,8 +151,8 @@ def _movement(
         frames.append(_frame(rows, manifest))
     worst, where = 0.0, "nothing"
     for frame in frames:
-        old, sd = previous.predict_frame(frame)
-        moved = np.abs(model.predict_frame(frame)[0] - old) / movement_limit(sd)
+        old, sd, _ = previous.predict_frame(frame)
+        moved = np.abs(model.predict_frame(frame).mean - old) / movement_limit(sd)
         at = int(np.argmax(moved))
         if moved[at] > worst:
             worst = float(moved[at])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from fleetune.features import Floats, Ints
+from fleetune.features import Ints
 from fleetune.manifest import BASELINE
-from fleetune.model import Model, Predictions
+from fleetune.model import Answer, Model, Predictions
 from fleetune.personal import PersonalLayer
 from fleetune_server.learn.quality import Contexts, choice_summary, chosen_rows, decide
 
@@ -44,17 +44,17 @@ def _regret(model: Model, contexts: Contexts, rows: Ints, measured: set[int]) ->
         if name != BASELINE:
             kernel, context = f.kernels[f.kernel[row]], f.contexts[f.context[row]]
             layer.observe(kernel, context, name, float(contexts.truth[row]), 0.01)
-    mean, sd = adjusted(model, layer, contexts)
-    chosen = chosen_rows(contexts, decide(contexts, mean, sd))
+    answer = adjusted(model, layer, contexts)
+    chosen = chosen_rows(contexts, decide(contexts, answer))
     rest = np.array([i not in measured for i in range(len(contexts))])
     best = contexts.truth[contexts.best()]
     return choice_summary(contexts.truth[chosen][rest], best[rest])["regret"]
 
 
-def adjusted(model: Model, layer: PersonalLayer, contexts: Contexts) -> tuple[Floats, Floats]:
+def adjusted(model: Model, layer: PersonalLayer, contexts: Contexts) -> Answer:
     """Predictions of every row of one environment after the personal layer."""
     f = contexts.frame
-    mean, sd = model.predict_frame(f)
+    mean, sd, contrast = model.predict_frame(f)
     for i in range(len(contexts)):
         part = slice(contexts.start[i], contexts.start[i + 1])
         row = contexts.start[i]
@@ -63,7 +63,8 @@ def adjusted(model: Model, layer: PersonalLayer, contexts: Contexts) -> tuple[Fl
             f.kernels[f.kernel[row]].signature,
             f.contexts[f.context[row]],
             names,
-            Predictions(names, mean[part], sd[part]),
+            Predictions(names, mean[part], sd[part], contrast=contrast[part]),
         )
-        mean[part], sd[part] = moved.mean, moved.sd
-    return mean, sd
+        assert moved.contrast is not None
+        mean[part], sd[part], contrast[part] = moved.mean, moved.sd, moved.contrast
+    return Answer(mean, sd, contrast)

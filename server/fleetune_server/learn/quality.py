@@ -19,7 +19,7 @@ from fleetune.choose import Choice, choose, safe_default
 from fleetune.features import Floats, Frame, Ints
 from fleetune.fit import Rows
 from fleetune.manifest import BASELINE
-from fleetune.model import Model, Predictions
+from fleetune.model import Answer, Model, Predictions
 
 NEAR = 1.03
 
@@ -102,7 +102,7 @@ class Contexts:
         return self.rows_of(name)
 
 
-def decide(contexts: Contexts, mean: Floats, sd: Floats) -> list[Choice]:
+def decide(contexts: Contexts, answer: Answer) -> list[Choice]:
     """What `choose` says in every context, nothing measured yet, given predictions of every row."""
     f = contexts.frame
     decisions = []
@@ -115,7 +115,7 @@ def decide(contexts: Contexts, mean: Floats, sd: Floats) -> list[Choice]:
                 f.kernels[f.kernel[row]],
                 f.contexts[f.context[row]],
                 f.environments[f.environment[row]],
-                Predictions(names, mean[part], sd[part]),
+                Predictions(names, answer.mean[part], answer.sd[part], contrast=answer.contrast[part]),
                 {},
                 (),
             )
@@ -156,10 +156,12 @@ def choice_summary(got: Floats, best: Floats) -> dict[str, float]:
 def model_quality(model: Model, rows: Rows) -> dict[str, float]:
     """All metrics of a model on rows that it was not trained on."""
     contexts = Contexts.of(rows)
-    mean, sd = model.predict_frame(contexts.frame)
+    answer = model.predict_frame(contexts.frame)
     variants = ~contexts.is_script
-    chosen = chosen_rows(contexts, decide(contexts, mean, sd))
-    return prediction_quality(mean[variants], contexts.truth[variants]) | choice_quality(contexts, chosen)
+    chosen = chosen_rows(contexts, decide(contexts, answer))
+    return prediction_quality(answer.mean[variants], contexts.truth[variants]) | choice_quality(
+        contexts, chosen
+    )
 
 
 def bootstrap(

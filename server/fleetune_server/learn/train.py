@@ -70,7 +70,7 @@ def train(request: TrainRequest) -> TrainResult:
         verdict = judge(model, previous, heldout, request.lab, manifest)
         if verdict.accepted:
             break
-    out = judged(request.lab.frame)[0]
+    out = judged(request.lab.frame)
     metrics: dict[str, Any] = {"coverage": coverage(training)}
     if out.any():
         rest = Rows.join([request.lab.take(~out), reports])
@@ -161,7 +161,7 @@ def _reports(estimates: Estimates, manifest: Manifest, previous: Model | None) -
     rows = report_rows(estimates, manifest)
     if previous is None or not len(rows):
         return rows
-    mean, sd = previous.predict_frame(rows.frame)
+    mean, sd, _ = previous.predict_frame(rows.frame)
     limit = movement_limit(sd)
     return Rows(rows.frame, np.clip(rows.target, mean - limit, mean + limit), rows.variance)
 
