@@ -11,7 +11,11 @@ from types import TracebackType
 from typing import Any, Self
 
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import (
+    ElementNotInteractableException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
 
@@ -93,24 +97,34 @@ class WebKitPage:
 
     def _element(self, finder: str, *arguments: Any) -> Any:
         script = f"""{FIND}{ROLES} const a = arguments, element = {finder};
-            element?.scrollIntoView({{block: 'center'}}); return element"""
+            element?.scrollIntoView({{block: 'center', behavior: 'instant'}}); return element"""
 
         def look() -> Any:
             return self._here().execute_script(script, *arguments)
 
         return wait_until(look, f"element {arguments}")
 
-    def click(self, role: str, name: str) -> None:
-        def enabled() -> Any:
-            element = self._element("byRole(a[0], a[1])", role, name)
-            return element if element.is_enabled() else None
+    def _press(self, finder: str, *arguments: Any) -> None:
+        """Click once it can be clicked: enabled, in view, and nothing over it."""
 
-        wait_until(enabled, f"{role} {name!r} enabled").click()
+        def pressed() -> bool:
+            element = self._element(finder, *arguments)
+            try:
+                if element.is_enabled():
+                    element.click()
+                    return True
+            except (ElementNotInteractableException, StaleElementReferenceException):
+                pass  # it moved, or was drawn anew, between being found and being clicked
+            return False
+
+        wait_until(pressed, f"{arguments} can be clicked")
+
+    def click(self, role: str, name: str) -> None:
+        self._press("byRole(a[0], a[1])", role, name)
 
     def check(self, selector: str, on: bool = True) -> None:
-        element = self._element("find(a[0])", selector)
-        if element.is_selected() != on:
-            element.click()
+        if self._element("find(a[0])", selector).is_selected() != on:
+            self._press("find(a[0])", selector)
 
     def fill(self, selector: str, text: str) -> None:
         element = self._element("find(a[0])", selector)
@@ -119,7 +133,7 @@ class WebKitPage:
 
     def choose(self, selector: str, value: str) -> None:
         option = f"{selector} option[value={value!r}]"
-        self._element("find(a[0])", option).click()
+        self._press("find(a[0])", option)
 
     def screenshot(self, path: Path) -> None:
         self._here().save_screenshot(str(path))
