@@ -121,7 +121,7 @@ class Manifest:
                 name: Bundle(name, b["path"], b["sha256"], b["size"], frozenset(b["features"]))
                 for name, b in raw["bundles"].items()
             }
-        except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
+        except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ManifestError(f"manifest is malformed: {type(error).__name__} {error}") from error
         return cls(kernels, bundles, raw)
 

@@ -1,6 +1,8 @@
 // @ts-check
 /** The dashboard: `GET /api/metrics` and `GET /api/decisions` as tiles, charts and the tables behind them. */
 import { element, fill, find, notice } from "./dom.js";
+import { decisionsPath } from "./environment.js";
+import { getJson } from "./get_json.js";
 import { clock, count, day, kilobytes, languageSwitch, percent, say, times, translate } from "./i18n.js";
 import { Plot } from "./plot.js";
 import { terms } from "./terms.js";
@@ -13,13 +15,6 @@ const METRICS = {
   accuracy: percent, mae: (value) => value.toFixed(3), regret: percent, optimal: percent, optimal_within_3pct: percent,
   geomean_speedup: times, mean_speedup: times, percent_of_oracle: percent, coverage: percent,
 };
-
-/** @param {string} path @returns {Promise<any>} */
-async function getJson(path) {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
-  return response.json();
-}
 
 /** A metric of a version in words; a dash where it was not measured. @param {any} version @param {string} name */
 function shown(version, name) {
@@ -100,10 +95,7 @@ function browserName({ browser, version, os, simd }) {
 /** The model's choices by kernel and kind of browser. @param {any[]} environments */
 async function heat(environments) {
   const columns = await Promise.all(
-    environments.map((environment) => {
-      const query = Object.entries(environment).map(([k, v]) => [k, String(typeof v === "boolean" ? +v : v)]);
-      return getJson(`api/decisions?${new URLSearchParams(query)}`);
-    }),
+    environments.map((environment) => getJson(decisionsPath(environment))),
   );
   fill(
     find("#heat thead"),
@@ -149,7 +141,11 @@ async function main() {
     draw(versions);
     await heat(metrics.environments);
   }
-  const offline = () => notice(say("notice.offline"), "bad");
+  /** @param {unknown} error */
+  const offline = (error) => {
+    console.warn(error);
+    notice(say("notice.offline"), "bad");
+  };
   select.addEventListener("change", () => draw(versions));
   find("#csv").addEventListener("click", () => {
     const link = document.createElement("a");

@@ -93,3 +93,12 @@ export function detectEnvironment() {
     cores: coresBucket(navigator.hardwareConcurrency ?? 1),
   };
 }
+
+/**
+ * Where the server's decisions for an environment are, relative to the server; booleans as 0 and 1.
+ * @param {Record<string, any>} environment the wire fields
+ */
+export function decisionsPath(environment) {
+  const query = Object.entries(environment).map(([name, value]) => [name, String(typeof value === "boolean" ? +value : value)]);
+  return `api/decisions?${new URLSearchParams(query)}`;
+}

@@ -11,7 +11,7 @@
  * no telemetry until the page asks for them.
  */
 import { EmbedConsent } from "./embed_consent.js";
-import { detectEnvironment } from "./environment.js";
+import { decisionsPath, detectEnvironment } from "./environment.js";
 import { getJson } from "./get_json.js";
 import { TunedKernel } from "./tuned_kernel.js";
 
@@ -34,8 +34,7 @@ function serverAddress(given) {
 export async function connect(options = {}) {
   const server = serverAddress(options.server);
   const environment = detectEnvironment();
-  const query = Object.entries(environment).map(([k, v]) => [k, String(typeof v === "boolean" ? +v : v)]);
-  const url = `${server}api/decisions?${new URLSearchParams(query)}`;
+  const url = `${server}${decisionsPath(environment)}`;
   return new Tuner(server, url, environment, options, await getJson(url));
 }
 

@@ -2,7 +2,8 @@
 /** The page: useful from the server's predictions at once; Python starts when it is first needed. */
 import { benchCard } from "./bench_card.js";
 import { element, fill, find, notice } from "./dom.js";
-import { detectEnvironment } from "./environment.js";
+import { decisionsPath, detectEnvironment } from "./environment.js";
+import { getJson } from "./get_json.js";
 import { count, languageSwitch, say, times, translate } from "./i18n.js";
 import { liveEntry, liveState, liveSwap, showVersion } from "./live.js";
 import { registerServiceWorker } from "./offline.js";
@@ -17,19 +18,6 @@ import { geometricMean, View } from "./view.js";
 const environment = detectEnvironment();
 const view = new View();
 const python = new Python();
-
-/** @param {string} path @returns {Promise<any>} */
-async function getJson(path) {
-  const response = await fetch(path);
-  if (!response.ok) throw new Error(`${path}: HTTP ${response.status}`);
-  return response.json();
-}
-
-/** The same fields as a query string; booleans as 0 and 1. */
-function decisionsPath() {
-  const query = Object.entries(environment).map(([name, value]) => [name, String(typeof value === "boolean" ? +value : value)]);
-  return `api/decisions?${new URLSearchParams(query)}`;
-}
 
 function showEnvironment() {
   const { browser, version, os, simd, relaxedSimd, threads, cores } = environment;
@@ -57,7 +45,7 @@ function showCrowd(latest) {
 
 /** Ask the server for this environment's decisions; the count of choices that changed. */
 async function refreshDecisions() {
-  return view.predict(await getJson(decisionsPath()));
+  return view.predict(await getJson(decisionsPath(environment)));
 }
 
 async function main() {
@@ -69,7 +57,8 @@ async function main() {
   /** @type {any[]} */
   const [boot, latest, catalogue] = await Promise.all([
     getJson("api/boot.json"), getJson("api/model/latest"), getJson("api/kernels"), refreshDecisions(),
-  ]).catch(() => {
+  ]).catch((error) => {
+    console.warn(error);
     offline = true;
     return [{ policyRevision: 0 }, { version: 0 }, { kernels: [] }];
   });

@@ -1,0 +1,139 @@
+"""Contexts and environments: coarse, stable, hashed the same everywhere, and the same in JavaScript."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fleetune.context import (
+    BROWSERS,
+    CORES,
+    SYSTEMS,
+    Context,
+    Environment,
+    canonical_json,
+    cores_bucket,
+    log2_bucket,
+)
+
+WEB = Path(__file__).parents[1] / "browser" / "web"
+ENVIRONMENT = Environment("firefox", 153, "linux", True, True, False, "2-3")
+
+environments = st.builds(
+    Environment,
+    st.sampled_from(BROWSERS),
+    st.integers(0, 9999),
+    st.sampled_from(SYSTEMS),
+    st.booleans(),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from(CORES),
+)
+
+
+def in_node(expression: str) -> Any:
+    """The JSON value of an expression over environment.js."""
+    script = f"import * as e from './environment.js'; console.log(JSON.stringify({expression}))"
+    command = ["node", "--input-type=module", "-e", script]
+    return json.loads(subprocess.run(command, cwd=WEB, capture_output=True, check=True, text=True).stdout)
+
+
+@given(st.integers(2, 2**31))
+def test_a_size_goes_to_the_nearest_power_of_two_on_the_log_scale(size: int) -> None:
+    bucket = log2_bucket(size)
+    assert abs(bucket - math.log2(size)) <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize(("size", "bucket"), [(0, 0), (1, 0), (2, 1), (3, 2), (5, 2), (6, 3), (2**40, 31)])
+def test_buckets_at_the_edges(size: int, bucket: int) -> None:
+    assert log2_bucket(size) == bucket
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_a_context_keeps_its_pattern_and_says_whether_it_copies(copied: bool) -> None:
+    context = Context.of(4096, "f32", "random", copied=copied)
+    assert (context.log2_size, context.base_pattern, context.copied) == (12, "random", copied)
+    assert Context.from_wire(context.to_wire()) == context
+
+
+def test_copying_is_another_context() -> None:
+    assert Context.of(64, "f32", "random").hash != Context.of(64, "f32", "random", copied=True).hash
+
+
+@given(environments)
+def test_an_environment_survives_the_wire_and_its_fingerprint_is_of_the_wire_fields(
+    environment: Environment,
+) -> None:
+    again = Environment.from_wire(json.loads(canonical_json(environment.to_wire())))
+    assert again == environment
+    assert again.fingerprint == environment.fingerprint
+    assert len(environment.fingerprint) == 16
+
+
+@given(environments, environments)
+def test_only_equal_environments_share_a_fingerprint(one: Environment, other: Environment) -> None:
+    assert (one.fingerprint == other.fingerprint) == (one == other)
+
+
+def test_hashes_are_pinned_because_stored_aggregates_are_keyed_by_them() -> None:
+    assert Context(12, "f32", "random").hash == "3c7f357b65c887bd"
+    assert ENVIRONMENT.fingerprint == "22b96afccd8b9ed6"
+
+
+def test_features_are_those_that_modules_ask_for() -> None:
+    assert ENVIRONMENT.features == {"simd", "relaxedSimd"}
+
+
+def test_not_a_number_has_no_canonical_form() -> None:
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json({"x": math.nan})
+
+
+def test_the_page_buckets_cores_as_python_does() -> None:
+    counts = list(range(1, 40))
+    assert in_node(f"{counts}.map(e.coresBucket)") == [cores_bucket(count) for count in counts]
+
+
+AGENTS = {
+    "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36": (
+        "chromium", 156, "linux",
+    ),
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/155.0.0.0 Safari/537.36 Edg/155.0": (
+        "chromium", 155, "windows",
+    ),
+    "Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:153.0) Gecko/20100101 Firefox/153.0": (
+        "firefox", 153, "windows",
+    ),
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/18.3 Safari/605.1.15": (
+        "webkit", 18, "macos",
+    ),
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_3 like Mac OS X) AppleWebKit/605.1.15 CriOS/156.0 Safari/604.1": (
+        "webkit", 18, "ios",
+    ),
+    "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 Chrome/156.0.0.0 Mobile Safari/537.36": (
+        "chromium", 156, "android",
+    ),
+    "curl/8.0": ("other", 0, "other"),
+}  # fmt: skip
+
+
+def test_user_agents_are_reduced_to_family_major_version_and_system() -> None:
+    agents = list(AGENTS)
+    found = in_node(f"{json.dumps(agents)}.map(a => [...e.family(a), e.system(a)])")
+    assert [tuple(row) for row in found] == list(AGENTS.values())
+    assert {row[0] for row in found} <= set(BROWSERS)
+    assert {row[2] for row in found} <= set(SYSTEMS)
+
+
+def test_decisions_are_asked_for_with_exactly_the_wire_fields() -> None:
+    path = in_node(f"e.decisionsPath({json.dumps(ENVIRONMENT.to_wire())})")
+    assert path == (
+        "api/decisions?browser=firefox&version=153&os=linux&simd=1&relaxedSimd=1&threads=0&cores=2-3"
+    )

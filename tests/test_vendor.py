@@ -1,0 +1,50 @@
+"""The vendored wheels are exactly those of the pinned Pyodide release, and keep their licences."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+BROWSER = Path(__file__).parents[1] / "browser"
+VENDOR = BROWSER / "vendor"
+PYODIDE = "0.27.7"
+LICENCES = {  # file in licences/ → (wheel's package, file in the wheel)
+    "numpy-2.0.2.txt": ("numpy", "numpy-2.0.2.dist-info/LICENSE.txt"),
+    "micropip-0.9.0.txt": ("micropip", "micropip-0.9.0.dist-info/LICENSE"),
+    "packaging-24.2.txt": ("packaging", "packaging-24.2.dist-info/licenses/LICENSE.APACHE"),
+    "packaging-24.2-BSD.txt": ("packaging", "packaging-24.2.dist-info/licenses/LICENSE.BSD"),
+}
+
+
+def lock() -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((BROWSER / "node_modules/pyodide/pyodide-lock.json").read_text())
+    assert found["info"]["version"] == PYODIDE
+    return found
+
+
+@pytest.mark.parametrize("package", ["numpy", "micropip", "packaging"])
+def test_a_vendored_wheel_is_the_one_that_the_release_names(package: str) -> None:
+    named = lock()["packages"][package]
+    wheel = VENDOR / named["file_name"]
+    assert hashlib.sha256(wheel.read_bytes()).hexdigest() == named["sha256"]
+
+
+def test_nothing_else_is_vendored() -> None:
+    named = {lock()["packages"][package]["file_name"] for package in ("numpy", "micropip", "packaging")}
+    assert {path.name for path in VENDOR.glob("*.whl")} == named
+
+
+@pytest.mark.parametrize("name", LICENCES)
+def test_a_licence_is_the_wheels_own(name: str) -> None:
+    package, inside = LICENCES[name]
+    with zipfile.ZipFile(VENDOR / lock()["packages"][package]["file_name"]) as wheel:
+        assert (VENDOR / "licences" / name).read_bytes() == wheel.read(inside)
+
+
+def test_every_kept_licence_is_accounted_for() -> None:
+    assert {path.name for path in (VENDOR / "licences").iterdir()} == LICENCES.keys()
