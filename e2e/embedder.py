@@ -1,4 +1,4 @@
-"""Someone else's site with the strictest policy that Fleetune's documentation gives, on another origin."""
+"""Someone else's site on another origin, with or without the policy that Fleetune's documentation gives."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import http.server
 import threading
 import urllib.parse
 from collections.abc import Mapping
-from types import TracebackType
-from typing import Self
+
+from e2e.closing import Closing
 
 TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8"}
 
@@ -28,10 +28,10 @@ def policy(server: str) -> str:
     )
 
 
-class Embedder:
+class Embedder(Closing):
     """Serves `files` (path → text) under `host`, which may be localhost or 127.0.0.1: two origins."""
 
-    def __init__(self, files: Mapping[str, str], csp: str, host: str = "localhost") -> None:
+    def __init__(self, files: Mapping[str, str], csp: str | None, host: str = "localhost") -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path, _, query = self.path.partition("?")
@@ -41,7 +41,8 @@ class Embedder:
                 self.send_response(404 if text is None else 200)
                 self.send_header("content-type", TYPES["js" if path.endswith(".js") else "html"])
                 self.send_header("content-length", str(len(body)))
-                self.send_header("content-security-policy", csp)
+                if csp is not None:
+                    self.send_header("content-security-policy", csp)
                 # The script of a frame without an origin is asked for with CORS.
                 self.send_header("access-control-allow-origin", "*")
                 self.end_headers()
@@ -56,12 +57,7 @@ class Embedder:
         self.origin = f"http://{host}:{self._server.server_port}"
         self.other = f"http://127.0.0.1:{self._server.server_port}"  # the same pages as another origin
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

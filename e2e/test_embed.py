@@ -7,12 +7,14 @@ from collections.abc import Iterator
 import pytest
 
 from e2e.drivers.base import Page, wait_for
-from e2e.host import Host
+from e2e.embedder import Embedder
 from e2e.server import Server
 from e2e.steps import BOOT_SECONDS, PUBLIC, STATIC, TRAIN_SECONDS, assert_only_public, crowd
 from e2e.wire import Wire
 
 CROWD = 300
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Someone's page</title>
+<h1>Someone's page</h1><script type="module" src="/host.js"></script></html>"""
 SETTINGS = {"retrain_packets": CROWD}
 SCRIPT = """
 window.swaps = [];
@@ -41,18 +43,18 @@ return worst;
 
 
 @pytest.fixture
-def host(wire: Wire) -> Iterator[Host]:
-    with Host(SCRIPT % wire.url) as site:
+def host(wire: Wire) -> Iterator[Embedder]:
+    with Embedder({"/": PAGE, "/host.js": SCRIPT % wire.url}, csp=None, host="127.0.0.1") as site:
         yield site
 
 
-def connect(page: Page, host: Host) -> None:
-    page.open(host.url)
+def connect(page: Page, host: Embedder) -> None:
+    page.open(f"{host.origin}/")
     wait_for(page, "window.tuner || window.failed")
     assert page.evaluate("return window.failed ?? null") is None
 
 
-def test_a_kernel_is_called_on_someone_elses_page(page: Page, wire: Wire, host: Host) -> None:
+def test_a_kernel_is_called_on_someone_elses_page(page: Page, wire: Wire, host: Embedder) -> None:
     connect(page, host)
     assert page.evaluate(ERROR_OF_DOT) < 1e-4
     why = page.evaluate("return tuner.explain('dot', { size: 40000 })")
@@ -62,11 +64,11 @@ def test_a_kernel_is_called_on_someone_elses_page(page: Page, wire: Wire, host: 
     assert_only_public(wire)
     asked = {request.route for request in wire.requests}
     assert not [route for route in asked if route.startswith("/pyodide/")], "no Python unless it is asked for"
-    own = (host.url, wire.url, f"ws://127.0.0.1:{wire.port}", "blob:", "data:")
+    own = (f"{host.origin}/", wire.url, f"ws://127.0.0.1:{wire.port}", "blob:", "data:")
     assert [url for url in page.requests() if not url.startswith(own)] == []
 
 
-def test_the_page_goes_on_when_the_server_is_gone(page: Page, wire: Wire, host: Host) -> None:
+def test_the_page_goes_on_when_the_server_is_gone(page: Page, wire: Wire, host: Embedder) -> None:
     connect(page, host)
     wire.cut()
     assert page.evaluate(ERROR_OF_DOT) < 1e-4
@@ -74,7 +76,7 @@ def test_the_page_goes_on_when_the_server_is_gone(page: Page, wire: Wire, host: 
     wait_for(page, "window.failed")
 
 
-def test_measuring_in_the_embedding_page_sends_nothing(page: Page, wire: Wire, host: Host) -> None:
+def test_measuring_in_the_embedding_page_sends_nothing(page: Page, wire: Wire, host: Embedder) -> None:
     connect(page, host)
     page.evaluate(
         """const enough = new AbortController();
@@ -90,7 +92,9 @@ def test_measuring_in_the_embedding_page_sends_nothing(page: Page, wire: Wire, h
     assert all(r.route in PUBLIC or r.route.startswith(STATIC) for r in wire.requests)
 
 
-def test_a_new_model_reaches_the_embedding_page(page: Page, wire: Wire, host: Host, server: Server) -> None:
+def test_a_new_model_reaches_the_embedding_page(
+    page: Page, wire: Wire, host: Embedder, server: Server
+) -> None:
     connect(page, host)
     before = page.evaluate("return tuner.version")
     wait_for(page, "a[0] > 0", len(wire.seen("/ws")))

@@ -11,10 +11,11 @@ import contextlib
 import threading
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import httptools
+
+from e2e.closing import Closing
 
 CHUNK = 65536
 
@@ -62,7 +63,7 @@ class _Recorder:
         return self.parser
 
 
-class Wire:
+class Wire(Closing):
     """The relay, on an event loop in a thread of its own."""
 
     def __init__(self, target_port: int) -> None:
@@ -140,14 +141,6 @@ class Wire:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 async def _pump(

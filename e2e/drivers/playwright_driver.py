@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from playwright import sync_api as pw
 
+from e2e.closing import Closing
 from e2e.drivers.base import PATIENCE_SECONDS, DriverError
 
 CHROMIUM_ARGUMENTS = (
@@ -84,7 +84,7 @@ class PlaywrightPage:
         self._page.close()
 
 
-class PlaywrightBrowser:
+class PlaywrightBrowser(Closing):
     """One browser process and one profile (context) at a time."""
 
     can_go_offline = True
@@ -130,11 +130,3 @@ class PlaywrightBrowser:
         self._context.close()
         self._browser.close()
         self._playwright.stop()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

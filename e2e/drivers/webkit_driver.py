@@ -7,8 +7,7 @@ import subprocess
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from selenium import webdriver
 from selenium.common.exceptions import (
@@ -19,6 +18,7 @@ from selenium.common.exceptions import (
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
 
+from e2e.closing import Closing
 from e2e.drivers.base import FIND, PATIENCE_SECONDS, DriverError, wait_until
 
 ROLES = (Path(__file__).parent / "roles.js").read_text()
@@ -150,7 +150,7 @@ class WebKitPage:
         self._here().close()
 
 
-class WebKitBrowser:
+class WebKitBrowser(Closing):
     """One MiniBrowser. A session's profile is ephemeral, so `fresh` starts another session."""
 
     can_go_offline = False
@@ -198,11 +198,3 @@ class WebKitBrowser:
     def close(self) -> None:
         self._driver.quit()
         self._display.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
