@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from fleetune_server.learn.aggregate import (
     is_heldout,
     merge,
     roll_up,
+    too_regular,
 )
 from fleetune_server.store.base import Cell, CellSum
 
@@ -87,6 +89,19 @@ def test_a_single_report_has_the_mechanism_s_variance_not_none() -> None:
     mean, variance = decoded_means([summed(np.array([63], dtype=np.uint8))])
     assert mean[0] > 1
     assert variance[0] == pytest.approx(0.633, abs=0.02)
+
+
+def test_reports_more_regular_than_the_noise_allows_count_for_next_to_nothing() -> None:
+    rng = np.random.default_rng(0)
+    honest = [
+        summed(draw_many(mechanism(2.0), np.full(n, x), rng)) for n in (20, 50, 400) for x in (-1, 0, 1)
+    ] * 20
+    forged = summed(np.full(50, 63, dtype=np.uint8))
+    assert not too_regular(honest).any()
+    assert too_regular([forged]).all()
+    before = summed(draw_many(mechanism(2.0), np.zeros(50), rng))
+    told = combine([before, replace(forged, cell=replace(CELL, version=4))])
+    assert abs(told.mean[0] - 0.7) < 0.15
 
 
 def test_rounds_are_combined_by_inverse_variance() -> None:

@@ -98,3 +98,26 @@ def test_no_lab_and_no_reports_is_an_error_and_reports_alone_are_enough() -> Non
     result = train(TrainRequest(MANIFEST.raw, empty, reports(model, 5000, 0), None, 1, group=1))
     assert result.verdict.accepted
     assert isinstance(empty, Rows)
+
+
+def test_a_peculiar_lab_cell_is_not_blurred_when_other_environments_start_to_report() -> None:
+    f = LAB.frame
+    odd = (f.kernel == 1) & (f.context == f.context[f.kernel == 1][2])
+    names = np.array(f.candidates)[f.candidate]
+    lab = replace(LAB, target=LAB.target + np.where(odd & (names == "scalar"), 1.5, 0.0))
+    start = train(TrainRequest(MANIFEST.raw, lab, [], None, 1))
+    elsewhere = [replace(e, os="windows", cores="8-15") for e in FLEET.frame.environments]
+    fleet = replace(FLEET, frame=replace(FLEET.frame, environments=elsewhere))
+    sums = reports(Model.from_bytes(start.model), 1500, 3, fleet)
+    result = train(TrainRequest(MANIFEST.raw, lab, sums, start.model, 2, group=1))
+    assert result.verdict.accepted, result.verdict.reasons
+    told = Model.from_bytes(result.model).predict_frame(lab.frame).mean
+    assert np.abs(told - lab.target)[odd].mean() < 0.1
+
+
+def test_patterns_that_nobody_reported_yet_do_not_break_the_first_model() -> None:
+    model = Model.from_bytes(first().model)
+    resident = np.array([not c.copied for c in FLEET.frame.contexts])[FLEET.frame.context]
+    sums = reports(model, 2000, 4, FLEET.take(resident))
+    empty = LAB.take(np.zeros(len(LAB), dtype=bool))
+    assert train(TrainRequest(MANIFEST.raw, empty, sums, None, 1, group=1)).verdict.accepted

@@ -69,20 +69,14 @@ def collapsed(
     used, context = np.unique(frame.context[rows], return_inverse=True)
     place = (context * len(candidates) + candidate) * len(engines.engines) + engine
     _, first, group = np.unique(place, return_index=True, return_inverse=True)
-    weight = 1 / (variance[rows] + ENVIRONMENT_VARIANCE * (_environments(frame, rows) > 1))
-    total = np.bincount(group, weight)
-    mean = np.bincount(group, weight * target[rows]) / total
+    # How far environments differ decides how they are averaged, but not how surely the engine is known:
+    # else a second environment, however vaguely measured, would blur what the first has shown.
+    weight = 1 / (variance[rows] + ENVIRONMENT_VARIANCE)
+    mean = np.bincount(group, weight * target[rows]) / np.bincount(group, weight)
+    total = np.bincount(group, 1 / variance[rows])
     contexts = [frame.contexts[i] for i in used]
     points = Points(contexts, candidates, context[first], candidate[first], engine[first], family[first])
     return points, mean, 1 / total
-
-
-def _environments(frame: Frame, rows: Ints) -> Ints:
-    """For each row: in how many environments its engine was measured."""
-    keys = np.array([engine_key(e) for e in frame.environments])
-    present = np.unique(frame.environment[rows])
-    counts = {key: int((keys[present] == key).sum()) for key in set(keys.tolist())}
-    return np.array([counts[key] for key in keys.tolist()], dtype=np.int64)[frame.environment[rows]]
 
 
 def grid(

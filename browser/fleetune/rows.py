@@ -73,7 +73,8 @@ def vocabulary_of(frame: Frame, old: Mapping[str, Sequence[str]]) -> dict[str, t
     """The words of every field: old ones first and in their order, then the new ones sorted."""
     seen = {
         "kernel": {frame.kernels[i].signature for i in np.unique(frame.kernel)},
-        "pattern": {frame.contexts[i].pattern for i in np.unique(frame.context)},
+        "pattern": {frame.contexts[i].pattern for i in np.unique(frame.context)}
+        | {c.pattern for i in np.unique(frame.kernel) for _, _, _, c in frame.kernels[i].contexts()},
         "environment": {environment_key(frame.environments[i]) for i in np.unique(frame.environment)},
         "engine": {engine_key(frame.environments[i]) for i in np.unique(frame.environment)},
         "family": {family_key(frame.environments[i]) for i in np.unique(frame.environment)},

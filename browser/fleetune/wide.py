@@ -18,7 +18,7 @@ from fleetune.artefact import SMOOTH, VALUE_STEP
 from fleetune.features import Floats, Ints
 from fleetune.model import CROSSES, table_keys
 
-TAU_BOUNDS = (0.005**2, 1.5**2)
+TAU_BOUNDS = (0.02**2, 1.5**2)
 TAU_START = 0.2**2
 ENVIRONMENT_SD = 0.03
 REPLICATED = 1.5  # environments per engine from which the data may tell

@@ -20,6 +20,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 BASE_ERROR = 0.02  # a round's own systematic error (rounding, clip bias), added to every mean's deviation
 FEW = 20  # reports whose mean is about half noise
+FORGED = 0.3  # of the noise's least variance: honest reports do not come below it
+DISCOUNT = 1.0  # deviation added to reports that look forged: they count for next to nothing
 GROUP = 20  # reports below which a (signature, environment) group is rolled up, not published on its own
 
 
@@ -86,6 +88,7 @@ def combine(rows: Sequence[CellSum]) -> Estimates:
     mean, noise = decoded_means(rows)
     value = base + clip * mean
     spread = clip**2 * noise / np.maximum(count, 1) + BASE_ERROR**2
+    spread = np.where(too_regular(rows), spread + DISCOUNT**2, spread)
     weight = np.bincount(cell, 1 / spread, len(index))
     return Estimates(
         list(index),
@@ -93,6 +96,31 @@ def combine(rows: Sequence[CellSum]) -> Estimates:
         1 / weight,
         np.bincount(cell, count, len(index)).astype(np.int64),
     )
+
+
+def too_regular(rows: Sequence[CellSum]) -> NDArray[np.bool_]:
+    """Rows whose reports scatter less than the mechanism's own noise must: not made by it, but forged.
+
+    Judged by (kernel, environment, candidate, round, ε), contexts pooled: an honest group's variance
+    within its cells is at least the noise's, and below FORGED of it with a chance that FEW reports make
+    negligible.
+    """
+    index: dict[tuple[object, ...], int] = {}
+    group = np.array(
+        [
+            index.setdefault((c.signature, c.environment, c.candidate, c.version, c.epsilon), len(index))
+            for c in (row.cell for row in rows)
+        ],
+        dtype=np.int64,
+    )
+    count = np.array([row.count for row in rows], dtype=np.float64)
+    total = np.array([row.total for row in rows], dtype=np.float64)
+    squares = np.array([row.squares for row in rows], dtype=np.float64)
+    within = np.bincount(group, squares - total**2 / np.maximum(count, 1), len(index))
+    freedom = np.bincount(group, np.maximum(count - 1, 0), len(index))
+    noise = [mechanism(float(epsilon)) for *_, epsilon in index]  # type: ignore[arg-type]
+    least = np.array([float(m.variance(0.0)) * (2 * m.scale) ** 2 for m in noise])
+    return np.asarray(((freedom >= FEW) & (within < FORGED * least * freedom))[group])
 
 
 def place(cell: Cell) -> tuple[str, Context, Environment, str]:

@@ -100,7 +100,7 @@ def lightgbm(x: Matrix, y: Floats, test: Matrix) -> Floats:
 
     columns = list(range(x.shape[1] - 3, x.shape[1]))
     model = LGBMRegressor(
-        n_estimators=600, learning_rate=0.05, num_leaves=63, min_child_samples=10, n_jobs=2, verbose=-1
+        n_estimators=600, learning_rate=0.05, num_leaves=63, min_child_samples=10, n_jobs=1, verbose=-1
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # about categories given by position

@@ -1,0 +1,121 @@
+"""The simulated fleet: quality rises with reports, the original scheme does not, attackers are contained."""
+
+from __future__ import annotations
+
+import json
+from argparse import Namespace
+from functools import cache
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import numpy as np
+import pytest
+from tests.synthetic import ENGINES, catalogue, measured
+
+from fleetune_server.commands.simulate import lines, run_simulation
+from fleetune_server.fleet.plot import chart
+from fleetune_server.fleet.scenarios import attackers, evolution, individual, time_to_expertise
+from fleetune_server.fleet.simulate import Fleet, original_scheme, schedule
+from fleetune_server.fleet.world import Parameters, World, build
+
+MANIFEST = catalogue(6, sizes=(16, 1024, 65536))
+LAB = measured(MANIFEST, ENGINES[:3])
+
+
+def silent(_text: str) -> None:
+    """No progress."""
+
+
+@cache
+def world() -> World:
+    return build(LAB, Parameters(), seed=1)
+
+
+def test_the_fleet_is_drawn_around_the_lab_and_the_same_for_a_seed() -> None:
+    again = build(LAB, Parameters(), seed=1)
+    np.testing.assert_array_equal(world().truth, again.truth)
+    assert len(world().environment_share) == 12
+    assert world().traffic.sum() == pytest.approx(1)
+    assert not np.array_equal(world().truth, build(LAB, Parameters(), seed=2).truth)
+
+
+@pytest.mark.parametrize("seeded", [True, False])
+def test_quality_rises_with_reports(seeded: bool) -> None:
+    lab = LAB if seeded else LAB.take(np.zeros(len(LAB), dtype=bool))
+    fleet = Fleet(world(), MANIFEST, lab)
+    scores = []
+    for count in (500, 4500, 45_000):
+        fleet.round(count)
+        scores.append(fleet.score())
+    assert scores[0]["mae"] > scores[1]["mae"] > scores[2]["mae"]
+    assert scores[2]["accuracy"] > (0.93 if seeded else 0.85)
+    assert scores[2]["coverage"] > scores[0]["coverage"]
+    assert fleet.version >= 2
+
+
+def test_the_original_scheme_is_far_worse_at_the_same_number_of_reports() -> None:
+    fleet = Fleet(world(), MANIFEST, LAB)
+    fleet.round(10_000)
+    assert original_scheme(world(), 10_000, 0)["accuracy"] < fleet.score()["accuracy"] - 0.3
+
+
+def test_together_beats_alone_on_kernels_never_run() -> None:
+    fleet = Fleet(world(), MANIFEST, LAB)
+    fleet.round(20_000)
+    world_parameters = fleet.world.parameters
+    fleet.world = World(
+        fleet.world.rows,
+        fleet.world.traffic,
+        fleet.world.environment_share,
+        Parameters(**{**vars(world_parameters), "kernels_per_user": 2}),
+    )
+    (row,) = individual(fleet, 3, [50], seed=0)
+    assert row["together_accuracy_never"] > row["alone_accuracy_never"] + 0.3
+    assert row["together_accuracy_used"] >= row["alone_accuracy_used"]
+
+
+def test_newcomers_are_learnt_after_they_arrive() -> None:
+    story = evolution(world(), MANIFEST, LAB, 2.0, 0, 6000, silent)
+    assert set(story) == {"before", "new_engine_version", "new_variant", "new_kernel"}
+    for name in ("new_engine_version", "new_variant", "new_kernel"):
+        assert story[name][-1]["mae"] < story[name][0]["mae"]
+
+
+def test_one_in_ten_forged_reports_does_not_ruin_the_fleet() -> None:
+    rows = attackers(world(), MANIFEST, LAB, 2.0, 0, 6000, silent)
+    clean = rows[0]
+    assert [row["share"] for row in rows] == [0, 0.01, 0.01, 0.05, 0.05, 0.1, 0.1]
+    for row in rows[1:]:
+        assert row["regret"] < clean["regret"] + 0.02
+        assert row["target_regret"] < clean["target_regret"] + 0.05
+
+
+def test_time_to_expertise_interpolates_and_admits_never() -> None:
+    curve = [{"reports": 100.0, "accuracy": 0.5}, {"reports": 10_000.0, "accuracy": 0.9}]
+    assert time_to_expertise(curve, 0.7, 10) == pytest.approx(100)
+    assert time_to_expertise(curve, 0.95, 10) is None
+
+
+def test_the_schedule_ends_at_the_total_and_grows() -> None:
+    points = schedule(10_000)
+    assert points[-1] == 10_000
+    assert points == sorted(set(points))
+
+
+def test_the_command_prints_the_table_and_valid_json(capsys: pytest.CaptureFixture[str]) -> None:
+    args = Namespace(users="10,100", days=20.0, epsilon=2.0, seed=0, scale=1000, only_table=True)
+    result = run_simulation(args, MANIFEST, LAB)
+    assert [row["samples"] for row in result["table"]] == [200, 2000]
+    json.dumps(result)
+    text = "\n".join(lines(result))
+    assert "original scheme" in text
+    assert "reports: accuracy" in capsys.readouterr().err
+
+
+def test_the_chart_is_an_svg_with_a_line_for_every_series(tmp_path: Path) -> None:
+    file = tmp_path / "out.svg"
+    file.write_text(chart("Accuracy", {"a": [(10, 0.5), (1000, 0.9)], "b & c": [(10, -0.5)]}, "y"))
+    root = ET.fromstring(file.read_text())
+    assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 2
+    with pytest.raises(ValueError, match="nothing"):
+        chart("Empty", {"a": []}, "y")
