@@ -24,7 +24,7 @@ from fleetune_server.store.base import VersionRecord
 from fleetune_server.trainer import Trainer, TrainerDiedError
 
 ENOUGH = 120
-TRUTH = 1.4  # ln speedup that every device measures for this one cell
+TRUTH = 2.2  # ln speedup that every device measures: far beyond what one version may move
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ async def test_enough_packets_make_a_better_model_and_everyone_hears_of_it(setti
         async with lag() as late:
             await send(state, 1)
             await until(state, 2)
-        assert abs(predicted(state) - TRUTH) < abs(before - TRUTH) - 0.1
+        assert predicted(state) > before + 0.3, "as far as one version may move a cell"
         assert heard == [2]
         assert max(late) < 0.5, "training must not hold up requests"
         assert state.pipeline.progress.fresh == 0

@@ -41,6 +41,7 @@ POLL_SECONDS = 1.0
 BOOT_SECONDS = 180.0
 STALL_SECONDS = 120.0  # no new result for so long: the run is broken
 DIGITS = 4
+ATTEMPTS = 3  # launches of one share until the switches are proved before and after
 
 Cell = dict[str, Any]
 
@@ -107,9 +108,7 @@ def record(
     for repeat in range(args.repeats):
         for part, share in enumerate(shares(cells, args.launches)):
             began = time.monotonic()
-            with _quiet():
-                held = time.monotonic()
-                header, results = launch(engine, url, share, repeat, args.batch_ms)
+            header, results, held = _proven_launch(engine, url, share, repeat, args.batch_ms)
             if earlier and _made_otherwise(json.loads(earlier[0])["header"], header):
                 raise DriverError("cannot append: browser or protocol differ from the file's; record it all")
             rows += [row(result, repeat, manifest) for result in results]
@@ -137,6 +136,22 @@ def _stale(before: dict[str, Any], manifest: Manifest, name: str) -> bool:
 
 def _made_otherwise(before: dict[str, Any], now: dict[str, Any]) -> bool:
     return any(before[key] != now[key] for key in ("browserVersion", "flags", "environment", "protocol"))
+
+
+def _proven_launch(
+    engine: Engine, url: str, cells: Sequence[Cell], repeat: int, batch_ms: float
+) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
+    """`launch`, and again where a disturbed machine kept the browser from the tier it should run in."""
+    for attempt in range(ATTEMPTS):
+        with _quiet():
+            held = time.monotonic()
+            try:
+                return *launch(engine, url, cells, repeat, batch_ms), held
+            except DriverError as error:
+                if attempt == ATTEMPTS - 1:
+                    raise
+                print(f"{engine.name} repeat {repeat}: thrown away, once more: {error}", file=sys.stderr)
+    raise AssertionError("unreachable")
 
 
 def launch(
