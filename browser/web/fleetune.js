@@ -34,8 +34,7 @@ function serverAddress(given) {
 export async function connect(options = {}) {
   const server = serverAddress(options.server);
   const environment = detectEnvironment();
-  const url = `${server}${decisionsPath(environment)}`;
-  return new Tuner(server, url, environment, options, await getJson(url));
+  return new Tuner(server, environment, options, await getJson(`${server}${decisionsPath(environment)}`));
 }
 
 export class Tuner extends EventTarget {
@@ -47,7 +46,6 @@ export class Tuner extends EventTarget {
   #python;
   /** @type {import("./python.js").Python | undefined} */
   #handle;
-  #url;
   #options;
   #decisions;
   #measured = false;
@@ -55,12 +53,11 @@ export class Tuner extends EventTarget {
   #swapping = Promise.resolve();
   #unsubscribe = () => {};
 
-  /** @param {string} server @param {string} url @param {any} environment @param {ConnectOptions} options @param {any} decisions */
-  constructor(server, url, environment, options, decisions) {
+  /** @param {string} server @param {any} environment @param {ConnectOptions} options @param {any} decisions */
+  constructor(server, environment, options, decisions) {
     super();
     this.server = server;
     this.environment = environment;
-    this.#url = url;
     this.#options = options;
     this.#decisions = decisions;
     this.consent = new EmbedConsent(server, () => this.#ops(), () => this.running);
@@ -178,10 +175,13 @@ export class Tuner extends EventTarget {
     return this.#decisions.kernels[name];
   }
 
-  /** Ask for the newest decisions, follow them in every dispatcher, and tell (`model`). */
-  refresh() {
+  /**
+   * Ask for the newest decisions, follow them in every dispatcher, and tell (`model`).
+   * @param {number} [announced] a version that this page was told of; without, no older one than it has
+   */
+  refresh(announced = this.version) {
     return this.#swap(async () => {
-      if (!this.#measured) return getJson(this.#url);
+      if (!this.#measured) return getJson(`${this.server}${decisionsPath(this.environment, announced)}`);
       // What was measured here stays: Python fetches and verifies the model, and decides with both.
       const ops = await this.#ops();
       await ops.update();
@@ -213,7 +213,7 @@ export class Tuner extends EventTarget {
       version: () => this.version,
       onVersion: (version) => {
         if (version === this.version) return;
-        this.refresh().catch((error) => this.dispatchEvent(new CustomEvent("failed", { detail: error })));
+        this.refresh(version).catch((error) => this.dispatchEvent(new CustomEvent("failed", { detail: error })));
       },
     });
     this.#unsubscribe = close;

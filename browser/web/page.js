@@ -43,9 +43,9 @@ function showCrowd(latest) {
     : say("crowd.none");
 }
 
-/** Ask the server for this environment's decisions; the count of choices that changed. */
-async function refreshDecisions() {
-  return view.predict(await getJson(decisionsPath(environment)));
+/** Ask the server for this environment's decisions, of a version that was announced here; the count of choices that changed. */
+async function refreshDecisions(version = 0) {
+  return view.predict(await getJson(decisionsPath(environment, version)));
 }
 
 async function main() {
@@ -101,8 +101,8 @@ async function main() {
       if (outcome.error) return liveEntry("live.rejected", { reason: outcome.error });
       swap = { from, to: outcome.version, kind: outcome.updateType, bytes: outcome.bytes };
     }
-    const change = await refreshDecisions();
     version = swap.to;
+    const change = await refreshDecisions(version);
     liveSwap(swap, change);
     showResults();
     showCrowd(await getJson("api/model/latest"));

@@ -1,6 +1,7 @@
 // @ts-check
 /** The page's handle on the Python worker: started when first needed, started again after a crash. */
 import { connectWorker } from "./rpc.js";
+import { sessionDraw } from "./socket.js";
 import { mirror } from "./storage.js";
 
 /**
@@ -49,7 +50,7 @@ export class Python extends EventTarget {
     });
     this.#worker = worker;
     // Predictions and reports need a model; where the server is away, the last good one is used.
-    const outcome = await worker.ops.update();
+    const outcome = await worker.ops.update({ draw: sessionDraw });
     this.dispatchEvent(new CustomEvent("updated", { detail: outcome }));
     return worker;
   }

@@ -81,7 +81,7 @@ async def metrics(request: Request) -> Response:
     progress = state.pipeline.progress
     return JSONResponse(
         {
-            "version": state.library.version,
+            "version": state.library.stable,
             "uptimeSeconds": round(time.time() - state.started),
             "store": dataclasses.asdict(counts),
             "packets": dict(state.metrics.packets.values),
@@ -89,7 +89,10 @@ async def metrics(request: Request) -> Response:
             "sockets": state.metrics.sockets.read(),
             "learning": dataclasses.asdict(progress) | {"fresh": progress.fresh},
             "satisfaction": (await state.feedback.satisfaction()).to_wire(),
-            "versions": [_version(record) for record in state.library.records.values()],
+            "versions": [
+                _version(record) | {"canary": state.canary.trials.get(record.version)}
+                for record in state.library.records.values()
+            ],
             "retrainPackets": state.settings.retrain_packets,
             "environments": [e.to_wire() for e in state.pipeline.lab.rows.frame.environments],
             "kernels": len(state.catalogue.manifest.kernels),
@@ -128,7 +131,8 @@ async def model_file(request: Request) -> Response:
 
 async def socket(websocket: WebSocket) -> None:
     """Tells a client of new versions."""
-    await push(websocket, state_of(websocket).hub)
+    state = state_of(websocket)
+    await push(websocket, state.hub, state.settings.push_origins)
 
 
 async def healthz(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""What the newest model would choose for a kind of browser, and where its doubts are greatest."""
+"""What the stable model, or a candidate on trial, would choose for a kind of browser, and where it doubts."""
 
 from __future__ import annotations
 
@@ -100,7 +100,11 @@ def parse_environment(query: Mapping[str, str]) -> Environment:
 async def _answer(request: Request) -> tuple[Asset, Asset]:
     environment = parse_environment(request.query_params)
     state = state_of(request)
-    model = state.library.latest
+    library = state.library
+    # A page that tries a candidate asks for it by number, so that answers can be cached for everyone.
+    asked = request.query_params.get("model", "")
+    wanted = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) <= 10 else 0
+    model = library.models.get(max(wanted, library.stable)) or library.models.get(library.stable)
     if model is None:
         raise HTTPException(503, "no model yet", headers={"retry-after": "2"})
     return await state.decisions.answer(model, environment)

@@ -1,15 +1,31 @@
-"""Published models in memory: the newest for decisions, the recent ones to read reports with."""
+"""Published models in memory: which is meant for whom, and the recent ones to read reports with."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from fleetune.context import Context, Environment
 from fleetune.manifest import Kernel
 from fleetune.model import Model
+from fleetune_server.deliver.distribute import DRAWS
 from fleetune_server.store.base import VersionRecord
 
+STRIDE = 382  # lots by which the share moves from one candidate to the next: all have their turn
 CONTEXTS = 20_000  # contexts whose base predictions are remembered, about 3 kB each
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A candidate that a share of the sessions tries while the others keep the stable version."""
+
+    version: int
+    stable: int
+    share: float
+
+    def includes(self, draw: int | None) -> bool:
+        """Whether a session with this lot (0 … DRAWS − 1) tries it: each version has other lots."""
+        return draw is not None and (draw + self.version * STRIDE) % DRAWS < self.share * DRAWS
 
 
 class Library:
@@ -17,6 +33,7 @@ class Library:
 
     def __init__(self, keep: int) -> None:
         self.keep = keep
+        self.trial: Trial | None = None  # holds while its candidate is the newest version
         self.records: dict[int, VersionRecord] = {}
         self.models: dict[int, Model] = {}
         self._bases: dict[tuple[int, str, Context, Environment], Mapping[str, float]] = {}
@@ -39,6 +56,18 @@ class Library:
     def latest(self) -> Model | None:
         """The newest model."""
         return self.models.get(self.version)
+
+    @property
+    def stable(self) -> int:
+        """The version for everyone who does not try a candidate; 0 before the first."""
+        return self.target(None)
+
+    def target(self, draw: int | None) -> int:
+        """The version meant for a session with this lot; without one, the stable version."""
+        trial = self.trial
+        if trial is None or trial.version != self.version or trial.includes(draw):
+            return self.version
+        return trial.stable if trial.stable in self.records else self.version
 
     def clip(self, version: int) -> float | None:
         """The clip of a version's round; None if that version is not kept (any more)."""

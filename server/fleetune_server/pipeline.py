@@ -11,9 +11,11 @@ from typing import Any
 
 from fleetune.fit import Rows
 from fleetune.manifest import Manifest
+from fleetune_server.canary import PROMOTED, WITHDRAWN, Canary
 from fleetune_server.deliver.publish import Publisher, PublishError
+from fleetune_server.learn.canary import judge_canary
 from fleetune_server.learn.train import TrainRequest, TrainResult
-from fleetune_server.library import Library
+from fleetune_server.library import Library, Trial
 from fleetune_server.metrics import Metrics
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import CellSum, Store, StoreError
@@ -77,6 +79,7 @@ class Pipeline:
         manifest: Manifest,
         lab: Lab,
         announce: Callable[[int], Awaitable[None]],
+        canary: Canary,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -88,6 +91,7 @@ class Pipeline:
         self.manifest = manifest
         self.lab = lab
         self.announce = announce
+        self.canary = canary
         self.progress = Progress()
         self._wake = asyncio.Event()
         self._first_arrival: float | None = None
@@ -119,6 +123,7 @@ class Pipeline:
                 if artefact is None:
                     raise StoreError(f"the artefact of version {record.version} is missing")
                 self.library.add(record, artefact)
+        await self.canary.load()
 
     async def _published_elsewhere(self, version: int) -> None:
         """Another replica published: take it over and tell this one's clients."""
@@ -163,15 +168,18 @@ class Pipeline:
                 await self._wake.wait()
         except TimeoutError:
             self.progress.reports = (await self.store.counts()).reports
-            before = self.library.version
+            before = self.library.version, self.library.stable
             await self.refresh()  # `fleetune models rollback` and `import` publish from another process
-            if self.library.version > before:
+            if before != (self.library.version, self.library.stable):
                 await self.announce(self.library.version)
         self._wake.clear()
         if not await self.store.lead():
             return
         await self._fold()
-        if self.due and not await self.store.get(PINNED):
+        pinned = bool(await self.store.get(PINNED))
+        if self.canary.trial:
+            await self._judge_trial(pinned)
+        elif self.due and not pinned:
             await self._learn()
 
     async def _fold(self) -> None:
@@ -233,10 +241,43 @@ class Pipeline:
                 self.lab.honest(result.metadata),
                 self._history(),
             )
+            await self.canary.begin(version, self.progress.fresh)
             await self.store.save_version(record, blobs, self.settings.keep_versions)
         self.library.add(record, result.model)
         await self.announce(version)
         log.info("published", extra={"version": version, "seconds": round(result.seconds, 2)})
+
+    async def _judge_trial(self, pinned: bool) -> None:
+        """Promote or withdraw the candidate on trial, if it is time; nothing is promoted while pinned."""
+        trial, request = self.canary.trial, await self.canary.evidence(self.manifest.raw)
+        if trial is None or request is None:
+            return
+        verdict = await self.trainer.run(judge_canary, request)
+        reports = sum(row.count for row in request.rows)
+        if verdict.accepted and pinned:
+            return
+        if verdict.accepted:
+            await self.canary.end(trial.version, PROMOTED, verdict, reports)
+            self.progress.outcome = PROMOTED
+            log.info("candidate promoted", extra={"version": trial.version, "reports": reports})
+        else:
+            await self._withdraw(trial)
+            await self.canary.end(trial.version, WITHDRAWN, verdict, reports)
+            self.progress.outcome, self.progress.reasons = WITHDRAWN, verdict.reasons
+            log.warning("candidate withdrawn", extra={"version": trial.version, "reasons": verdict.reasons})
+        self.metrics.trainings.add(label=self.progress.outcome)
+        await self.announce(self.library.version)
+
+    async def _withdraw(self, trial: Trial) -> None:
+        """Publish the stable version's content as the newest version: clients never go back in number."""
+        version = trial.version + 1
+        note = f"content of version {trial.stable} again: version {trial.version} was withdrawn"
+        stable = self.library.records[trial.stable]
+        record, blobs, artefact = await asyncio.to_thread(
+            self.publisher.again, version, stable, note, self._history()
+        )
+        await self.store.save_version(record, blobs, self.settings.keep_versions)
+        self.library.add(record, artefact)
 
     def _history(self) -> dict[int, bytes]:
         return {version: model.to_bytes() for version, model in self.library.models.items()}

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fleetune.manifest import Manifest
 from fleetune_server import prior
+from fleetune_server.canary import Canary
 from fleetune_server.catalogue import Catalogue
 from fleetune_server.decisions import Decisions
 from fleetune_server.deliver.distribute import Distributor
@@ -46,7 +47,8 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         store = await stack.enter_async_context(open_store(settings))
         library = Library(settings.keep_versions)
         metrics = Metrics()
-        hub = Hub(lambda _draw: library.version)
+        canary = Canary(settings, store, library)
+        hub = Hub(library.target)
         trainer = Trainer(settings.workers)
         stack.callback(trainer.close)
         pipeline = Pipeline(
@@ -60,6 +62,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             catalogue.manifest,
             _measured(settings, catalogue.manifest),
             hub.announce,
+            canary,
         )
         await pipeline.start()
         stack.push_async_callback(hub.close)
@@ -74,7 +77,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         limiter = RateLimiter(settings.rate_packets, settings.trusted_proxy)
         intake = Intake(store, checker, limiter, metrics, settings.body_seconds, pipeline.arrived)
         metrics.waiting.read = lambda: store.waiting
-        metrics.version.read = lambda: library.version
+        metrics.version.read = lambda: library.stable
         metrics.sockets.read = lambda: len(hub)
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(pipeline.run()), group.create_task(pipeline.listen())]
@@ -88,10 +91,11 @@ async def running(settings: Settings) -> AsyncIterator[State]:
                     store, limiter, settings.stale_days, settings.body_seconds, time.time
                 ),
                 decisions=Decisions(catalogue.manifest, catalogue.root),
-                distributor=Distributor(library.records, store.blob, keys),
+                distributor=Distributor(library.records, store.blob, keys, library.target),
                 hub=hub,
                 keys=keys,
                 pipeline=pipeline,
+                canary=canary,
                 metrics=metrics,
             )
             for task in tasks:

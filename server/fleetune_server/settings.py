@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 PREFIX = "FLEETUNE_"
 # Read by the tests, the journeys and the lab recorder (e2e/README.md); nothing to the server.
@@ -33,6 +34,24 @@ def _seconds(text: str) -> float:
     if not 0 <= value < 1e9:
         raise ValueError("must be a number of seconds, 0 or more")
     return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 0.5:
+        raise ValueError("must be between 0 and 0.5")
+    return value
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    names = _names(text)
+    for name in names:
+        parts = urlsplit(name)
+        if name != "*" and (
+            parts.scheme not in ("http", "https") or name != f"{parts.scheme}://{parts.netloc}"
+        ):
+            raise ValueError("must be origins such as https://site.example, or *")
+    return names
 
 
 def _switch(text: str) -> bool:
@@ -97,6 +116,27 @@ class Settings:
     )
     keep_versions: int = field(
         default=8, metadata=_is(_integer(2, 1000), "Published model versions that stay downloadable.")
+    )
+    canary_share: float = field(
+        default=0.1,
+        metadata=_is(_share, "Share of sessions that try a new version before everyone gets it; 0: none."),
+    )
+    canary_reports: int = field(
+        default=100,
+        metadata=_is(
+            _integer(1, 10**9),
+            "Reports by which a new version is judged; a fleet that sends too few for that does without.",
+        ),
+    )
+    canary_seconds: float = field(
+        default=1800.0, metadata=_is(_seconds, "Longest trial of a new version before it is judged.")
+    )
+    push_origins: tuple[str, ...] = field(
+        default=(),
+        metadata=_is(
+            _origins,
+            "Origins of embedding pages that may open WebSockets, separated by commas; * for all.",
+        ),
     )
     epsilons: tuple[float, ...] = field(
         default=(2.0, 1.0), metadata=_is(_epsilons, "Privacy levels accepted, default first.")

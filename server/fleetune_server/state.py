@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import HTTPConnection
 
 if TYPE_CHECKING:  # some of them use state_of
+    from fleetune_server.canary import Canary
     from fleetune_server.catalogue import Catalogue
     from fleetune_server.decisions import Decisions
     from fleetune_server.deliver.distribute import Distributor
@@ -40,6 +41,7 @@ class State:
     hub: Hub
     keys: KeyRing
     pipeline: Pipeline
+    canary: Canary
     metrics: Metrics
     started: float = field(default_factory=time.time)  # unix seconds
 

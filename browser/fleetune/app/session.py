@@ -40,6 +40,7 @@ class Session:
     control: Control | None = None  # of the benchmark under way
     benched: bool = False  # whether the bench worker has been used before
     good: Good | None = None  # the model in use
+    draw: int | None = None  # this session's lot in trials of new versions, 0 … 999
     personal: PersonalLayer = field(default_factory=PersonalLayer)
     bound: Good | None = None  # the model that the personal layer corrects
 

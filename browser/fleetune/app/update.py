@@ -247,13 +247,14 @@ def _kept(error: Exception, before: int, current: Good | None) -> UpdateOutcome:
 
 
 async def update_operation(session: Session, args: Args) -> dict[str, Any]:
-    """Update the session's model. The page's keys are those that came with it."""
-    draw = args.get("draw")
+    """Update the session's model. The page's keys are those that came with it; `draw` holds from now on."""
+    if type(draw := args.get("draw")) is int:
+        session.draw = draw
     try:
         keys = read_keys(session.boot.get("keys"))
     except SignedError as error:
         return _kept(error, session.good.version if session.good else 0, session.good).to_wire()
-    outcome, good = await update(session.platform, keys, session.good, draw if type(draw) is int else None)
+    outcome, good = await update(session.platform, keys, session.good, session.draw)
     session.good = good
     if outcome.status == "updated":
         session.platform.emit("model", outcome.to_wire())

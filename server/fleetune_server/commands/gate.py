@@ -6,7 +6,10 @@ import argparse
 import asyncio
 import os
 import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
 
+from fleetune_server.canary import CANARY, outcomes
 from fleetune_server.pipeline import VERDICT
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import StoreError
@@ -32,17 +35,26 @@ def run(args: argparse.Namespace) -> int:
 async def _run(version: int, settings: Settings) -> int:
     async with open_store(settings) as store:
         verdict = await store.get(VERDICT)
-        record = next((record for record in await store.versions() if record.version == version), None)
+        records = {record.version: record for record in await store.versions()}
+        trial = outcomes(await store.get(CANARY), max(records, default=0)).get(version)
+    record = records.get(version)
     if verdict and verdict["version"] == version and (record is None or verdict["accepted"]):
         print(f"version {version}: {'accepted' if verdict['accepted'] else 'refused'}")
-        for check in verdict["checks"]:
-            word = "passed" if check["passed"] else "FAILED"
-            print(f"  {word}  {check['name']}: {check['reason']} (figure {check['figure']:.5g})")
-        return 0
-    if record is None:
+        _checks(verdict["checks"])
+    elif record is not None:
+        print(f"version {version}: published")
+        for reason in record.document["gate"]:
+            print(f"  {reason}")
+    else:
         print(f"fleetune gate: nothing is known of version {version}", file=sys.stderr)
         return 1
-    print(f"version {version}: published")
-    for reason in record.document["gate"]:
-        print(f"  {reason}")
+    if trial is not None:
+        print(f"canary: {trial['state']}, against version {trial['stable']}: {trial['reason']}")
+        _checks(trial.get("checks", ()))
     return 0
+
+
+def _checks(checks: Iterable[Mapping[str, Any]]) -> None:
+    for check in checks:
+        word = "passed" if check["passed"] else "FAILED"
+        print(f"  {word}  {check['name']}: {check['reason']} (figure {check['figure']:.5g})")

@@ -11,9 +11,9 @@ import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from fleetune.artefact import ModelError, pack, unpack
+from fleetune_server.canary import CANARY, outcomes
 from fleetune_server.deliver.publish import Publisher, PublishError
 from fleetune_server.pipeline import PINNED
 from fleetune_server.settings import Settings
@@ -55,40 +55,39 @@ async def _run(args: argparse.Namespace, settings: Settings) -> int:
     async with open_store(settings) as store:
         records = {record.version: record for record in await store.versions()}
         if args.action == "list":
+            trials = outcomes(await store.get(CANARY), max(records, default=0))
             for record in records.values():
-                print(_line(record))
+                trial = trials.get(record.version)
+                print(_line(record) + (f"  canary: {trial['state']}" if trial else ""))
         elif args.action == "show":
             record = _record(records, args.version)
             print(json.dumps(dataclasses.asdict(record), indent=2, sort_keys=True))
         elif args.action in ("pin", "unpin"):
             await store.put(PINNED, args.action == "pin")
         elif args.action == "rollback":
-            record = _record(records, args.version)
-            note = f"an operator rolled back to the content of version {args.version}"
-            print(await _publish(store, settings, records, await _artefact(store, record), note, record))
+            print(await _publish(store, settings, records, _record(records, args.version)))
         elif args.action == "export":
             args.file.write_bytes(await _artefact(store, _record(records, args.version)))
         else:
-            note = "an operator imported it from a file"
-            print(await _publish(store, settings, records, args.file.read_bytes(), note, None))
+            print(await _publish(store, settings, records, args.file.read_bytes()))
     return 0
 
 
 async def _publish(
-    store: Store,
-    settings: Settings,
-    records: Mapping[int, VersionRecord],
-    artefact: bytes,
-    note: str,
-    origin: VersionRecord | None,
+    store: Store, settings: Settings, records: Mapping[int, VersionRecord], content: bytes | VersionRecord
 ) -> int:
     """Publish this content under the next number, which the artefact itself carries too."""
     version = max(records, default=0) + 1
-    model = pack(dataclasses.replace(unpack(artefact), version=version))
     recent = list(records.values())[-settings.keep_versions :]
     history = {record.version: await _artefact(store, record) for record in recent}
-    metadata: dict[str, Any] = dict(origin.document["metadata"]) if origin else {}
-    record, files = Publisher().release(version, model, metadata | {"gate": [note]}, history)
+    if isinstance(content, VersionRecord):
+        note = f"an operator rolled back to the content of version {content.version}"
+        history[content.version] = await _artefact(store, content)
+        record, files, _ = Publisher().again(version, content, note, history)
+    else:
+        model = pack(dataclasses.replace(unpack(content), version=version))
+        metadata = {"gate": ["an operator imported it from a file"]}
+        record, files = Publisher().release(version, model, metadata, history)
     await store.save_version(record, files, settings.keep_versions)
     return version
 

@@ -55,8 +55,12 @@ class Distributor:
         self._files: dict[str, tuple[bytes, bytes | None]] = {}
 
     def answer(self, version: int, draw: int | None = None) -> Mapping[str, Any]:
-        """The answer for a browser that holds `version` (0: none); KeyError before the first publication."""
-        record = self.records[self.target(draw)]
+        """The answer for a browser that holds `version` (0: none); KeyError before the first publication.
+
+        Who holds a candidate on trial keeps it although the next session draws another lot: a version number
+        never goes back.
+        """
+        record = self.records[max(self.target(draw), version if version in self.records else 0)]
         if version == record.version:
             return {"upToDate": True, "version": version}
         base = version if str(version) in record.document["incremental"] else None

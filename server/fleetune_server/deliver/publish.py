@@ -6,8 +6,10 @@ import gzip
 import hashlib
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
+from fleetune.artefact import pack, unpack
 from fleetune.delta import MAX_CHAIN, MAX_SIZE, chain, diff
 from fleetune.model import Model
 from fleetune_server.store.base import VersionRecord
@@ -30,14 +32,31 @@ class Publisher:
     def __init__(self) -> None:
         self._links: dict[tuple[str, str], bytes] = {}
 
+    def again(
+        self, version: int, origin: VersionRecord, note: str, history: Mapping[int, bytes]
+    ) -> tuple[VersionRecord, dict[str, bytes], bytes]:
+        """The content of an older version as a new one, and its artefact: going back is going forward.
+
+        `origin` must be in `history`; those who hold it get a delta that changes the number only.
+        """
+        model = pack(replace(unpack(history[origin.version]), version=version))
+        metadata = {**origin.document["metadata"], "gate": [note]}
+        return *self.release(version, model, metadata, history, origin.version), model
+
     def release(
-        self, version: int, model: bytes, metadata: Mapping[str, Any], history: Mapping[int, bytes]
+        self,
+        version: int,
+        model: bytes,
+        metadata: Mapping[str, Any],
+        history: Mapping[int, bytes],
+        like: int | None = None,
     ) -> tuple[VersionRecord, dict[str, bytes]]:
         """The record of a new version and its files by SHA-256.
 
         `history`: artefacts of earlier versions. From the one before, clients get a delta; from up to
-        MAX_CHAIN versions back a chain of deltas; where that saves too little, the full file. Raises
-        PublishError if `model` is too large or is not a model of that version.
+        MAX_CHAIN versions back a chain of deltas; where that saves too little, the full file. `like`: the
+        version whose content comes back; chains pass over what came between. Raises PublishError if `model`
+        is too large or is not a model of that version.
         """
         read = Model.from_bytes(model)  # ModelError: what browsers would refuse is not published
         if read.version != version:
@@ -46,7 +65,7 @@ class Publisher:
             raise PublishError(f"the model has {len(model):,} bytes; at most {MAX_SIZE:,} are allowed")
         name, limit = sha256(model), WORTH * len(gzip.compress(model, mtime=0))
         files, incremental = {name: model}, {}
-        for base, update in self._updates(version, model, history).items():
+        for base, update in self._updates(version, model, history, like).items():
             if len(update) < limit:
                 files[sha256(update)] = update
                 incremental[str(base)] = {"sha256": sha256(update), "size": len(update)}
@@ -59,16 +78,25 @@ class Publisher:
         }
         return VersionRecord(version, name, read.clip, int(time.time()), document), files
 
-    def _updates(self, version: int, model: bytes, history: Mapping[int, bytes]) -> dict[int, bytes]:
+    def _updates(
+        self, version: int, model: bytes, history: Mapping[int, bytes], like: int | None
+    ) -> dict[int, bytes]:
         """Incremental updates by base: the newest a plain delta, the older ones chains that end in it."""
         newer = model
         links: list[bytes] = []
         updates: dict[int, bytes] = {}
         used: dict[tuple[str, str], bytes] = {}
+
+        def link(old: bytes, new: bytes) -> bytes:
+            pair = sha256(old), sha256(new)
+            used[pair] = self._links.get(pair) or diff(old, new)
+            return used[pair]
+
         for base in sorted((v for v in history if v < version), reverse=True)[:MAX_CHAIN]:
-            pair = sha256(history[base]), sha256(newer)
-            used[pair] = self._links.get(pair) or diff(history[base], newer)
-            links.insert(0, used[pair])
+            if like is not None and base > like:
+                updates[base] = link(history[base], model)
+                continue
+            links.insert(0, link(history[base], newer))
             updates[base] = chain(links) if len(links) > 1 else links[0]
             newer = history[base]
         self._links = used

@@ -59,9 +59,10 @@ async def push(websocket: WebSocket, hub: Hub, origins: Collection[str] = ()) ->
 
 
 def allowed(websocket: WebSocket, origins: Collection[str]) -> bool:
-    """Browsers send Origin, and it must be our own host's or listed; other programs send none."""
+    """Browsers send Origin, and it must be our own host's or listed (`*`: any); other programs send none."""
     origin = websocket.headers.get("origin")
-    return origin is None or origin in origins or urlsplit(origin).netloc == websocket.headers.get("host")
+    listed = origin is None or origin in origins or "*" in origins
+    return listed or urlsplit(origin).netloc == websocket.headers.get("host")
 
 
 async def _listen(websocket: WebSocket, hub: Hub, subscriber: Subscriber) -> int:

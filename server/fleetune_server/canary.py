@@ -1,0 +1,119 @@
+"""Candidates on trial: who tries them, since when, and what became of them.
+
+A version that passed the gate goes first to a share of the sessions, chosen by a random number that each
+session draws for itself. When enough reports were made with it, or its time is up, it is judged once:
+promoted, or withdrawn, which publishes the stable version's content as a newer version. A fleet that is too
+small to give an answer in a trial does not wait for one. The store remembers the trials, so a restart and
+every replica know them.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from fleetune_server.learn.canary import CanaryRequest
+from fleetune_server.learn.gate import GateVerdict
+from fleetune_server.library import Library, Trial
+from fleetune_server.settings import Settings
+from fleetune_server.store.base import Store
+
+CANARY = "canary"  # store key: {version: what became of its trial}
+KEPT = 50  # trials remembered
+# Superseded: an operator published something newer during the trial.
+TRYING, PROMOTED, WITHDRAWN, SUPERSEDED = "trying", "promoted", "withdrawn", "superseded"
+
+
+def outcomes(stored: Mapping[str, Mapping[str, Any]] | None, newest: int) -> dict[int, Mapping[str, Any]]:
+    """The trials that a store remembers, by version; `newest` is its newest version."""
+    return {
+        int(version): {**entry, "state": SUPERSEDED}
+        if entry["state"] == TRYING and int(version) < newest
+        else entry
+        for version, entry in (stored or {}).items()
+    }
+
+
+class Canary:
+    """The trials of one store; `library.trial` is the one under way."""
+
+    def __init__(
+        self, settings: Settings, store: Store, library: Library, now: Callable[[], float] = time.time
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.library = library
+        self._now = now
+        self._trials: dict[str, dict[str, Any]] = {}
+
+    async def load(self) -> None:
+        """Read the trials again: another process may have begun or ended one."""
+        self._trials = await self.store.get(CANARY) or {}
+        entry = self._trials.get(str(self.library.version), {})
+        trying = entry.get("state") == TRYING
+        self.library.trial = Trial(self.library.version, entry["stable"], entry["share"]) if trying else None
+
+    @property
+    def trials(self) -> Mapping[int, Mapping[str, Any]]:
+        """What is known of every version's trial: `state`, `stable`, `share`, `began`, `ended`, `reason` …"""
+        return outcomes(self._trials, self.library.version)
+
+    @property
+    def trial(self) -> Trial | None:
+        """The trial under way."""
+        trial = self.library.trial
+        return trial if trial and trial.version == self.library.version else None
+
+    async def begin(self, version: int, reports: int) -> None:
+        """A version is about to be published: try it out, or promote it at once and say why.
+
+        `reports`: how many came since the last version. Must be called before the version is saved, so that
+        whoever sees the version also sees its trial.
+        """
+        share, enough = self.settings.canary_share, self.settings.canary_reports
+        entry: dict[str, Any] = {"stable": self.library.stable, "share": share, "began": int(self._now())}
+        if not self.library.version:
+            entry |= {"state": PROMOTED, "reason": "first version: nothing to compare with"}
+        elif not share:
+            entry |= {"state": PROMOTED, "reason": "trials are switched off"}
+        elif reports * share < enough:
+            least = round(enough / share)
+            entry |= {
+                "state": PROMOTED,
+                "reason": f"small fleet: {reports:,} reports since the last version, a trial takes {least:,}",
+            }
+        else:
+            entry |= {"state": TRYING, "reason": f"{share:.0%} of sessions try it"}
+        await self._put(version, entry)
+        self.library.trial = Trial(version, entry["stable"], share) if entry["state"] == TRYING else None
+
+    async def evidence(self, manifest: Mapping[str, Any]) -> CanaryRequest | None:
+        """What the trial is judged by, once there is enough of it or its time is up."""
+        trial = self.trial
+        assert trial is not None
+        late = self._now() >= self._trials[str(trial.version)]["began"] + self.settings.canary_seconds
+        rows = [row for row in await self.store.sums() if row.cell.version == trial.version]
+        if not late and sum(row.count for row in rows) < self.settings.canary_reports:
+            return None
+        models = self.library.models
+        stable, candidate = models[trial.stable].to_bytes(), models[trial.version].to_bytes()
+        return CanaryRequest(manifest, stable, candidate, rows)
+
+    async def end(self, version: int, state: str, verdict: GateVerdict, reports: int) -> None:
+        """Record what became of a trial. What replaces a withdrawn candidate must be saved before."""
+        entry = self._trials[str(version)] | {
+            "state": state,
+            "ended": int(self._now()),
+            "reports": reports,
+            "reason": f"judged by {reports:,} reports made with it",
+            "checks": [asdict(check) for check in verdict.checks],
+        }
+        await self._put(version, entry)
+        self.library.trial = None
+
+    async def _put(self, version: int, entry: dict[str, Any]) -> None:
+        trials = self._trials | {str(version): entry}
+        self._trials = {key: trials[key] for key in sorted(trials, key=int)[-KEPT:]}
+        await self.store.put(CANARY, self._trials)
