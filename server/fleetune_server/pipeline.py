@@ -177,9 +177,11 @@ class Pipeline:
             return
         await self._fold()
         pinned = bool(await self.store.get(PINNED))
+        if pinned:
+            return
         if self.canary.trial:
-            await self._judge_trial(pinned)
-        elif self.due and not pinned:
+            await self._judge_trial()
+        elif self.due:
             await self._learn()
 
     async def _fold(self) -> None:
@@ -247,15 +249,13 @@ class Pipeline:
         await self.announce(version)
         log.info("published", extra={"version": version, "seconds": round(result.seconds, 2)})
 
-    async def _judge_trial(self, pinned: bool) -> None:
-        """Promote or withdraw the candidate on trial, if it is time; nothing is promoted while pinned."""
+    async def _judge_trial(self) -> None:
+        """Promote or withdraw the candidate on trial, if it is time."""
         trial, request = self.canary.trial, await self.canary.evidence(self.manifest.raw)
         if trial is None or request is None:
             return
         verdict = await self.trainer.run(judge_canary, request)
         reports = sum(row.count for row in request.rows)
-        if verdict.accepted and pinned:
-            return
         if verdict.accepted:
             await self.canary.end(trial.version, PROMOTED, verdict, reports)
             self.progress.outcome = PROMOTED

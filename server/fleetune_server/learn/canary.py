@@ -117,8 +117,8 @@ def _said(
     names = kernel.candidates(environment.features)
     before, after = (m.predict(kernel, context, environment, names) for m in (stable, candidate))
     old, new = (choose(kernel, context, environment, p, {}, ()).candidate for p in (before, after))
-    means = (dict(zip(names, p.mean.tolist(), strict=True)) for p in (before, after))
-    return _Context(*means, old, new)
+    by_name = [dict(zip(names, p.mean.tolist(), strict=True)) for p in (before, after)]
+    return _Context(by_name[0], by_name[1], old, new)
 
 
 def _loss(row: CellSum, kernel: Kernel, said: _Context) -> _Score:
