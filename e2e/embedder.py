@@ -21,7 +21,8 @@ def policy(server: str) -> str:
             "default-src 'none'",
             f"script-src 'self' {origin} 'wasm-unsafe-eval'",
             f"connect-src {origin} {socket}",
-            "worker-src blob:",
+            f"worker-src blob: {origin}",
+            "img-src 'self'",
             "frame-src 'self'",
             "base-uri 'none'",
         )
@@ -37,6 +38,8 @@ class Embedder(Closing):
                 path, _, query = self.path.partition("?")
                 # Policies forbid making code in the page: a module of one's own text is fetched.
                 text = urllib.parse.unquote(query) if path == "/loop.js" else files.get(path)
+                if path == "/favicon.ico":
+                    text = ""
                 body = (text or "").encode()
                 self.send_response(404 if text is None else 200)
                 self.send_header("content-type", TYPES["js" if path.endswith(".js") else "html"])

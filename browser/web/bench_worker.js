@@ -5,6 +5,7 @@
  * started it ends it when an answer does not come.
  */
 import { compare, inputSets, layout, scriptSets } from "./bench_sets.js";
+import { sha256 as digest } from "./digest.js";
 import { serve } from "./rpc.js";
 
 /** @typedef {import("./bench_sets.js").InputSet} InputSet */
@@ -54,10 +55,7 @@ function bundle(name) {
     });
     if (!response.ok) throw new Error(`the kernels' file ${path} is missing (HTTP ${response.status}): reload the page`);
     const bytes = await response.arrayBuffer();
-    if (!crypto.subtle) throw new Error("files cannot be verified here: open this page over https, or on localhost");
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-    const hex = Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-    if (hex !== sha256) throw new Error(`the kernels' file ${path} is not the one that the manifest names: reload the page`);
+    if ((await digest(bytes)) !== sha256) throw new Error(`the kernels' file ${path} is not the one that the manifest names: reload the page`);
     return bytes;
   })();
   loading.catch(() => bundles.delete(name)); // a later call may fetch it again

@@ -129,16 +129,18 @@ export class FleetuneWidget extends HTMLElement {
       status.textContent = say("bench.boot", { stage: "" });
       try {
         await tuner.benchmark({ budgetMs: BUDGET_MS, kernels: names, signal: begun.signal });
-        show();
+        done();
         await privacy.refresh();
       } catch (error) {
-        if (begun.signal.aborted) show();
-        else status.textContent = say("bench.failed", { message: /** @type {Error} */ (error).message });
-      } finally {
-        this.#run = undefined;
-        run.disabled = false;
-        stop.disabled = bar.hidden = true;
+        done();
+        if (!begun.signal.aborted) status.textContent = say("bench.failed", { message: /** @type {Error} */ (error).message });
       }
+    };
+    const done = () => {
+      this.#run = undefined; // the status is the benchmark's until now
+      run.disabled = false;
+      stop.disabled = bar.hidden = true;
+      show();
     };
     run.addEventListener("click", measure);
     stop.addEventListener("click", () => {

@@ -64,11 +64,11 @@ export class WidgetPrivacy {
     const kept = (await persistent()) ? "" : ` ${this.#say("consent.blocked")}`;
     this.#state.textContent = this.#say(`consent.${state}`, { epsilon: count(epsilon) }) + kept;
     this.#accept.disabled = state === "gpc";
-    const { packet, reason } = on && this.#tuner.running ? await this.#tuner.preview() : { packet: null, reason: null };
-    this.#packet.hidden = !packet;
-    this.#send.disabled = !packet;
-    this.#packet.textContent = packet ? JSON.stringify(packet, null, 2) : "";
-    if (packet) this.#hint.textContent = this.#say("packet.ready");
+    const { text, reason } = on && this.#tuner.running ? await this.#tuner.preview() : { text: null, reason: null };
+    this.#packet.hidden = !text;
+    this.#send.disabled = !text;
+    this.#packet.textContent = text ?? ""; // the very bytes
+    if (text) this.#hint.textContent = this.#say("packet.ready");
     else if (!on) this.#hint.textContent = this.#say("packet.needConsent");
     else if (reason?.code === "budget") this.#hint.textContent = this.#say("packet.spent");
     else this.#hint.textContent = this.#say("packet.hint");

@@ -12,6 +12,7 @@ from typing import Any
 
 from pyodide.ffi import JsException, to_js
 
+from fleetune import ed25519
 from fleetune.app import handlers
 from fleetune.app.platform import (
     BenchError,
@@ -151,7 +152,7 @@ class JsPlatform:
             verified = await self._host.verifyEd25519(to_js(public_key), to_js(signature), to_js(message))
         except JsException as error:
             raise PlatformError(f"this browser cannot check signatures: {error.message}") from error
-        return bool(verified)
+        return ed25519.verify(public_key, signature, message) if verified is None else bool(verified)
 
     def emit(self, event: str, data: Any) -> None:
         self._host.emit(event, json.dumps(data, allow_nan=False))
