@@ -10,9 +10,9 @@ from e2e.server import ROOT
 
 SOURCE = ROOT / "browser" / "node_modules" / "axe-core" / "axe.min.js"
 RUN = """
-const found = await axe.run(find(a[0]), { resultTypes: ["violations"], rules: a[1] });
-return found.violations.flatMap(({ id, impact, help, nodes }) =>
-  nodes.map(({ target, failureSummary }) => ({ id, impact, help, target: target.flat().join(" "), failureSummary })));
+const seen = await axe.run(find(a[0]), { resultTypes: ["violations"], rules: a[1] });
+return seen.violations.flatMap(({ id, impact, help, nodes }) =>
+  nodes.map(({ target, failureSummary: why }) => ({ id, impact, help, target: String(target), why })));
 """
 
 
@@ -22,9 +22,10 @@ def _source() -> str:
 
 
 def violations(page: Page, within: str = "html", *, off: tuple[str, ...] = ()) -> list[str]:
-    """Every violation of axe's default rules (WCAG 2.0-2.2 A and AA, best practices) within the first match of a
-    selector, shadow roots included: one line each; `off` names rules that do not apply to a part of a page."""
+    """Every violation of axe's default rules (WCAG A and AA, best practices) within the first match of
+    a selector, shadow roots included. `off` names rules that do not apply to a part of a page."""
     # Evaluated by the driver and not by the page, so that the content security policy stays as it is.
     page.evaluate(f"if (!window.axe) {{ {_source()} }}")
-    found: list[dict[str, Any]] = page.evaluate(FIND + RUN, within, {rule: {"enabled": False} for rule in off})
-    return [f"{v['impact']} {v['id']}: {v['target']}: {v['help']}\n{v['failureSummary']}" for v in found]
+    rules = {rule: {"enabled": False} for rule in off}
+    found: list[dict[str, Any]] = page.evaluate(FIND + RUN, within, rules)
+    return [f"{v['impact']} {v['id']}: {v['target']}: {v['help']}\n{v['why']}" for v in found]
