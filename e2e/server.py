@@ -22,7 +22,7 @@ class Server:
     """The server process; its log is kept line by line."""
 
     def __init__(self, data: Path, **settings: str | int) -> None:
-        self._data = data
+        self.data = data
         self._settings = {f"FLEETUNE_{key.upper()}": str(value) for key, value in settings.items()}
         self.log: list[str] = []
         self.url = ""
@@ -33,7 +33,7 @@ class Server:
         inherited = {key: value for key, value in os.environ.items() if not key.startswith("FLEETUNE_")}
         environment = {
             **inherited,
-            "FLEETUNE_DATA": str(self._data),
+            "FLEETUNE_DATA": str(self.data),
             "FLEETUNE_PORT": str(port),
             "PYTHONUNBUFFERED": "1",
             **self._settings,

@@ -150,7 +150,7 @@ def _kernel(name: str, row: dict[str, Any], optimisations: dict[str, Optimisatio
     params, variants = [], []
     for text in row["params"]:
         try:
-            params.append(_param(name, text))
+            params.append(read_param(name, text))
         except CatalogueError as error:
             problems.append(str(error))
     for index, text in enumerate(row["variants"]):
@@ -180,7 +180,7 @@ def _kernel(name: str, row: dict[str, Any], optimisations: dict[str, Optimisatio
     )
 
 
-def _param(kernel: str, text: str) -> Param:
+def read_param(kernel: str, text: str) -> Param:
     match = re.fullmatch(r"([a-zA-Z]\w*): (?:(\w+) )?(\w+(?:\[\])?)", text)
     if match is None:
         raise CatalogueError(f"{kernel}: cannot read parameter {text!r}")

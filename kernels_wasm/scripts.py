@@ -51,20 +51,35 @@ def _scope(kernel: KernelRow, source: str) -> str:
         if not re.search(rf"^export function {name}\(", source, re.MULTILINE):
             raise ScriptError(f"js/{kernel.name}.js: export function {name} is missing")
     scripts = baselines(source)
-    candidates = [*scripts, *(v.name for v in kernel.variants)]
-    loops = {
-        "resident": [(c, _loop(kernel, c, "r", copies=False)) for c in candidates],
-        "copied": [(c, _loop(kernel, c, "c", copies=c not in scripts)) for c in candidates],
-    }
     members = ["js", *(["jsTuned"] if "js-tuned" in scripts else []), "makeInput"]
-    tables = ",\n".join(
-        f"{mode}: {{\n" + ",\n".join(f"{json.dumps(c)}: {text}" for c, text in rows) + "\n}"
-        for mode, rows in loops.items()
-    )
     return (
         f"const {kernel.name} = (() => {{\n{body(kernel.name + '.js', source)}\n"
-        f"const loops = {{\n{tables}\n}};\n"
+        f"const loops = {loops(kernel, scripts)};\n"
         f"return {{ {', '.join(members)}, loops }};\n}})();\n"
+    )
+
+
+def loops(kernel: KernelRow, scripts: Sequence[str], *, arrays: bool = False) -> str:
+    """The text of `{resident: {candidate: loop}, copied: {…}}`; `scripts` are the JavaScript candidates;
+    with `arrays` the others are given JavaScript's arrays too."""
+    candidates = [*scripts, *(v.name for v in kernel.variants)]
+    modes = {
+        "resident": [(c, _loop(kernel, c, "r", copies=False)) for c in candidates],
+        "copied": [(c, _loop(kernel, c, "c", copies=not arrays and c not in scripts)) for c in candidates],
+    }
+    tables = ",\n".join(
+        f"{mode}: {{\n" + ",\n".join(f"{json.dumps(c)}: {text}" for c, text in rows) + "\n}"
+        for mode, rows in modes.items()
+    )
+    return f"{{\n{tables}\n}}"
+
+
+def own_script(kernel: KernelRow, scripts: Sequence[str], source: str, *, arrays: bool) -> str:
+    """The benchmark's module for a kernel of an operator's own, whose JavaScript lies at `source`."""
+    return (
+        f"{HEADER}import * as $own from {json.dumps(source)};\n"
+        f"const loops = {loops(kernel, scripts, arrays=arrays)};\n"
+        f"export const kernels = {{ {kernel.name}: {{ ...$own, loops }} }};\n"
     )
 
 

@@ -61,10 +61,10 @@ class _Frame:
 
 
 def _expand(module: Module) -> Iterator[Instruction]:
-    """The instructions of `run`, every call followed by the callee's; ProfileError past a limit."""
-    kind, index = module.exports.get("run", (0, -1))
+    """The instructions of the entry, every call followed by the callee's; ProfileError past a limit."""
+    kind, index = module.exports.get(module.entry, (0, -1))
     if kind != 0 or index < module.imported_functions:
-        raise ProfileError("the module exports no function run")
+        raise ProfileError(f"the module exports no function {module.entry}")
     stack = [iter(module.bodies[index - module.imported_functions])]
     produced = 0
     while stack:

@@ -72,6 +72,12 @@ class Kernel:
     profile: Mapping[str, int]
     signature: str  # profileSignature, 32 hex digits
     variants: Mapping[str, Variant]
+    resident: bool = True  # False: modules have memories of their own, so every call copies
+
+    @property
+    def modes(self) -> tuple[bool, ...]:
+        """Whether calls copy their arrays: the ways in which this kernel is measured."""
+        return (*((False,) if self.resident else ()), *((True,) if self.copied else ()))
 
     def candidates(self, features: frozenset[str]) -> tuple[str, ...]:
         """The names that a browser with these features can run, JavaScript first."""
@@ -85,7 +91,7 @@ class Kernel:
     def contexts(self) -> Iterator[tuple[int, str, bool, Context]]:
         """Every (size, pattern, copied, context) of the catalogue for this kernel."""
         for pattern in self.patterns:
-            for copied in (False, True) if self.copied else (False,):
+            for copied in self.modes:
                 for size in self.sizes:
                     yield size, pattern, copied, Context.of(size, self.dtype, pattern, copied=copied)
 
@@ -169,4 +175,5 @@ def _kernel(entry: Mapping[str, Any]) -> Kernel:
         profile=entry["profile"],
         signature=entry["profileSignature"],
         variants=variants,
+        resident=entry.get("resident", True),
     )

@@ -66,7 +66,7 @@ def _log2(value: float) -> float:
     return math.log2(value) if value > 0 else 0.0
 
 
-def variant_profile(module: bytes) -> dict[str, float]:
+def variant_profile(module: bytes, entry: str = "run") -> dict[str, float]:
     """Static cost model of one module's main innermost loop, per iteration of that loop.
 
     `instructions` leaves out block structure, and locals and constants, which `moves` counts; `lanes` is the
@@ -74,6 +74,7 @@ def variant_profile(module: bytes) -> dict[str, float]:
     one iteration handles, estimated from the tail. Raises ProfileError.
     """
     parsed = parse(module)
+    parsed.entry = entry
     loops, outside = find_loops(parsed)
     hot, smallest = _hot(loops, outside)
     lane_wise = [op.lanes for op in hot.ops if op.lanes > 1]
@@ -113,13 +114,14 @@ def _weighted(loops: Iterable[Loop]) -> list[tuple[Op, int]]:
     return [(op, 10**loop.depth) for loop in loops for op in loop.ops if op.kind not in STRUCTURE]
 
 
-def kernel_profile(scalar: bytes) -> dict[str, int]:
+def kernel_profile(scalar: bytes, entry: str = "run") -> dict[str, int]:
     """Coarse features of a kernel from its scalar module; whole numbers, quantised, free of names.
 
     Shares are per mille of the loop-weighted instructions, to the nearest 25; sizes are 4 · log2, rounded.
     Raises ProfileError.
     """
     parsed = parse(scalar)
+    parsed.entry = entry
     loops, outside = find_loops(parsed)
     weighted = _weighted([outside, *loops])
     total = sum(weight for _, weight in weighted) or 1
@@ -130,7 +132,7 @@ def kernel_profile(scalar: bytes) -> dict[str, int]:
     moved = sum(weight * op.bytes for op, weight in weighted)
     hot, _ = _hot(loops, outside)
     widths = [op.bytes for op in hot.ops if op.kind in ("load", "store")]
-    parameters, results = parsed.types[parsed.functions[parsed.exports["run"][1] - parsed.imported_functions]]
+    parameters, results = parsed.types[parsed.functions[parsed.exports[entry][1] - parsed.imported_functions]]
     return shares | {
         "loopDepth": max((loop.depth for loop in loops), default=0),
         "loops": min(len(loops), 16),

@@ -26,8 +26,10 @@ class Module:
     bodies: list[list[Instruction]] = field(default_factory=list)
     code_bytes: int = 0
     data_bytes: int = 0
+    data_start: int = -1  # first byte of the static data; -1 if there is none
     data_end: int = 0  # first byte after the static data, or after the stack if there is none
     globals: list[int] = field(default_factory=list)  # initial values of i32 globals
+    entry: str = "run"  # the export that does the work
 
     @property
     def imported_functions(self) -> int:
@@ -201,6 +203,8 @@ def _data(r: Reader, module: Module) -> None:
         base = read_instructions(r)[0].argument if flags == 0 else 0
         size = len(r.take(r.unsigned()))
         module.data_bytes += size
+        if flags == 0 and size:
+            module.data_start = base if module.data_start < 0 else min(base, module.data_start)
         module.data_end = max(module.data_end, base + size)
 
 

@@ -10,6 +10,14 @@ const ALIGNMENT = 64;
 /** @param {number} bytes */
 const aligned = (bytes) => (bytes + ALIGNMENT - 1) & -ALIGNMENT;
 
+/** A view of each element type. @param {ArrayBuffer} buffer */
+export const heapsOf = (buffer) => ({
+  i8: new Int8Array(buffer), u8: new Uint8Array(buffer),
+  i16: new Int16Array(buffer), u16: new Uint16Array(buffer),
+  i32: new Int32Array(buffer), u32: new Uint32Array(buffer),
+  f32: new Float32Array(buffer), f64: new Float64Array(buffer),
+});
+
 export class Arena {
   #next;
   #first;
@@ -28,12 +36,7 @@ export class Arena {
     this.#first = this.#next = aligned(dataEnd);
     /** Where copies begin. */
     this.scratch = aligned(this.#first + Math.floor((this.end - this.#first) / 2));
-    this.heaps = {
-      i8: new Int8Array(buffer), u8: new Uint8Array(buffer),
-      i16: new Int16Array(buffer), u16: new Uint16Array(buffer),
-      i32: new Int32Array(buffer), u32: new Uint32Array(buffer),
-      f32: new Float32Array(buffer), f64: new Float64Array(buffer),
-    };
+    this.heaps = heapsOf(buffer);
   }
 
   /**

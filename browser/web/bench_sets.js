@@ -34,6 +34,11 @@ export function inputSets(makeInput, size, pattern, seed) {
   return sets;
 }
 
+/** Bytes that the arrays of one call take in a module's memory. @param {any[]} input */
+export function extent(input) {
+  return input.reduce((sum, value) => sum + (isArray(value) ? aligned(value.byteLength) + STAGGER + ALIGNMENT : 0), 0);
+}
+
 /** For a JavaScript candidate: copies of its own, so that no candidate sees another's writes. @param {any} entry @param {any[][]} inputs @returns {InputSet[]} */
 export function scriptSets(entry, inputs) {
   return inputs.map((input) => {
@@ -47,12 +52,13 @@ export function scriptSets(entry, inputs) {
  * inputs. Copied: all sets share one place, as a caller's staging area would be, and the arrays are JavaScript's.
  * `results` are, per set, the arrays as they are after a call.
  * @param {any} entry @param {any[][]} inputs @param {WebAssembly.Memory} memory @param {boolean} copied
+ * @param {number} [base] where the arrays begin
  */
-export function layout(entry, inputs, memory, copied) {
-  let at = aligned(entry.dataEnd);
+export function layout(entry, inputs, memory, copied, base = aligned(entry.dataEnd)) {
+  let at = base;
   let end = at;
   const places = inputs.map((input) => {
-    if (copied) at = aligned(entry.dataEnd);
+    if (copied) at = base;
     const offsets = input.map((value) => {
       if (!isArray(value)) return value;
       const offset = at;
@@ -64,7 +70,7 @@ export function layout(entry, inputs, memory, copied) {
   });
   const missing = Math.ceil((end - memory.buffer.byteLength) / PAGE);
   if (missing > 0) memory.grow(missing);
-  new Uint8Array(memory.buffer, aligned(entry.dataEnd), end - aligned(entry.dataEnd)).fill(0);
+  new Uint8Array(memory.buffer, base, end - base).fill(0);
 
   /** @type {any[][]} */
   const results = [];

@@ -4,8 +4,9 @@
  * `check` a candidate against the JavaScript baseline, `run` timed batches. It never times itself out: whoever
  * started it ends it when an answer does not come.
  */
-import { compare, inputSets, layout, scriptSets } from "./bench_sets.js";
+import { compare, extent, inputSets, layout, scriptSets } from "./bench_sets.js";
 import { sha256 as digest } from "./digest.js";
+import { callOf, placeIn } from "./own_kernel.js";
 import { serve } from "./rpc.js";
 
 /** @typedef {import("./bench_sets.js").InputSet} InputSet */
@@ -23,9 +24,10 @@ let scripts;
 let root = "";
 /** @type {Map<string, Promise<ArrayBuffer>>} */
 const bundles = new Map();
+/** @typedef {{call: Function, exports: any, place?: {memory: WebAssembly.Memory, base: number, bytes: number}}} Instance */
 /**
  * One instance per variant for the life of this worker: a second instance is a second call target, and a call site
- * that has seen several is slow in every engine. @type {Map<string, Function>}
+ * that has seen several is slow in every engine. @type {Map<string, Instance>}
  */
 const instances = new Map();
 /** @type {Map<string, WebAssembly.Memory>} */
@@ -75,18 +77,35 @@ function memoryOf(entry) {
   return memory;
 }
 
-/** @param {any} entry @param {string} name @returns {Promise<Function>} */
-async function instance(entry, name) {
+/** @param {any} entry @param {any} script @param {string} name @returns {Promise<Instance>} */
+async function instance(entry, script, name) {
   const key = `${entry.name}/${name}`;
   const known = instances.get(key);
   if (known) return known;
   const variant = entry.variants.find((/** @type {any} */ v) => v.name === name);
   if (!variant) throw new Error(`${entry.name} has no variant ${name}`);
   const bytes = new Uint8Array(await bundle(variant.bundle), variant.offset, variant.size);
-  const made = await WebAssembly.instantiate(await WebAssembly.compile(bytes), { env: { memory: memoryOf(entry) } });
-  const fresh = /** @type {Function} */ (made.exports.run);
+  const memory = entry.memory ? undefined : memoryOf(entry);
+  const { exports } = await WebAssembly.instantiate(await WebAssembly.compile(bytes), { env: /** @type {any} */ ({ memory }) });
+  const call = entry.own ? callOf(entry, name, exports, script.adapters, memory) : exports.run;
+  const fresh = { call: /** @type {Function} */ (call), exports };
   instances.set(key, fresh);
   return fresh;
+}
+
+/**
+ * Inputs laid out in the memory that a module brings, where a call's arrays are copied each time; or as JavaScript's,
+ * for an adapter that copies them itself.
+ * @param {any} entry @param {any[][]} inputs @param {Instance} own
+ */
+function ownLayout(entry, inputs, own) {
+  if (entry.memory.arrays) {
+    const sets = scriptSets(entry, inputs);
+    return { sets, results: sets.map(({ args }) => args) };
+  }
+  const bytes = Math.max(...inputs.map(extent));
+  if (!own.place || own.place.bytes < bytes) own.place = { ...placeIn(entry.memory, own.exports, bytes), bytes };
+  return layout(entry, inputs, own.place.memory, true, own.place.base);
 }
 
 /** The step that the clock is seen to make, in ms: the median, since some clocks are jittered on purpose. */
@@ -142,7 +161,7 @@ serve({
    */
   async load({ kernel, size, pattern, copied, seed, candidates }) {
     const entry = manifest.kernels.find((/** @type {any} */ k) => k.name === kernel);
-    const script = scripts[kernel];
+    const script = scripts[kernel] ?? (entry?.script && (await import(new URL(entry.script.path, root).href)).kernels[kernel]);
     if (!entry || !script) throw new Error(`the catalogue has no kernel ${kernel}`);
     const inputs = inputSets(script.makeInput, size, pattern, seed);
     const reference = scriptSets(entry, inputs);
@@ -152,7 +171,7 @@ serve({
     const references = reference.map(({ args }, i) => [...args, returned[i]]);
     cell = { entry, inputs, references, candidates: new Map() };
     // Variants take turns on the same arrays: no candidate has a better place in the caches than another.
-    const arrays = layout(entry, inputs, memoryOf(entry), copied);
+    const arrays = entry.memory ? undefined : layout(entry, inputs, memoryOf(entry), copied);
     /** @type {Record<string, string>} */
     const failed = {};
     for (const name of candidates) {
@@ -163,7 +182,8 @@ serve({
           const call = name === "js" ? script.js : script.jsTuned;
           cell.candidates.set(name, { call, loop, sets, results: sets.map(({ args }) => args) });
         } else {
-          cell.candidates.set(name, { call: await instance(entry, name), loop, ...arrays });
+          const own = await instance(entry, script, name);
+          cell.candidates.set(name, { call: own.call, loop, ...(arrays ?? ownLayout(entry, inputs, own)) });
         }
       } catch (error) {
         failed[name] = /** @type {Error} */ (error).message;

@@ -132,6 +132,7 @@ export class Tuner extends EventTarget {
   #arena(name, pattern) {
     const kernel = this.#loaded.get(keyOf(name, pattern));
     if (!kernel) throw new Error(`Fleetune: ${name} is not loaded: await tuner.kernel("${name}") first`);
+    if (kernel.entry.memory) throw new Error(`Fleetune: the modules of ${name} have memories of their own: pass ordinary arrays`);
     return kernel.arena;
   }
 

@@ -37,7 +37,8 @@ export class TunedKernel {
     this.pattern = pattern;
     this.load = load;
     this.onSetAside = onSetAside;
-    this.arena = new Arena(entry.dataEnd, memoryBytes);
+    this.memoryBytes = memoryBytes;
+    this.arena = new Arena(entry.dataEnd, entry.memory ? 0 : memoryBytes); // or a memory in each module
     /** @type {Call} */
     this.fallback = script.baselines.js;
     this.#resident = Array(BUCKETS).fill(this.fallback);
@@ -76,7 +77,10 @@ export class TunedKernel {
       const { exports } = await WebAssembly.instantiate(module, {
         env: { memory: /** @type {WebAssembly.Memory} */ (this.arena.memory) },
       });
-      const call = this.script.bind[name](exports.run, this.arena, this.fallback);
+      const [run, arena] = this.entry.own
+        ? (await import("./own_kernel.js")).bound(this.entry, name, exports, this.script, this.arena, this.memoryBytes)
+        : [exports.run, this.arena];
+      const call = this.script.bind[name](run, arena, this.fallback);
       const problem = this.#check(call);
       if (problem) throw new Error(problem);
       this.#calls.set(name, call);

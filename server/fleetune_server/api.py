@@ -42,11 +42,12 @@ async def kernels(request: Request) -> Response:
 
 async def kernel_file(request: Request) -> Response:
     """One file of the catalogue under its immutable address."""
-    catalogue = state_of(request).catalogue
-    asset = catalogue.files.get(request.path_params["name"])
-    if asset is None or catalogue.root != f"/kernels/{request.path_params['sha256']}/":
-        raise HTTPException(404)
-    return asset.respond(request.headers)
+    state, root = state_of(request), f"/kernels/{request.path_params['sha256']}/"
+    for catalogue in (state.catalogue, *state.earlier):
+        asset = catalogue.files.get(request.path_params["name"])
+        if asset is not None and catalogue.root == root:
+            return asset.respond(request.headers)
+    raise HTTPException(404)
 
 
 class Telemetry:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from fleetune_server import api, decisions, privacy_page, wheel
 from fleetune_server.assets import Assets
 from fleetune_server.intake.headers import BrowserHeaders
+from fleetune_server.own import api as own_kernels
 from fleetune_server.runtime import running
 from fleetune_server.settings import ROOT, Settings
 from fleetune_server.state import KEY, State
@@ -48,6 +49,8 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/keys.json", api.keys),
         Route("/api/boot.json", api.boot),
         Route("/api/kernels", api.kernels),
+        Route("/api/own-kernels", own_kernels.add, methods=["POST"]),
+        Route("/api/own-kernels/{name}", own_kernels.remove, methods=["DELETE"]),
         Route("/api/model/latest", api.latest_model),
         Route("/api/decisions", decisions.decisions),
         Route("/api/plan", decisions.measuring_plan),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from fleetune.manifest import SCHEMA, Manifest, ManifestError
 from fleetune_server.assets import IMMUTABLE, Asset
+from fleetune_server.own.package import Package
 
 _NOTHING = json.dumps({"schema": SCHEMA, "bundles": {}, "kernels": []}).encode()
 
@@ -23,6 +24,38 @@ class Catalogue:
     listing: Asset  # the manifest with its root
     files: dict[str, Asset]
     problem: str | None = None
+    built: Catalogue | None = None  # the same without an operator's own kernels
+
+    def with_own(self, packages: Sequence[Package]) -> Catalogue:
+        """The built catalogue and these kernels; ManifestError if two share a name or a profile."""
+        built = self.built or self
+        if not packages:
+            return built
+        names = dict.fromkeys(built.manifest.kernels)
+        profiles = {kernel.signature: name for name, kernel in built.manifest.kernels.items()}
+        files, bundles = dict(built.files), dict(built.manifest.raw["bundles"])
+        packages = sorted(packages, key=lambda package: str(package.entry["name"]))
+        for package in packages:
+            name, signature = package.entry["name"], package.entry["profileSignature"]
+            if name in names:
+                raise ManifestError(f"name: the catalogue has a kernel {name} already")
+            if signature in profiles:
+                raise ManifestError(f"variants: {name} has the very profile of {profiles[signature]}")
+            names[name], profiles[signature] = None, name
+            bundles |= package.bundles
+            for path, body in package.files.items():
+                files[path] = Asset(body, PurePosixPath(path).suffix, IMMUTABLE)
+            for variant in package.entry["variants"]:
+                files[f"embed/{name}/{variant['name']}.wasm"] = files[variant["bundle"]]
+            entry = json.dumps(package.entry, separators=(",", ":")).encode()
+            files[f"embed/{name}.json"] = Asset(entry, ".json", IMMUTABLE)
+        kernels = [*built.manifest.raw["kernels"], *(package.entry for package in packages)]
+        source = json.dumps({**built.manifest.raw, "bundles": bundles, "kernels": kernels}).encode()
+        return replace(self._of(source, files, built.problem), built=built)
+
+    def without_own(self, problem: str) -> Catalogue:
+        """The built catalogue, and why an operator's own kernels are not in it."""
+        return replace(self.built or self, problem=problem)
 
     @classmethod
     def load(cls, folder: Path) -> Catalogue:

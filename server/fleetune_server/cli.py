@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "client": ("fleetune_server.commands.client", "send reports as from many browsers, without browsers"),
     "evaluate": ("fleetune_server.commands.evaluate", "the model against measured truth and baselines"),
     "gate": ("fleetune_server.commands.gate", "why a version was published or refused"),
+    "kernels": ("fleetune_server.commands.kernels", "check and publish kernels of your own"),
     "keys": ("fleetune_server.commands.keys", "make, list, rotate and retire signing keys"),
     "lab": ("fleetune_server.commands.lab", "report what the lab measurements say"),
     "models": ("fleetune_server.commands.models", "list, show, pin, roll back, export and import versions"),

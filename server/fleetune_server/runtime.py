@@ -27,6 +27,7 @@ from fleetune_server.learn.rows import lab_rows
 from fleetune_server.learn.train import train
 from fleetune_server.library import Library
 from fleetune_server.metrics import Metrics
+from fleetune_server.own.api import stocked
 from fleetune_server.pipeline import LAB_CLIPS, Lab, Pipeline
 from fleetune_server.settings import Settings
 from fleetune_server.state import State
@@ -39,9 +40,10 @@ log = logging.getLogger(__name__)
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[State]:
     """A server's resources; the first start trains version 1 before it yields."""
-    catalogue = Catalogue.load(settings.kernels)
+    built = Catalogue.load(settings.kernels)
+    catalogue = stocked(built, settings)
     if catalogue.problem:
-        log.error("no kernels", extra={"problem": catalogue.problem})
+        log.error("kernels are missing", extra={"problem": catalogue.problem})
     keys = KeyRing.open(settings.data / "keys")
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
@@ -60,7 +62,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             train,
             Publisher(),
             catalogue.manifest,
-            _measured(settings, catalogue.manifest),
+            _measured(settings, built.manifest),
             hub.announce,
             canary,
         )

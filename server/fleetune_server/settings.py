@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 PREFIX = "FLEETUNE_"
 # Read by the tests, the journeys and the lab recorder (e2e/README.md); nothing to the server.
-TOOLS = frozenset(PREFIX + name for name in ("ENGINES", "CHROMIUM", "FIREFOX", "QUIET_LOCK"))
+TOOLS = frozenset(PREFIX + name for name in ("ENGINES", "CHROMIUM", "FIREFOX", "QUIET_LOCK", "TOKEN"))
 ROOT = Path(__file__).resolve().parents[2]  # the checkout: browser/, server/, kernels_wasm/
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -43,6 +44,8 @@ class State:
     pipeline: Pipeline
     canary: Canary
     metrics: Metrics
+    earlier: list[Catalogue] = field(default_factory=list)  # whose files stay for a while
+    own_kernels: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while an operator changes them
     started: float = field(default_factory=time.time)  # unix seconds
 
 

@@ -70,11 +70,7 @@ def _mixed(kernel: Kernel, turn: int) -> list[Cell]:
     sizes = [kernel.sizes[(turn + k // 2 + (k % 2) * (count // 2)) % count] for k in range(count)]
     if len(set(sizes)) != count:  # an odd number of sizes: the half steps meet
         sizes = [kernel.sizes[(turn + k) % count] for k in range(count)]
-    calls = [
-        (pattern, copied)
-        for copied in ((False, True) if kernel.copied else (False,))
-        for pattern in kernel.patterns
-    ]
+    calls = [(pattern, copied) for copied in kernel.modes for pattern in kernel.patterns]
     return [
         Cell(kernel.name, size, *calls[(k + block + turn) % len(calls)])
         for block in range(len(calls))

@@ -55,12 +55,16 @@ class Checker:
         heldout: Callable[[str], bool],
         clock: Callable[[], float],
     ) -> None:
-        self.kernels = kernels  # by signature
+        self.adopt(kernels)
         self.rounds = rounds
         self.epsilons = epsilons
         self.stale_days = stale_days
         self.heldout = heldout
         self.clock = clock
+
+    def adopt(self, kernels: Mapping[str, Kernel]) -> None:
+        """Accept reports about these kernels, by signature, from now on."""
+        self.kernels = kernels
         self._contexts = {kernel.signature: _contexts(kernel) for kernel in kernels.values()}
 
     def accept(self, wire: object) -> StoredPacket:

@@ -1,0 +1,167 @@
+"""`fleetune kernels`: kernels of your own, from a description to a running server. See browser/EMBED.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tomllib
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from fleetune_server.own.api import tokens_of
+from fleetune_server.own.check import BROWSERS, CheckError, as_json, check, table
+from fleetune_server.own.fields import SpecError
+from fleetune_server.own.package import Package, build
+from fleetune_server.own.shelf import to_document
+from fleetune_server.own.spec import files_of, read_spec
+from fleetune_server.own.template import write_template
+from fleetune_server.own.tokens import TokenFileError
+from fleetune_server.settings import Settings
+
+TOKEN = "FLEETUNE_TOKEN"  # noqa: S105 (the variable's name)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """init, check, add, list, remove, token."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    init = actions.add_parser("init", help="write a description and a script to start from")
+    init.add_argument("folder", type=Path)
+    checked = actions.add_parser("check", help="validate, profile, and run every variant in a real browser")
+    checked.add_argument("description", type=Path, help="the kernel's .toml")
+    checked.add_argument("--browser", choices=(*BROWSERS, "none"), default="chromium")
+    checked.add_argument("--json", action="store_true")
+    added = actions.add_parser("add", help="publish a kernel to a running server, or replace it there")
+    added.add_argument("description", type=Path, help="the kernel's .toml")
+    listed = actions.add_parser("list", help="list a running server's own kernels")
+    removed = actions.add_parser("remove", help="take a kernel from a running server")
+    removed.add_argument("name")
+    for action in (added, listed, removed):
+        action.add_argument("--server", default="http://127.0.0.1:8000", help="its address")
+    for action in (added, removed):
+        action.add_argument("--token", default=os.environ.get(TOKEN, ""), help=f"default: ${TOKEN}")
+    token = actions.add_parser("token", help="operator tokens of the server whose data folder is here")
+    token.add_argument("what", choices=("new", "list", "revoke"))
+    token.add_argument("id", nargs="?", help="of the token to revoke")
+
+
+def run(args: argparse.Namespace) -> int:
+    """0; 1 if the kernel is wrong or the server refuses."""
+    try:
+        return ACTIONS[args.action](args)
+    except (SpecError, CheckError, TokenFileError, OSError, tomllib.TOMLDecodeError) as error:
+        print(f"fleetune kernels: {error}", file=sys.stderr)
+    except httpx.HTTPError as error:
+        print(f"fleetune kernels: {args.server} cannot be reached: {error}", file=sys.stderr)
+    return 1
+
+
+def _read(path: Path) -> tuple[dict[str, Any], str, dict[str, bytes]]:
+    """Description, script and modules; SpecError names a file that is not there."""
+    raw = tomllib.loads(path.read_text())
+    script, modules = files_of(raw)
+    missing = [name for name in (script, *modules) if not (path.parent / name).is_file()]
+    if missing:
+        raise SpecError([f"{path.parent / name}: there is no such file" for name in missing])
+    return raw, (path.parent / script).read_text(), {m: (path.parent / m).read_bytes() for m in modules}
+
+
+def _package(path: Path) -> tuple[Package, bytes]:
+    raw, source, modules = _read(path)
+    return build(read_spec(raw, source, modules)), to_document(raw, source, modules)
+
+
+def _init(args: argparse.Namespace) -> int:
+    for path in write_template(args.folder):
+        print(path)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    package, _ = _package(args.description)
+    entry = package.entry
+    if not args.json:
+        modules = len(entry["variants"])
+        print(f"{entry['name']}: profile {entry['profileSignature']}, {modules} modules are valid")
+    if args.browser == "none":
+        return 0
+    found = check(package, args.browser)
+    if args.json:
+        print(as_json(found))
+    else:
+        print(f"{found.browser}: times as fast as JavaScript\n{table(found, entry)}")
+        for name in found.unsupported:
+            print(f"{name}: this browser cannot run it")
+        wrong = "\n".join(["WRONG:", *found.wrong])
+        print(wrong if found.wrong else "every variant gives what JavaScript gives")
+    return 1 if found.wrong else 0
+
+
+def _add(args: argparse.Namespace) -> int:
+    package, document = _package(args.description)
+    answer = httpx.post(
+        f"{args.server.rstrip('/')}/api/own-kernels",
+        content=document,
+        headers={"authorization": f"Bearer {args.token}", "content-type": "application/json"},
+        timeout=60,
+    )
+    if answer.status_code == 201:
+        print(f"{package.entry['name']}: published, profile {answer.json()['profileSignature']}")
+    return _told(answer)
+
+
+def _remove(args: argparse.Namespace) -> int:
+    answer = httpx.delete(
+        f"{args.server.rstrip('/')}/api/own-kernels/{args.name}",
+        headers={"authorization": f"Bearer {args.token}"},
+        timeout=60,
+    )
+    if answer.status_code == 200:
+        print(f"{args.name}: removed; what was learned about it is kept and no longer used")
+    return _told(answer)
+
+
+def _told(answer: httpx.Response) -> int:
+    if answer.is_success:
+        return 0
+    try:
+        message = answer.json()["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        message = answer.text[:200]
+    print(f"fleetune kernels: the server refused ({answer.status_code}): {message}", file=sys.stderr)
+    return 1
+
+
+def _list(args: argparse.Namespace) -> int:
+    answer = httpx.get(f"{args.server.rstrip('/')}/api/kernels", timeout=60)
+    for entry in answer.raise_for_status().json()["kernels"]:
+        if entry.get("own"):
+            names = ", ".join(variant["name"] for variant in entry["variants"])
+            print(f"{entry['name']}  {entry['profileSignature']}  {names}")
+    return 0
+
+
+def _token(args: argparse.Namespace) -> int:
+    tokens = tokens_of(Settings.from_env({k: v for k, v in os.environ.items() if k != TOKEN}))
+    if args.what == "new":
+        print(tokens.new())
+    elif args.what == "list":
+        for token in tokens.known():
+            print(f"{token.id}  {datetime.fromtimestamp(token.created, UTC):%Y-%m-%d}")
+    elif not args.id or not tokens.revoke(args.id):
+        print(f"fleetune kernels: there is no token {args.id}", file=sys.stderr)
+        return 1
+    return 0
+
+
+ACTIONS = {
+    "init": _init,
+    "check": _check,
+    "add": _add,
+    "list": _list,
+    "remove": _remove,
+    "token": _token,
+}

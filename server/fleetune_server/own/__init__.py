@@ -1,0 +1,1 @@
+"""Kernels of an operator's own: described in TOML, checked in a browser, published beside the catalogue's."""

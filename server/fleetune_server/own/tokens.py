@@ -1,0 +1,83 @@
+"""Operator tokens: who holds one may add and remove kernels. Only their hashes are kept.
+
+A token is 256 random bits, so one round of SHA-256 is enough: there is nothing to guess.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+PREFIX = "ft"
+
+
+class TokenFileError(Exception):
+    """The token file cannot be read; the message names it."""
+
+
+@dataclass(frozen=True)
+class Token:
+    """What is known of one token."""
+
+    id: str
+    digest: str
+    created: int  # Unix seconds
+
+
+class Tokens:
+    """The tokens of one file, read again at each use: revoking one takes effect at once."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def known(self) -> list[Token]:
+        """Every token, oldest first; TokenFileError if the file is damaged."""
+        if not self.path.exists():
+            return []
+        try:
+            rows = json.loads(self.path.read_text())
+            return [Token(row["id"], row["sha256"], row["created"]) for row in rows]
+        except (ValueError, KeyError, TypeError) as error:
+            raise TokenFileError(f"{self.path} is damaged: remove it and make new tokens") from error
+
+    def new(self) -> str:
+        """Make a token; the text is shown once and never kept."""
+        secret = base64.urlsafe_b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+        name = secrets.token_hex(4)
+        token = f"{PREFIX}-{name}-{secret}"
+        self._write([*self.known(), Token(name, _digest(token), int(time.time()))])
+        return token
+
+    def revoke(self, name: str) -> bool:
+        """Forget a token; whether there was one of that id."""
+        before = self.known()
+        left = [token for token in before if token.id != name]
+        if len(left) < len(before):
+            self._write(left)
+        return len(left) < len(before)
+
+    def allows(self, token: str) -> bool:
+        """Whether this is one of them, in time that does not depend on how much of it is right."""
+        digest = _digest(token)
+        return sum(hmac.compare_digest(digest, one.digest) for one in self.known()) > 0
+
+    def _write(self, tokens: list[Token]) -> None:
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            json.dump([{"id": t.id, "sha256": t.digest, "created": t.created} for t in tokens], file)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(self.path)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
