@@ -131,7 +131,7 @@ def test_the_package_is_one_that_the_catalogue_reads() -> None:
     with pytest.raises(ManifestError, match="own_sum already"):
         catalogue.with_own([built, built])
     twin = package(name="other_sum")
-    with pytest.raises(ManifestError, match="the very profile of own_sum"):
+    with pytest.raises(ManifestError, match="own_sum has the very profile of other_sum"):
         catalogue.with_own([built, twin])
 
 
