@@ -79,7 +79,7 @@ $(DEVELOPMENT): pyproject.toml | $(PY)
 	@$(PIP) -e '.[dev]'
 	@touch $(RUNTIME) $@
 
-$(PAGE): browser/package.json browser/package-lock.json
+$(PAGE): browser/package.json browser/package-lock.json browser/snapshot.mjs
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js (Debian or Ubuntu: apt-get install npm)" >&2; exit 1; }
 	@echo "Installing the page's dependencies"
 	@cd browser && npm ci --silent

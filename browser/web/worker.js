@@ -7,6 +7,7 @@ import { Bench } from "./bench.js";
 import { detectEnvironment } from "./environment.js";
 import { errorData, RemoteError } from "./protocol.js";
 import { emit, refuse, serve } from "./rpc.js";
+import { startPyodide } from "./start_pyodide.js";
 import * as storage from "./storage.js";
 
 const server = new URL("../", import.meta.url);
@@ -113,7 +114,7 @@ async function main() {
   emit("boot", { stage: "Pyodide" });
   const indexURL = new URL(boot.pyodide, server).href;
   const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
-  const pyodide = await loadPyodide({ indexURL });
+  const pyodide = await startPyodide(loadPyodide, indexURL, boot.snapshot, (text) => emit("log", { level: "warning", text }));
   emit("boot", { stage: "numpy" });
   await pyodide.loadPackage(["numpy", "micropip"], { messageCallback: () => {} });
   emit("boot", { stage: "fleetune" });

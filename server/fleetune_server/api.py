@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import time
+from functools import cache
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -17,8 +19,11 @@ from fleetune.fields import FIELDS, HONESTY, NEVER_SENT
 from fleetune_server import metrics as instruments
 from fleetune_server import policy, wheel
 from fleetune_server.deliver.push import push
+from fleetune_server.settings import ROOT
 from fleetune_server.state import KEY, state_of
 from fleetune_server.store.base import VersionRecord
+
+SNAPSHOT = ROOT / "browser" / "node_modules" / "pyodide" / "snapshot.bin.gz"  # made by browser/snapshot.mjs
 
 
 async def boot(request: Request) -> Response:
@@ -27,12 +32,21 @@ async def boot(request: Request) -> Response:
         {
             "wheel": f"/wheels/{wheel.NAME}",
             "pyodide": "/pyodide/",
+            "snapshot": _snapshot(),
             "keys": state_of(request).keys.public(),
             "policyRevision": policy.REVISION,
             "version": __version__,
         },
         headers={"cache-control": "no-cache"},
     )
+
+
+@cache
+def _snapshot() -> dict[str, str] | None:
+    """Python's memory after its start, beside Pyodide's files; None if the build could not make it."""
+    if not SNAPSHOT.is_file():
+        return None
+    return {"file": SNAPSHOT.name, "sha256": hashlib.sha256(SNAPSHOT.read_bytes()).hexdigest()}
 
 
 async def kernels(request: Request) -> Response:

@@ -34,8 +34,9 @@ TYPES: Mapping[str, str] = {
     ".bin": "application/octet-stream",
     ".whl": "application/zip",
     ".zip": "application/zip",
+    ".gz": "application/gzip",
 }
-_PACKED = frozenset({".png", ".ico", ".woff2", ".whl", ".zip"})  # compressed already
+_PACKED = frozenset({".png", ".ico", ".woff2", ".whl", ".zip", ".gz"})  # compressed already
 
 
 @dataclass
