@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from typing import Any
+from urllib.parse import parse_qs
 
 from e2e.drivers.base import Page, text, wait_for, wait_text
 from e2e.server import ROOT, Server
@@ -17,7 +18,7 @@ BENCHMARK = "Benchmark this browser"
 THOROUGH = "Measure thoroughly (4 minutes)"
 
 # All that may be asked for while telemetry is off: files and the public model, by GET, without a body.
-STATIC = ("/static/", "/vendor/", "/pyodide/", "/wheels/", "/kernels/", "/models/")
+STATIC = ("/static/", "/vendor/", "/pyodide/", "/wheels/", "/kernels/", "/models/", "/api/decisions/")
 PUBLIC = {
     "/",
     "/privacy",
@@ -30,11 +31,12 @@ PUBLIC = {
     "/ws",
     "/api/boot.json",
     "/api/kernels",
-    "/api/decisions",
     "/api/model/latest",
     "/api/plan",
     "/api/privacy.json",
 }
+# All that may follow a question mark then: language, the version in use or announced, a lot drawn anew.
+QUERIES = {"lang", "version", "model", "draw"}
 
 
 def open_home(page: Page, wire: Wire) -> None:
@@ -93,6 +95,7 @@ def assert_only_public(wire: Wire) -> None:
         assert request.method == "GET", f"{request.method} {request.path}"
         assert request.route in PUBLIC or request.route.startswith(STATIC), request.path
         assert not request.body, request.path
+        assert set(parse_qs(request.path.partition("?")[2])) <= QUERIES, request.path
         assert "cookie" not in request.headers, request.path
 
 

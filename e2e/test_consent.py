@@ -28,6 +28,34 @@ def test_nothing_leaves_before_consent(page: Page, wire: Wire) -> None:
     assert_no_third_party(page, wire)
 
 
+# Databases, caches, other storage, service workers and cookies of the page's origin, by name.
+STORED = """
+const databases = (await indexedDB.databases()).map(({ name }) => `database ${name}`);
+const areas = [localStorage, sessionStorage].flatMap((area) => Object.keys(area));
+const kept = [...areas, ...(await caches.keys()), document.cookie];
+const workers = (await navigator.serviceWorker.getRegistrations()).map(() => "service worker");
+return [...databases, ...kept, ...workers].filter(Boolean);
+"""
+
+
+def test_who_only_looks_leaves_no_trace_on_either_side(page: Page, wire: Wire) -> None:
+    """No environment is sent and nothing is stored before a choice; then the choice, and what it asks for."""
+    open_home(page, wire)
+    wait_text(page, "#liveState", "Connected")
+    assert page.evaluate(STORED) == []
+    assert_only_public(wire)
+    (asked,) = [request.path for request in wire.requests if "decisions" in request.path]
+    assert asked.rpartition("/")[2].split("-")[0] in ("chromium", "firefox", "webkit")
+    page.click("button", "Keep off")
+    wait_text(page, "#consentState", "Telemetry is off.")
+    assert "database fleetune" in page.evaluate(STORED)
+    values = page.evaluate("""
+      const answer = (request) => new Promise((done) => (request.onsuccess = () => done(request.result)));
+      const opened = await answer(indexedDB.open("fleetune"));
+      return answer(opened.transaction("kv").objectStore("kv").getAllKeys());""")
+    assert values == ["consent"]
+
+
 def test_the_choice_survives_a_reload_and_can_be_taken_back(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     turn_telemetry_on(page)

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fleetune import delta, packet, privacy, profile, stats
+from fleetune import delta, feedback, packet, privacy, profile, stats
 from fleetune.choose import choose
 from fleetune.context import Context, Environment, canonical_json, log2_bucket
 from fleetune.manifest import Manifest
@@ -75,6 +75,13 @@ def packets(value: Any) -> Any:
     return wires
 
 
+def answers(value: Any) -> Any:
+    """Randomised answers from the same bytes, encoded and checked."""
+    entropy = counter_bytes()
+    made = [feedback.build(i % 3 > 0, 20_780, epsilon, entropy) for epsilon in value for i in range(50)]
+    return [feedback.encode(one).decode() for one in made] + [feedback.check(made[0].to_wire()).nonce]
+
+
 def timing(value: Any) -> Any:
     """Intervals, spreads and the order of interleaved rounds."""
     series = {name: stats.Series(times, 1e-4) for name, times in value.items()}
@@ -131,6 +138,7 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "contexts": contexts,
     "mechanisms": mechanisms,
     "packets": packets,
+    "answers": answers,
     "timing": timing,
     "profiles": profiles,
     "predictions": predictions,

@@ -133,7 +133,9 @@ def test_user_agents_are_reduced_to_family_major_version_and_system() -> None:
 
 
 def test_decisions_are_asked_for_with_exactly_the_wire_fields() -> None:
-    path = in_node(f"e.decisionsPath({json.dumps(ENVIRONMENT.to_wire())})")
+    path = in_node(
+        f"(await import('./decisions_path.js')).decisionsPath({json.dumps(ENVIRONMENT.to_wire())})"
+    )
     assert path == (
         "api/decisions?browser=firefox&version=153&os=linux&simd=1&relaxedSimd=1&threads=0&cores=2-3"
     )

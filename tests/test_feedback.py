@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from collections.abc import AsyncIterator
@@ -18,7 +19,7 @@ from tests.test_privacy import Stream
 
 from fleetune.app import feedback as app
 from fleetune.app.delivery import ReportError
-from fleetune.app.platform import Response
+from fleetune.app.platform import NetworkError, Response
 from fleetune.feedback import EPSILON, MAX_BYTES, build, check, encode, estimate, truthful
 from fleetune.packet import DAY, PacketError
 from fleetune.privacy import WORD
@@ -120,6 +121,11 @@ async def test_an_answer_needs_consent_and_fits_its_own_budget() -> None:
                 assert "answered today already" in str(error)  # noqa: PT017 (either outcome is checked)
         browser.time += DAY
     assert len(browser.posts()) == sent
+    history = await app.sent(platform)
+    assert [entry["text"].encode() for entry in history] == browser.posts(), (
+        "everything ever sent, to the byte"
+    )
+    assert {entry["state"] for entry in history} == {"sent"}
     assert sent == 10 + 10, "ten answers in each 30 days"
     assert (await browser.tab.history())["budget"]["spent"] == 0, "reports have a budget of their own"
 
@@ -175,3 +181,37 @@ async def test_only_post_is_understood(intake: FeedbackIntake) -> None:
 
 def test_the_epsilon_of_answers_is_published() -> None:
     assert build(True, TODAY).to_wire()["privacy"] == {"mechanism": "randomisedResponse", "epsilon": EPSILON}
+
+
+async def test_an_answer_that_never_arrived_is_in_the_history_and_paid_for() -> None:
+    browser = Browser()
+    await browser.choose()
+
+    async def gone(method: str, path: str, body: bytes) -> Response:
+        raise NetworkError("away")
+
+    browser.answer = gone
+    with pytest.raises(NetworkError):
+        await app.answer(browser.tab.platform, REVISION, True)
+    assert [entry["state"] for entry in await app.sent(browser.tab.platform)] == ["stopped"]
+    with pytest.raises(ReportError, match="answered today already"):
+        await app.answer(browser.tab.platform, REVISION, True)
+
+
+async def test_switching_off_stops_an_answer_that_is_being_sent() -> None:
+    browser = Browser()
+    await browser.choose()
+    asked = asyncio.Event()
+
+    async def silent(method: str, path: str, body: bytes) -> Response:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    browser.answer = silent
+    sending = asyncio.create_task(app.answer(browser.tab.platform, REVISION, True))
+    await asked.wait()
+    await browser.choose("off")
+    with pytest.raises(ReportError, match="switched off"):
+        await asyncio.wait_for(sending, 1)
+    assert len(browser.posts()) == 1

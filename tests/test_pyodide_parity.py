@@ -44,6 +44,7 @@ def _inputs() -> dict[str, Any]:
         },
         "mechanisms": {"epsilons": [1, 2, 4]},
         "packets": world,
+        "answers": [1.0, 0.5, 2.0],
         "timing": {"js": [1.0, 1.1, 1.05], "scalar": [0.5, 0.52, 0.51], "swar": [0.49, 0.7, 0.6]},
         "profiles": _modules(),
         "predictions": {**world, "artefact": _text(old)},

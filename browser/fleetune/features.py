@@ -86,6 +86,15 @@ def environment_key(environment: Environment) -> str:
     return f"{e.browser} {e.version} {e.os} {e.simd:d}{e.relaxed_simd:d}{e.threads:d} {e.cores}"
 
 
+def from_key(key: str) -> Environment | None:
+    """The environment that `environment_key` wrote; None for a compiler with a tier switched off."""
+    browser, version, system, flags, cores = key.split()
+    if browser.endswith(BASELINE_TIER):
+        return None
+    simd, relaxed, threads = (flag == "1" for flag in flags)
+    return Environment(browser, int(version), system, simd, relaxed, threads, cores)
+
+
 def safe_default(kernel: Kernel, features: frozenset[str]) -> str:
     """The capability heuristic: SIMD and unrolled where supported, else unrolled, else plain (never relaxed).
 

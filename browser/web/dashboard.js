@@ -1,7 +1,7 @@
 // @ts-check
 /** The dashboard: `GET /api/metrics` and `GET /api/decisions` as tiles, charts and the tables behind them. */
 import { element, fill, find, notice } from "./dom.js";
-import { decisionsPath } from "./environment.js";
+import { decisionsPath } from "./decisions_path.js";
 import { getJson } from "./get_json.js";
 import { clock, count, day, kilobytes, languageSwitch, percent, say, times, translate } from "./i18n.js";
 import { Plot } from "./plot.js";

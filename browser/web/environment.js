@@ -93,14 +93,3 @@ export function detectEnvironment() {
     cores: coresBucket(navigator.hardwareConcurrency ?? 1),
   };
 }
-
-/**
- * Where the server's decisions for an environment are, relative to the server; booleans as 0 and 1.
- * @param {Record<string, any>} environment the wire fields
- * @param {number} [model] a model version that the server announced, which may be a candidate on trial
- */
-export function decisionsPath(environment, model = 0) {
-  const asked = model ? { ...environment, model } : environment;
-  const query = Object.entries(asked).map(([name, value]) => [name, String(typeof value === "boolean" ? +value : value)]);
-  return `api/decisions?${new URLSearchParams(query)}`;
-}

@@ -11,8 +11,8 @@
  * no telemetry until the page asks for them.
  */
 import { EmbedConsent } from "./embed_consent.js";
-import { decisionsPath, detectEnvironment } from "./environment.js";
-import { getJson } from "./get_json.js";
+import { detectEnvironment } from "./environment.js";
+import { crowdDecisions, getJson } from "./get_json.js";
 import { TunedKernel } from "./tuned_kernel.js";
 
 /** @typedef {import("./fleetune.d.ts").ConnectOptions} ConnectOptions */
@@ -34,7 +34,7 @@ function serverAddress(given) {
 export async function connect(options = {}) {
   const server = serverAddress(options.server);
   const environment = detectEnvironment();
-  return new Tuner(server, environment, options, await getJson(`${server}${decisionsPath(environment)}`));
+  return new Tuner(server, environment, options, await crowdDecisions(server, environment));
 }
 
 export class Tuner extends EventTarget {
@@ -182,7 +182,7 @@ export class Tuner extends EventTarget {
    */
   refresh(announced = this.version) {
     return this.#swap(async () => {
-      if (!this.#measured) return getJson(`${this.server}${decisionsPath(this.environment, announced)}`);
+      if (!this.#measured) return crowdDecisions(this.server, this.environment, announced);
       // What was measured here stays: Python fetches and verifies the model, and decides with both.
       const ops = await this.#ops();
       await ops.update();

@@ -1,5 +1,8 @@
 // @ts-check
-/** The second visit without a network: registers `sw.js`, which keeps the page's own files once they were used. */
+/**
+ * The second visit without a network: registers `sw.js`, which keeps the page's own files once they were used. Only
+ * after the visitor chose or measured something: nothing is stored for someone who only looks.
+ */
 
 /** @returns {Promise<boolean>} whether this browser can; without, the page needs its server at every visit */
 export async function registerServiceWorker() {

@@ -2,8 +2,8 @@
 /** The page: useful from the server's predictions at once; Python starts when it is first needed. */
 import { benchCard } from "./bench_card.js";
 import { element, fill, find, notice } from "./dom.js";
-import { decisionsPath, detectEnvironment } from "./environment.js";
-import { getJson } from "./get_json.js";
+import { detectEnvironment } from "./environment.js";
+import { crowdDecisions, getJson } from "./get_json.js";
 import { count, languageSwitch, say, times, translate } from "./i18n.js";
 import { liveEntry, liveState, liveSwap, showVersion } from "./live.js";
 import { registerServiceWorker } from "./offline.js";
@@ -43,9 +43,9 @@ function showCrowd(latest) {
     : say("crowd.none");
 }
 
-/** Ask the server for this environment's decisions, of a version that was announced here; the count of choices that changed. */
+/** Ask for the newest decisions, of a version that was announced here; the count of choices that changed. */
 async function refreshDecisions(version = 0) {
-  return view.predict(await getJson(decisionsPath(environment, version)));
+  return view.predict(await crowdDecisions("", environment, version));
 }
 
 async function main() {
@@ -69,7 +69,7 @@ async function main() {
 
   const showResults = resultsSection(view, catalogue.kernels);
   showResults();
-  const privacy = await privacyCard(python, boot.policyRevision);
+  const privacy = await privacyCard(python, boot.policyRevision, registerServiceWorker);
   benchCard(python, {
     onResult(result) {
       view.measure(result);
@@ -78,6 +78,7 @@ async function main() {
     onDone(seconds) {
       showResults({ seconds });
       privacy.refresh();
+      registerServiceWorker();
     },
   });
   python.addEventListener("crash", (event) => {
@@ -109,7 +110,6 @@ async function main() {
     privacy.refresh();
   }
   subscribe({ version: () => version, onVersion, onState: liveState });
-  await registerServiceWorker();
 }
 
 main();

@@ -3,17 +3,21 @@
 import { consentState, privacySignal, readConsent, writeConsent } from "./consent.js";
 import { element, fill, find } from "./dom.js";
 import { count, language, say } from "./i18n.js";
+import { satisfactionCard } from "./satisfaction.js";
+import * as storage from "./storage.js";
 
 /** @typedef {import("./python.js").Python} Python */
 
-/** @param {Python} python @param {number} revision of the policy */
-export async function privacyCard(python, revision) {
+/** @param {Python} python @param {number} revision of the policy @param {() => unknown} onChoice something may be stored from now on */
+export async function privacyCard(python, revision, onChoice) {
   const box = /** @type {HTMLInputElement} */ (find("#enableTelemetry"));
   const strict = /** @type {HTMLInputElement} */ (find("#strict"));
   const send = /** @type {HTMLButtonElement} */ (find("#send"));
   const preview = find("#packetPreview");
   const answer = find("#serverAnswer");
+  const satisfaction = satisfactionCard(python);
   let record = await readConsent();
+  if (record) onChoice();
 
   function showConsent() {
     const { on, words } = consentState(record, revision);
@@ -28,7 +32,8 @@ export async function privacyCard(python, revision) {
   /** @param {"on" | "off"} choice */
   async function choose(choice) {
     record = await writeConsent(choice, { revision, strict: strict.checked });
-    showConsent();
+    onChoice();
+    await satisfaction.show(showConsent());
     await refresh();
   }
 
@@ -89,6 +94,11 @@ export async function privacyCard(python, revision) {
   find("#withdraw").addEventListener("click", async () => {
     await choose("off");
     const said = find("#withdrawAnswer");
+    // Nothing was ever drafted or sent: no need to start Python in order to delete it.
+    if (!python.running && !(await storage.get("reports"))) {
+      said.textContent = say("withdraw.nothing");
+      return;
+    }
     try {
       const { removed, late } = await (await python.ops()).withdraw();
       said.textContent = removed || late ? say("withdraw.done", { removed, late }) : say("withdraw.nothing");
@@ -98,7 +108,7 @@ export async function privacyCard(python, revision) {
     await refresh();
   });
 
-  showConsent();
+  await satisfaction.show(showConsent());
   return { refresh };
 }
 

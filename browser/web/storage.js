@@ -1,8 +1,7 @@
 // @ts-check
 /**
- * Small values that outlive the tab: IndexedDB `fleetune`/`kv`, used by the page and by Python alike (one writer per
- * key). Where storage is blocked (some private windows, sandboxed frames) values are kept until the tab closes;
- * `persistent()` says so. A page of another origin keeps what belongs to each server apart from any other's.
+ * Small values that outlive the tab: IndexedDB `fleetune`/`kv`, for page and Python (one writer per key). Where storage
+ * is blocked values are kept until the tab closes. Pages of other origins keep what belongs to each server apart.
  */
 
 const STORE = "kv";
@@ -60,6 +59,16 @@ function open() {
   return opening;
 }
 
+/** Looking must not make a database; true if that cannot be told. */
+async function exists() {
+  if (opening) return true;
+  try {
+    return (await indexedDB.databases()).some(({ name }) => name === database);
+  } catch {
+    return true;
+  }
+}
+
 /**
  * One transaction; resolves when it is committed, not merely when the request succeeded.
  * @template T
@@ -80,11 +89,13 @@ async function transact(mode, ask, fallback) {
 
 /** Whether values outlive the tab. @returns {Promise<boolean>} */
 export async function persistent() {
-  return (await open()) !== undefined;
+  if (self.origin === "null") return false;
+  return !(await exists()) || (await open()) !== undefined;
 }
 
 /** @param {string} key @returns {Promise<any>} undefined if there is none */
-export function get(key) {
+export async function get(key) {
+  if (!(await exists())) return volatile.get(key);
   return transact("readonly", (store) => store.get(key), () => volatile.get(key));
 }
 
@@ -96,6 +107,7 @@ export async function set(key, value) {
 
 /** @param {string} key @returns {Promise<void>} */
 export async function remove(key) {
+  if (!(await exists())) return void volatile.delete(key);
   await transact("readwrite", (store) => store.delete(key), () => void volatile.delete(key));
 }
 

@@ -26,7 +26,7 @@ worker.addEventListener("activate", (/** @type {any} */ event) => {
 function kept(url) {
   // A question about the version in use is never answered from memory: that would freeze the page on it.
   if (url.pathname === "/api/model/latest") return url.search === "";
-  return NAMED_BY_HASH.test(url.pathname) || KEPT.test(url.pathname) || PAGES.has(url.pathname) || ANSWERS.has(url.pathname);
+  return NAMED_BY_HASH.test(url.pathname) || KEPT.test(url.pathname) || PAGES.has(url.pathname) || url.pathname.startsWith("/api/decisions/") || ANSWERS.has(url.pathname);
 }
 
 /** The kept answer, if there is one that can be read. @param {Request} request @returns {Promise<Response | undefined>} */

@@ -16,11 +16,12 @@ from starlette.websockets import WebSocket
 
 from fleetune import __version__
 from fleetune.fields import FIELDS, HONESTY, NEVER_SENT
+from fleetune_server import adoption, policy, wheel
 from fleetune_server import metrics as instruments
-from fleetune_server import policy, wheel
+from fleetune_server.adoption import Adoption
 from fleetune_server.deliver.push import push
 from fleetune_server.settings import ROOT
-from fleetune_server.state import KEY, state_of
+from fleetune_server.state import KEY, State, state_of
 from fleetune_server.store.base import VersionRecord
 
 SNAPSHOT = ROOT / "browser" / "node_modules" / "pyodide" / "snapshot.bin.gz"  # made by browser/snapshot.mjs
@@ -86,7 +87,19 @@ async def privacy(request: Request) -> Response:
 
 async def prometheus(request: Request) -> Response:
     """The instruments in the Prometheus text format."""
-    return Response(state_of(request).metrics.text(), media_type=instruments.CONTENT_TYPE)
+    state = state_of(request)
+    shares: dict[str, instruments.Estimate] = {
+        "satisfaction": await state.feedback.satisfaction(),
+        "adoption": _adoption(state),
+    }
+    return Response(state.metrics.text() + instruments.estimates(shares), media_type=instruments.CONTENT_TYPE)
+
+
+def _adoption(state: State) -> Adoption:
+    counted = state.metrics
+    return adoption.estimate(
+        counted.packets.values["accepted"], counted.withdrawn.values[""], counted.sessions.values[""]
+    )
 
 
 async def metrics(request: Request) -> Response:
@@ -104,6 +117,7 @@ async def metrics(request: Request) -> Response:
             "sockets": state.metrics.sockets.read(),
             "learning": dataclasses.asdict(progress) | {"fresh": progress.fresh},
             "satisfaction": (await state.feedback.satisfaction()).to_wire(),
+            "adoption": _adoption(state).to_wire(),
             "versions": [
                 _version(record) | {"canary": state.canary.trials.get(record.version)}
                 for record in state.library.records.values()

@@ -53,6 +53,7 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/api/own-kernels/{name}", own_kernels.remove, methods=["DELETE"]),
         Route("/api/model/latest", api.latest_model),
         Route("/api/decisions", decisions.decisions),
+        Route("/api/decisions/{engine}", decisions.of_engine),
         Route("/api/plan", decisions.measuring_plan),
         Route("/api/privacy.json", api.privacy),
         Route("/api/metrics", api.metrics),

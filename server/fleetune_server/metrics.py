@@ -5,9 +5,10 @@ from __future__ import annotations
 import bisect
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import accumulate
+from typing import Protocol
 
 INGEST_BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 JOB_BOUNDS = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -84,6 +85,7 @@ CATALOGUE: dict[str, tuple[str, str, Callable[[], Count | Gauge | Histogram]]] =
         lambda: Count("outcome"),
     ),
     "rejected": ("fleetune_rejected_total", "Requests refused, by error code.", lambda: Count("code")),
+    "sessions": ("fleetune_sessions_total", "Pages that asked what to run at their start.", Count),
     "withdrawn": ("fleetune_withdrawn_total", "Packets withdrawn by their senders.", Count),
     "ingest": (
         "fleetune_ingest_seconds",
@@ -113,11 +115,41 @@ CATALOGUE: dict[str, tuple[str, str, Callable[[], Count | Gauge | Histogram]]] =
 }
 
 
+# Estimates that /api/metrics gives too: (name, meaning).
+ESTIMATES = {
+    "satisfaction": ("fleetune_satisfaction", "Share of choices called good, randomised answers debiased."),
+    "adoption": ("fleetune_adoption", "Reports per session."),
+}
+
+
+class Estimate(Protocol):
+    """A share with its 95 % interval; None while too little is known."""
+
+    @property
+    def share(self) -> float | None: ...
+    @property
+    def low(self) -> float | None: ...
+    @property
+    def high(self) -> float | None: ...
+
+
+def estimates(values: Mapping[str, Estimate]) -> str:
+    """Exposition of ESTIMATES, each with the bounds of its interval; NaN while there is nothing to say."""
+    lines: list[str] = []
+    for key, (stem, meaning) in ESTIMATES.items():
+        for part in ("share", "low", "high"):
+            name, value = f"{stem}_{part}", getattr(values[key], part)
+            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} gauge"]
+            lines.append(f"{name} {'NaN' if value is None else format(value, '.6g')}")
+    return "\n".join(lines) + "\n"
+
+
 class Metrics:
     """The instruments of one server."""
 
     packets: Count
     rejected: Count
+    sessions: Count
     withdrawn: Count
     ingest: Histogram
     waiting: Gauge

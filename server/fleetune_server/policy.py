@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-REVISION = 1  # raise when what is sent, kept or promised changes: everyone is asked again
+REVISION = 2  # raise when what is sent, kept or promised changes: everyone is asked again
 
 TITLE: Mapping[str, str] = {"en": "Privacy", "ru": "Приватность"}
 BACK: Mapping[str, str] = {"en": "Back to Fleetune", "ru": "Назад к Fleetune"}
@@ -26,7 +26,8 @@ INTRODUCTION: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (
             "In short",
             (
-                "Fleetune works without telemetry, and telemetry is off until you switch it on. No report exists before you choose, and what you measure stays in your browser. To say which version is fastest here without measuring, a page may ask the server for advice for a kind of browser (the environment fields below, nothing else); such questions are answered and not kept.",
+                "Fleetune works without telemetry, and telemetry is off until you switch it on. No report exists before you choose, and what you measure stays in your browser.",
+                "Before you choose, pages only fetch public files. What everyone's model would run here is one such file for each browser engine: your own kind of browser is looked up in it here, so the environment fields below are not sent. To hear of new models a page keeps a connection open, over which it tells the version it has and a number that is drawn afresh at every visit (it decides who tries a new model first). Nothing is stored in your browser until you choose or measure.",
                 "If you agree, your browser may send at most {per_day} report a day: how much faster one version of one public function was here, after random noise. You see the exact report before it is sent and every report ever sent afterwards.",
                 "No account, no cookies, no advertising, no third parties, no identifier that could join two reports to one person.",
             ),
@@ -36,7 +37,8 @@ INTRODUCTION: Mapping[str, tuple[tuple[str, tuple[str, ...]], ...]] = {
         (
             "Коротко",
             (
-                "Fleetune работает без телеметрии, и она выключена, пока вы сами её не включите. До вашего выбора отчётов не существует, а замеры остаются в браузере. Чтобы без замеров узнать, какая версия здесь быстрее, страница может спросить у сервера совет для вида браузера (поля environment ниже, и только); такие вопросы не сохраняются.",
+                "Fleetune работает без телеметрии, и она выключена, пока вы сами её не включите. До вашего выбора отчётов не существует, а замеры остаются в браузере.",
+                "До вашего выбора страницы лишь загружают открытые файлы. Что выбрала бы здесь общая модель, записано в таком файле, одном на каждый движок: свой вид браузера страница находит в нём сама, поля environment ниже не отправляются. Чтобы узнавать о новых моделях, страница держит соединение и сообщает по нему версию своей модели и число, заново случайное при каждом посещении (от него зависит, кто пробует новую модель первым). Пока вы не сделали выбор или замер, в браузере ничего не сохраняется.",
                 "Если вы согласны, браузер может отправлять не больше {per_day} отчёта в день: насколько быстрее здесь была одна версия одной открытой функции, после случайного шума. Вы видите точный отчёт до отправки и все отправленные отчёты после неё.",
                 "Без учётной записи, cookie, рекламы и третьих сторон, без идентификатора, который связал бы два отчёта с одним человеком.",
             ),
