@@ -1,8 +1,5 @@
 // @ts-check
-/**
- * The choice about telemetry. The page is its only writer; Python reads it and decides what may be sent
- * (`fleetune.app.consent`). Undecided means that no record exists.
- */
+/** The choice about telemetry: written by the page alone, judged by Python (`fleetune.app.consent`). No record: undecided. */
 import * as storage from "./storage.js";
 
 /** @typedef {{choice: "on" | "off", revision: number, epsilon: number, perDay: number, at: number}} ConsentRecord */

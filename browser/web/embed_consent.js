@@ -7,7 +7,7 @@ export class EmbedConsent {
   #ops;
   #running;
 
-  /** @param {string} server @param {() => Promise<any>} ops starts Python if need be @param {() => boolean} running */
+  /** @param {string} server @param {() => Promise<any>} ops @param {() => boolean} running */
   constructor(server, ops, running) {
     this.#server = server;
     this.#ops = ops;
@@ -20,7 +20,7 @@ export class EmbedConsent {
     return consent;
   }
 
-  /** The revision of the server's privacy policy. @returns {Promise<number>} */
+  /** Of the server's policy. @returns {Promise<number>} */
   async #revision() {
     return (await getJson(`${this.#server}api/boot.json`)).policyRevision;
   }
@@ -48,7 +48,7 @@ export class EmbedConsent {
     return this.get();
   }
 
-  /** Telemetry off at once, and what was sent and not yet aggregated removed. @returns {Promise<{removed: number, late: number}>} */
+  /** Off at once, and what was sent and not yet aggregated removed. @returns {Promise<{removed: number, late: number}>} */
   async withdraw() {
     await this.record("off");
     const { get } = await import("./storage.js");

@@ -17,7 +17,7 @@ function nameFor(server) {
   return new URL(server).origin === self.origin ? "fleetune" : `fleetune ${server}`;
 }
 
-/** Whose values these are, for a page that has this file from elsewhere (npm). @param {string} server its address */
+/** Whose values these are. @param {string} server */
 export function belongTo(server) {
   if (nameFor(server) === database) return;
   database = nameFor(server);
@@ -25,8 +25,8 @@ export function belongTo(server) {
 }
 
 /**
- * Where nothing can be stored, page and worker each have values of their own: tell `write` of the page's, those
- * there are and those to come, until the function that comes back is called.
+ * Where nothing can be stored, page and worker have values of their own: tell `write` of the page's until the returned
+ * function is called.
  * @param {(key: string, value: any) => unknown} write @returns {Promise<() => void>}
  */
 export async function mirror(write) {
@@ -47,7 +47,7 @@ function open() {
       request.onblocked = () => resolve(undefined);
       request.onsuccess = () => {
         const opened = request.result;
-        // Another tab upgrades or the user clears the site's data: let go, and open again when next needed.
+        // The user clears the site's data: let go, open again when next needed.
         opened.onversionchange = () => opened.close();
         opened.onclose = () => (opening = undefined);
         resolve(opened);
@@ -115,7 +115,7 @@ export async function remove(key) {
 const queues = new Map();
 
 /**
- * Hold the named lock, shared by every tab and worker of this origin, until `release` is called.
+ * Hold the named lock, shared by every tab and worker, until `release` is called.
  * @param {string} name @returns {Promise<() => void>} release
  */
 export async function lock(name) {
@@ -126,7 +126,7 @@ export async function lock(name) {
   /** @type {Promise<boolean>} */
   const shared = new Promise((resolve) => {
     if (!navigator.locks) return resolve(false);
-    // Refused in frames of no origin; they share nothing with other tabs either.
+    // Refused in frames of no origin, which share nothing.
     navigator.locks.request(`fleetune:${name}`, () => (resolve(true), held)).catch(() => resolve(false));
   });
   if (!(await shared)) {
