@@ -115,7 +115,12 @@ def test_harmless_candidates_are_rarely_withdrawn() -> None:
     assert sum(not judged(near, 200, seed).accepted for seed in range(30)) <= 1
 
 
-WIDE: dict[str, Any] = {"canary_share": 0.5, "canary_reports": 20, "canary_seconds": 3600}
+WIDE: dict[str, Any] = dict(canary_share=0.5, canary_clients=0, canary_reports=20, canary_seconds=3600)
+    "canary_share": 0.5,
+    "canary_clients": 0,
+    "canary_reports": 20,
+    "canary_seconds": 3600,
+}
 
 
 async def test_a_candidate_goes_to_a_share_and_is_promoted_when_enough_was_reported(

@@ -135,13 +135,13 @@ def bomb(sizes: tuple[int, int, int], size: int, parts: tuple[bytes, bytes, byte
     """A well-formed file with these operations, differences and literals, and sizes that need not be true."""
     old, packed = b"base", []
     blocks = bytes(-(-sizes[1] // 1024))
-    for part in (parts[0], blocks, parts[1], b"", b"", parts[2]):
+    for part in (parts[0], blocks, b"", parts[1], b"", b"", b"", b"", parts[2]):
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
         packed.append(packer.compress(part) + packer.flush())
-    whole = (sizes[0], len(blocks), sizes[1], 0, 0, sizes[2])
+    whole = (sizes[0], len(blocks), 0, sizes[1], 0, 0, 0, 0, sizes[2])
     pairs = [number for pair in zip(whole, map(len, packed), strict=True) for number in pair]
     name = hashlib.sha256(old).digest()[:16]
-    return struct.pack("<4s16s16sI12I", b"FTD1", name, name, size, *pairs) + b"".join(packed)
+    return struct.pack("<4s16s16sI18I", b"FTD2", name, name, size, *pairs) + b"".join(packed)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from tests.synthetic import ENGINES, catalogue, measured
@@ -10,6 +12,7 @@ from fleetune.context import Environment
 from fleetune.deep import Inputs, fresh, gradients, standardisation, vocabulary_sizes
 from fleetune.features import Features, safe_default
 from fleetune.fit import Rows, fit
+from fleetune.growth import compact
 from fleetune.model import CROSSES, Model, codes_of
 from fleetune.rows import vocabulary_of
 from fleetune.wide import Table, backfit, tables_of
@@ -179,3 +182,46 @@ def test_predictions_of_an_old_model_still_serve_an_old_client() -> None:
     kernel = small.kernels["kernel1"]
     context = next(iter(kernel.contexts()))[3]
     assert np.isfinite(read.predict(kernel, context, ENGINES[0], kernel.candidates(frozenset())).mean).all()
+
+
+def test_what_was_measured_again_changes_its_own_rows_not_those_that_it_shares() -> None:
+    first, _ = fit(ROWS, seed=0, version=1, clip=0.5)
+    noise = np.random.default_rng(1).normal(0, 0.02, len(ROWS))
+    again = replace(ROWS, target=ROWS.target + noise)
+    second, _ = fit(again, seed=0, version=2, clip=0.5, init=first)
+    anew, _ = fit(again, seed=0, version=2, clip=0.5, init=None)
+    old, new = first.artefact.stored, second.artefact.stored
+    changed = (old["row.value"] != new["row.value"][: len(old["row.value"])]).astype(float)
+    cells = old["row.table"] == len(CROSSES) - 1
+    assert changed[~cells].mean() < 0.15
+    assert changed[cells].mean() > 0.3
+    for name in ("row.sd", "row.contrast", "weight2"):
+        assert (old[name] == new[name][: len(old[name])]).mean() > 0.99, name
+    answers = [model.predict_frame(ROWS.frame).mean for model in (second, anew, first)]
+    errors = [float(np.abs(answer - again.target).mean()) for answer in answers]
+    assert errors[0] < errors[1] + 0.004, "keeping codes must not cost accuracy"
+    assert errors[0] < errors[2] - 0.003, "and what was measured counts"
+
+
+def test_matrices_are_stored_in_int8_to_half_a_step_and_keep_their_codes() -> None:
+    rng = np.random.default_rng(2)
+    parameters = {"weight2": rng.normal(0, 0.3, (64, 32)), "bias2": rng.normal(0, 1, 32)}
+    stored = compact(parameters, None)
+    step = float(stored["weight2.step"])
+    assert stored["weight2"].dtype == np.int8
+    assert np.abs(stored["weight2"] * step - parameters["weight2"]).max() <= step / 2
+    assert step < 0.02
+    assert stored["bias2"].dtype == np.float16
+    assert not compact({"nothing": np.zeros((3, 2))}, None)["nothing"].any()
+
+
+def test_a_matrix_that_outgrows_its_step_gets_another() -> None:
+    first, _ = fit(ROWS, seed=0, version=1, clip=0.5)
+    before = first.artefact.arrays
+    same = compact({"weight2": before["weight2"]}, first)
+    assert (same["weight2"] == first.artefact.stored["weight2"]).all()
+    assert same["weight2.step"] == first.artefact.stored["weight2.step"]
+    grown = compact({"weight2": before["weight2"] * 3}, first)
+    assert grown["weight2.step"] > same["weight2.step"]
+    back = grown["weight2"] * grown["weight2.step"]
+    assert np.abs(back - 3 * before["weight2"]).max() <= grown["weight2.step"]

@@ -65,11 +65,23 @@ async def test_answers_have_the_documented_shape(world: World) -> None:
 async def test_files_are_immutable_and_compressed_where_that_helps(world: World) -> None:
     record = world.publish()
     url = f"/models/{record.sha256}"
-    zipped = await world.http.get(url, headers={"accept-encoding": "gzip"})
+    codings = {
+        "gzip": "gzip",
+        "gzip, deflate, br, zstd": "br",
+        "br;q=0, gzip;q=0.5": "gzip",
+        "identity": None,
+        "": None,
+        "abr, gzipped": None,
+    }
+    sizes = {}
+    for accepted, coding in codings.items():
+        got = await world.http.get(url, headers={"accept-encoding": accepted})
+        assert got.headers.get("content-encoding") == coding, accepted
+        assert got.content == first()
+        assert got.headers["vary"] == "accept-encoding"
+        sizes[coding] = int(got.headers["content-length"])
+    assert sizes["br"] < sizes["gzip"] < sizes[None]
     plain = await world.http.get(url, headers={"accept-encoding": "identity"})
-    assert zipped.headers["content-encoding"] == "gzip"
-    assert "content-encoding" not in plain.headers
-    assert zipped.content == plain.content == first()
     assert "immutable" in plain.headers["cache-control"]
     again = await world.http.get(url, headers={"if-none-match": plain.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")

@@ -30,6 +30,7 @@ VALUE_STEP = (
     1 / 256
 )  # ln speedup per unit of a row's int16 value: fixed, so that unchanged rows keep their bytes
 SD_BASE = 0.96  # a row's posterior sd is SD_BASE ** code
+STEP = ".step"  # the array <name>.step is the value of one unit of the int8 array <name>
 # The fields of a cross and their bits in a packed key; key index 0 is "any", vocabulary entries start at 1.
 BITS = {
     "kernel": 11, "pattern": 6, "size": 6, "environment": 13, "engine": 8, "family": 4, "candidate": 9,
@@ -50,8 +51,8 @@ COLUMNS = {
 }  # fmt: skip
 BLOCKS = ("kernel", "variant", "context", "environment")  # the static feature vectors
 EMBEDDED = ("candidate", "size", "engine")
-VARIANCES = ("spread2", "unknown2", "unknown_contrast2", "floor2")
-TYPES = {"f2": "<f2", "f4": "<f4", "i2": "<i2", "u1": "|u1", "u2": "<u2"}
+VARIANCES = ("inflation", "spread2", "unknown2", "unknown_contrast2", "floor2")
+TYPES = {"f2": "<f2", "f4": "<f4", "i1": "|i1", "i2": "<i2", "u1": "|u1", "u2": "<u2"}
 
 
 class ModelError(ValueError):
@@ -87,9 +88,9 @@ class Artefact:
     def arrays(self) -> Mapping[str, NDArray[np.float64]]:
         """The deep part's arrays and the variance components, widened to float64."""
         return {
-            name: array.astype(np.float64)
+            name: array * np.float64(self.stored[name + STEP] if array.dtype.kind == "i" else 1)
             for name, array in self.stored.items()
-            if not name.startswith("row.")
+            if not name.startswith("row.") and not name.endswith(STEP)
         }
 
     @cached_property
@@ -103,10 +104,16 @@ class Artefact:
     @cached_property
     def lookup(self) -> Lookup:
         order = np.argsort(self.keys, kind="stable")
-        sd, contrast = (
-            SD_BASE ** self.stored[f"row.{n}"][order].astype(np.float64) for n in ("sd", "contrast")
+        smooth = self.stored["row.table"][order] < len(SMOOTH)
+        # Models from before there was an inflation of its own have it in their rows.
+        inflation = self.arrays.get("inflation", np.ones(len(self.vocabulary["kernel"])))
+        inflation = inflation[self.stored["row.kernel"][order].astype(np.int64) - 1]
+        inflation = np.where(smooth, inflation, 1.0)
+        variance, contrast = (
+            SD_BASE ** (2 * self.stored[f"row.{n}"][order].astype(np.float64)) for n in ("sd", "contrast")
         )
-        return Lookup(self.keys[order], self.stored["row.value"][order] * VALUE_STEP, sd**2, contrast**2)
+        values = self.stored["row.value"][order] * VALUE_STEP
+        return Lookup(self.keys[order], values, variance * inflation, contrast * inflation)
 
 
 def pack(model: Artefact) -> bytes:
@@ -224,6 +231,8 @@ def expected_shapes(model: Artefact) -> dict[str, tuple[int, ...]]:
     for name in EMBEDDED:
         width = a[f"{name}.embedding"].shape[1]
         shapes |= {f"{name}.embedding": (counts[name], width), f"{name}.project": (width, first)}
+    shapes |= {"inflation": (len(v["kernel"]),)} if "inflation" in a else {}
+    shapes |= {name + STEP: () for name in list(shapes) if a[name].dtype.kind == "i"}
     return shapes | {f"row.{name}": (rows,) for name in COLUMNS}
 
 
@@ -247,7 +256,7 @@ def _check(model: Artefact) -> None:
         raise ModelError("the first three tables must be the smooth ones")
     if any(model.stored[name].dtype.str != np.dtype(TYPES[code]).str for name, code in _row_types()):
         raise ModelError("a wide row's column has the wrong type")
-    if any((model.arrays[name] < 0).any() for name in VARIANCES):
+    if any((model.arrays[name] < 0).any() for name in VARIANCES if name in model.arrays):
         raise ModelError("a variance is negative")
 
 

@@ -3,8 +3,9 @@
 The method is that of bsdiff (Percival, "Naive Differences of Executable Code", 2003) with the matching of a
 patience diff: runs that occur once in both files anchor an alignment, numbers are subtracted along it, and
 what has no counterpart is carried as it is. Quantised weights that moved a little give small differences,
-rows that did not move give zeros; deflate does the rest. Nothing here knows the artefact's structure: whether
-a block of bytes is subtracted as bytes or as 16-bit numbers is tried out.
+rows that did not move give zeros. Which differences are zero is told bit by bit and the others follow
+(deflate spends no less than a bit on a byte, and breaks its runs at each change). Nothing here knows the
+artefact's structure: whether a block of bytes is subtracted as bytes or as 16-bit numbers is tried out.
 """
 
 from __future__ import annotations
@@ -21,10 +22,11 @@ from fleetune.alignment import COST, Bytes, copies
 
 MAX_SIZE = 5_000_000  # bytes of a model; refused before anything is allocated
 MAX_CHAIN = 5
-_MAGIC, _CHAIN = b"FTD1", b"FTC1"
+_MAGIC, _CHAIN = b"FTD2", b"FTC1"
 # magic, SHA-256 of old and new (first 16 bytes), size of new, then raw and packed length of each part:
-# operations, modes, differences as bytes, low and high bytes of 16-bit ones, literals
-_PARTS = 6
+# operations, modes, differences as bytes, low and high bytes of 16-bit ones (each a bit mask of what is not
+# 0, then that; or no mask and all), literals
+_PARTS = 9
 _HEADER = struct.Struct(f"<4s16s16sI{2 * _PARTS}I")
 _BLOCK = 1024  # copied bytes that share a mode: 0 bytes, 1 and 2 pairs from the first or second byte on
 
@@ -52,7 +54,7 @@ def diff(old: bytes, new: bytes) -> bytes:
     literals.append(target[end_new:])  # what the operations leave over
     parts = [
         bytes(operations),
-        *_subtract(*(np.concatenate(side) for side in zip(*copied, strict=True))),
+        *_subtracted(*(np.concatenate(side) for side in zip(*copied, strict=True))),
         b"".join(literal.tobytes() for literal in literals),
     ]
     packed = [_deflate(part) for part in parts]
@@ -81,14 +83,15 @@ def _apply(old: bytes, delta: bytes) -> bytes:
         raise DeltaError("not a delta")
     _, base, result, size, *sizes = _HEADER.unpack_from(delta)
     raw, packed = sizes[::2], sizes[1::2]
-    copied = sum(raw[2:5])
+    copied = size - raw[-1]
     if base != _hash(old):
         raise DeltaError("made for another model")
     if (
         size > MAX_SIZE
-        or copied + raw[5] != size
+        or copied < 0
         or raw[1] != -(-copied // _BLOCK)
         or raw[0] > 15 * (size + 1)
+        or max(raw[2:-1]) > copied
     ):
         raise DeltaError("impossible sizes")
     if _HEADER.size + sum(packed) != len(delta):
@@ -104,8 +107,8 @@ def _apply(old: bytes, delta: bytes) -> bytes:
 
 
 def _play(old: bytes, size: int, parts: Sequence[bytes]) -> bytes:
-    source, literals = np.frombuffer(old, np.uint8), np.frombuffer(parts[5], np.uint8)
-    copied = sum(map(len, parts[2:5]))
+    source, literals = np.frombuffer(old, np.uint8), np.frombuffer(parts[-1], np.uint8)
+    copied = size - len(literals)
     runs: list[tuple[int, int, int]] = []  # position in old, in new, length
     at_old = at_new = at_literal = at_copy = 0
     new = np.empty(size, np.uint8)
@@ -124,12 +127,39 @@ def _play(old: bytes, size: int, parts: Sequence[bytes]) -> bytes:
         raise DeltaError("operations do not fit")
     new[at_new:] = literals[at_literal:]
     base = np.concatenate([source[:0], *(source[begin : begin + n] for begin, _, n in runs)])
-    moved = _add(base, parts[1:5])
+    moved = _add(base, parts[1:-1])
     at_copy = 0
     for _, at_new, copy in runs:
         new[at_new : at_new + copy] = moved[at_copy : at_copy + copy]
         at_copy += copy
     return new.tobytes()
+
+
+def _subtracted(old: Bytes, new: Bytes) -> list[bytes]:
+    """The modes, and a mask and values for each stream of differences."""
+    modes, *streams = _subtract(old, new)
+    return [modes, *(part for stream in streams for part in _sparse(stream))]
+
+
+def _sparse(stream: bytes) -> tuple[bytes, bytes]:
+    """Which bytes are not 0, eight a byte, and these; without a mask all of them, where that is smaller."""
+    values = np.frombuffer(stream, np.uint8)
+    mask, rest = np.packbits(values != 0).tobytes(), values[values != 0].tobytes()
+    small = len(_deflate(mask)) + len(_deflate(rest)) < len(_deflate(stream))
+    return (mask, rest) if small else (b"", stream)
+
+
+def _dense(mask: bytes, values: bytes, count: int) -> Bytes:
+    """The inverse of `_sparse`, `count` bytes."""
+    given = np.frombuffer(values, np.uint8)
+    if not mask and len(given) == count:
+        return given
+    bits = np.unpackbits(np.frombuffer(mask, np.uint8))
+    if len(mask) != -(-count // 8) or bits[count:].any() or int(bits.sum()) != len(given):
+        raise DeltaError("differences do not fit")
+    full = np.zeros(count, np.uint8)
+    full[bits[:count] == 1] = given
+    return full
 
 
 def _subtract(old: Bytes, new: Bytes) -> list[bytes]:
@@ -151,10 +181,14 @@ def _subtract(old: Bytes, new: Bytes) -> list[bytes]:
 
 def _add(old: Bytes, parts: Sequence[bytes]) -> Bytes:
     """The inverse of `_subtract`: the new bytes."""
-    modes, differences, low, high = (np.frombuffer(part, np.uint8) for part in parts)
-    single, pairs = _layout(modes, len(old))
-    if (len(modes) and modes.max() > 2) or len(low) != len(pairs) or len(high) != len(pairs):
+    modes = np.frombuffer(parts[0], np.uint8)
+    if len(modes) and modes.max() > 2:
         raise DeltaError("modes do not fit")
+    single, pairs = _layout(modes, len(old))
+    counts = (int(single.sum()), len(pairs), len(pairs))
+    differences, low, high = (
+        _dense(parts[1 + 2 * i], parts[2 + 2 * i], count) for i, count in enumerate(counts)
+    )
     new = np.empty(len(old), np.uint8)
     new[single] = old[single] + differences
     change = low.astype(np.int32) | high.astype(np.int32) << 8

@@ -11,8 +11,8 @@ from fleetune.artefact import SMOOTH, Artefact, pack
 from fleetune.deep import Inputs
 from fleetune.features import Features
 from fleetune.forward import DeepPart
-from fleetune.grid import WideRows, looked_up, smooth_rows
-from fleetune.growth import old_codes, row_columns
+from fleetune.grid import WideRows, smooth_rows
+from fleetune.growth import compact, old_codes, row_columns
 from fleetune.manifest import BASELINE
 from fleetune.model import CROSSES, Model, codes_of, table_keys
 from fleetune.prior import answer_range, deep_part
@@ -74,7 +74,7 @@ def fit(
     parameters, scaling, deep_losses, left = deep_part(
         rows, inputs, vocabulary, init, deep, epochs, seed, teaches
     )
-    stored = {name: np.asarray(value).astype("<f2") for name, value in parameters.items()}
+    stored = compact(parameters, init if deep in ("keep", "continue") else None)
     stored |= {name: np.asarray(value).astype("<f4") for name, value in scaling.items()}
     stored["range"] = answer_range(rows.target, init, deep)
     stored |= {name: np.array(value, dtype="<f4") for name, value in left.items()}
@@ -82,16 +82,18 @@ def fit(
     prior = DeepPart(Artefact(version, clip, features, vocabulary, CROSSES, stored, {}), index)
     old = old_codes(init)
     smooth = smooth_rows(rows, prior, vocabulary, old)
-    rest = rows.target - looked_up(smooth, table_keys(codes, SMOOTH))
+    exact, told = smooth.at(table_keys(codes, SMOOTH))
+    rest = rows.target - exact
     tables = environment_tables(codes)
     wide_losses = backfit(tables, rest, rows.variance, sweeps=SWEEPS)
-    effects = quantise(tables, rest, rows.variance, old)
+    effects = quantise(tables, exact - told, old)
     own = [
         WideRows(table.keys, code.astype(np.int64), table.variance, table.variance)
         for table, code in zip(tables, effects, strict=True)
     ]
-    stored |= row_columns(WideRows.join([smooth, *own]), init, max_rows)
+    stored |= row_columns(WideRows.join([smooth.rows, *own]), init, max_rows)
     tau2 = [0.0] * len(SMOOTH) + [table.tau2 for table in tables]
+    stored["inflation"] = smooth.inflation.astype("<f4")
     stored["spread2"] = np.array(tau2, dtype="<f4")
     deep_rows = len(rows) if init is None or deep == "train" else init.artefact.notes.get("deepRows", 0)
     notes = {"architecture": ARCHITECTURE, "rows": len(rows), "deepRows": deep_rows, "seed": seed}

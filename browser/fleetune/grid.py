@@ -19,7 +19,8 @@ from fleetune.smooth import NONE, Points, Posterior
 
 ENVIRONMENT_VARIANCE = 0.05**2  # of one environment's cell around its engine's
 NEGLIGIBLE = 2  # steps of sd below which a finer row that says nothing new is left out
-STICKY = 1.2  # quantisation steps that a row must move before its code changes
+STICKY = 1.2  # quantisation steps that a row must move before its code changes,
+HELD = 1.0  # or deviations of its own and of the environments that it speaks for: less is nothing new
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,22 @@ class WideRows:
             np.concatenate([part.variance for part in parts]),
             np.concatenate([part.contrast for part in parts]),
         )
+
+
+@dataclass(frozen=True)
+class Smooth:
+    """The smooth part: its rows, and what they would say if no number were rounded or kept from before."""
+
+    rows: WideRows
+    keys: Ints  # (m,) ascending packed keys of the finest level, of rows that were left out too
+    exact: Floats  # (m,) ln speedup there
+    inflation: Floats  # (kernels of the vocabulary,) of variances
+
+    def at(self, keys: Ints) -> tuple[Floats, Floats]:
+        """Exactly, and as the rows say it, in the cells with these packed keys (tables, n): (n,) each."""
+        told = looked_up(self.rows, keys)
+        at = np.minimum(np.searchsorted(self.keys, keys[-1]), len(self.keys) - 1)
+        return np.where(self.keys[at] == keys[-1], self.exact[at], told), told
 
 
 @dataclass(frozen=True)
@@ -86,8 +103,9 @@ def grid(
     engines: Engines,
     vocabulary: Mapping[str, Sequence[str]],
     previous: Mapping[int, int],
-) -> WideRows:
-    """All wide rows of one kernel: any engine, each family, each engine that can run the candidate.
+) -> tuple[WideRows, Ints, Floats]:
+    """All wide rows of one kernel: any engine, each family, each engine that can run the candidate. And keys
+    and exact values of the finest level.
 
     `offset` is the mean that the posterior was conditioned around; `previous` the old value codes by key.
     """
@@ -117,7 +135,8 @@ def grid(
     mean = mean + np.array([means[c, v] for c, v in zip(context.tolist(), candidate.tolist(), strict=True)])
     keys = _keys(kernel, asked, engines, vocabulary)
     kept, codes = _coded(asked, keys, mean, variance, previous)
-    return WideRows(keys[kept], codes, variance[kept], contrast[kept])
+    finest = _level(asked) == len(SMOOTH) - 1
+    return WideRows(keys[kept], codes, variance[kept], contrast[kept]), keys[finest], mean[finest]
 
 
 def _keys(kernel: Kernel, asked: Points, engines: Engines, vocabulary: Mapping[str, Sequence[str]]) -> Ints:
@@ -155,14 +174,17 @@ def _coded(
     sd = np.log(variance) / 2 / np.log(SD_BASE)
     told: dict[tuple[int, int, int], tuple[float, float]] = {}  # by context, candidate, family (NONE: any)
     kept, codes = [], []
-    columns = (level, asked.context, asked.candidate, asked.family, keys, mean / VALUE_STEP, sd)
-    for i, (depth, c, v, f, key, exact, own) in enumerate(zip(*(x.tolist() for x in columns), strict=True)):
+    # What an environment that was measured is exactly, its own rows say.
+    held = np.maximum(STICKY, HELD * np.sqrt(variance + ENVIRONMENT_VARIANCE) / VALUE_STEP)
+    columns = (level, asked.context, asked.candidate, asked.family, keys, mean / VALUE_STEP, sd, held)
+    numbers = zip(*(x.tolist() for x in columns), strict=True)
+    for i, (depth, c, v, f, key, exact, own, most) in enumerate(numbers):
         base, above = (
             (0.0, 0.0) if depth == 0 else told.get((c, v, f if depth == 2 else NONE), told[c, v, NONE])
         )
         step = exact - base
         old = previous.get(key)
-        code = old if old is not None and abs(old - step) <= STICKY else max(-32767, min(32767, round(step)))
+        code = old if old is not None and abs(old - step) <= most else max(-32767, min(32767, round(step)))
         if depth and old is None and code == 0 and abs(above - own) < NEGLIGIBLE:
             continue
         if depth < 2:
@@ -181,11 +203,12 @@ def _features(engine: str) -> frozenset[str]:
 
 def smooth_rows(
     rows: Rows, prior: DeepPart, vocabulary: Mapping[str, Sequence[str]], previous: Mapping[int, int]
-) -> WideRows:
+) -> Smooth:
     """The smooth part of all kernels that were measured.
 
     Each kernel's process is conditioned around the overall mean or around the deep part's predictions,
-    whichever explains its rows better.
+    whichever explains its rows better. The inflation is kept apart: then the rows of a kernel that was
+    measured again say the same as before about their variances.
     """
     frame = rows.frame
     engines = Engines(vocabulary["engine"], vocabulary["family"])
@@ -194,6 +217,7 @@ def smooth_rows(
     present = [frame.environments[i] for i in np.unique(frame.environment)]
     reference = max(present, key=lambda e: len(e.features))
     parts = []
+    inflation = np.ones(len(vocabulary["kernel"]))
     for number in np.unique(frame.kernel):
         kernel = frame.kernels[number]
         mine = np.flatnonzero(frame.kernel == number)
@@ -202,12 +226,19 @@ def smooth_rows(
         points, mean, variance = collapsed(frame, mine, rows.target, rows.variance, engines, names)
         _, expected, _ = collapsed(frame, mine, deep, rows.variance, engines, names)
         plain = Posterior.of(points, mean - overall, variance)
-        if plain.surprise(mean - overall) <= plain.surprise(mean - expected):
-            parts.append(grid(kernel, plain, lambda _c, _n: overall, engines, vocabulary, previous))
-        else:
-            around = Posterior.of(points, mean - expected, variance)
-            parts.append(grid(kernel, around, _from(prior, kernel, reference), engines, vocabulary, previous))
-    return WideRows.join(parts)
+        posterior, offset = plain, _constant(overall)
+        if plain.surprise(mean - overall) > plain.surprise(mean - expected):
+            posterior = Posterior.of(points, mean - expected, variance)
+            offset = _from(prior, kernel, reference)
+        parts.append(grid(kernel, posterior, offset, engines, vocabulary, previous))
+        inflation[vocabulary["kernel"].index(kernel.signature)] = posterior.inflation
+    rows_of, keys, exact = zip(*parts, strict=True)
+    order = np.argsort(joined := np.concatenate(keys))
+    return Smooth(WideRows.join(rows_of), joined[order], np.concatenate(exact)[order], inflation)
+
+
+def _constant(value: float) -> Callable[[Context, str], float]:
+    return lambda _context, _name: value
 
 
 def _from(prior: DeepPart, kernel: Kernel, environment: Environment) -> Callable[[Context, str], float]:

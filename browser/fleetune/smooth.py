@@ -120,7 +120,8 @@ class Posterior:
         return float(half @ half)
 
     def at(self, points: Points) -> tuple[Floats, Floats, Floats]:
-        """Posterior mean, variance, and variance of the part that candidates do not share, (m,) each.
+        """Posterior mean, variance, and variance of the part that candidates do not share, (m,) each; the
+        variances without inflation.
 
         The last is of each point against the mean of the points with its context and engine.
         """
@@ -140,7 +141,7 @@ class Posterior:
             block = prior - explained[rows] @ explained[rows].T  # what all share drops out of differences
             average = block.mean(axis=1)
             contrast[rows] = np.maximum(np.diag(block) - 2 * average + average.mean(), 1e-6)
-        return mean, variance * self.inflation, contrast * self.inflation
+        return mean, variance, contrast
 
 
 def _inflation(points: Points, weights: Floats, inverse_root: Floats) -> float:

@@ -22,7 +22,8 @@ TAU_BOUNDS = (0.02**2, 1.5**2)
 TAU_START = 0.2**2
 ENVIRONMENT_SD = 0.03
 REPLICATED = 1.5  # environments per engine from which the data may tell
-STICKY = 1.2  # quantisation steps that a row must move before its code changes
+STICKY = 1.2  # quantisation steps that a row must move before its code changes,
+HELD = 0.5  # or deviations of its own: less than that is nothing new
 
 
 @dataclass
@@ -95,28 +96,28 @@ def backfit(
 
 
 def quantise(
-    tables: Sequence[Table],
-    target: Floats,
-    variance: Floats,
-    previous: Mapping[int, int] | None = None,
+    tables: Sequence[Table], drift: Floats, previous: Mapping[int, int] | None = None
 ) -> list[NDArray[np.int16]]:
-    """Effects as multiples of VALUE_STEP; finer tables are refitted to what rounding the coarser ones left.
+    """Effects as multiples of VALUE_STEP. The finest table, of cells, makes up for what rounding leaves.
 
-    With `previous` codes by key, a row keeps its code unless it moved by more than STICKY steps.
+    `drift` (n,): what rows outside these tables say too little of each data row. With `previous` codes by
+    key, a row keeps its code unless it moved by more than STICKY steps and HELD deviations: of its own, and
+    for the coarser tables of the cells that it speaks for.
     """
-    precision = 1 / variance
-    residual = target - sum((t.effect[t.group] for t in tables), start=np.zeros(len(target)))
+    drift = drift.copy()
     codes = []
     for table in tables:
-        residual += table.effect[table.group]
-        table.update(residual, precision)
-        code = np.clip(np.rint(table.effect / VALUE_STEP), -32767, 32767).astype(np.int16)
+        finest = table is tables[-1]
+        exact = table.effect
+        if finest:
+            exact = exact + np.bincount(table.group, drift) / np.bincount(table.group)
+        code = np.clip(np.rint(exact / VALUE_STEP), -32767, 32767)
         if previous:
-            before = np.array([previous.get(key, 1 << 20) for key in table.keys.tolist()], dtype=np.int64)
-            code = np.where(np.abs(before - table.effect / VALUE_STEP) <= STICKY, before, code).astype(
-                np.int16
-            )
-        table.effect = code.astype(np.float64) * VALUE_STEP
-        residual -= table.effect[table.group]
-        codes.append(code)
+            before = np.array([previous.get(key, 1 << 20) for key in table.keys.tolist()], dtype=np.float64)
+            spread = table.variance + (0.0 if finest else tables[-1].tau2)
+            held = np.maximum(STICKY, HELD * np.sqrt(spread) / VALUE_STEP)
+            code = np.where(np.abs(before - exact / VALUE_STEP) <= held, before, code)
+        drift += (table.effect - code * VALUE_STEP)[table.group]
+        table.effect = code * VALUE_STEP
+        codes.append(code.astype(np.int16))
     return codes

@@ -40,11 +40,17 @@ class Canary:
     """The trials of one store; `library.trial` is the one under way."""
 
     def __init__(
-        self, settings: Settings, store: Store, library: Library, now: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        store: Store,
+        library: Library,
+        clients: Callable[[], int],
+        now: Callable[[], float] = time.time,
     ) -> None:
         self.settings = settings
         self.store = store
         self.library = library
+        self.clients = clients  # connected now
         self._now = now
         self._trials: dict[str, dict[str, Any]] = {}
 
@@ -66,23 +72,21 @@ class Canary:
         trial = self.library.trial
         return trial if trial and trial.version == self.library.version else None
 
-    async def begin(self, version: int, reports: int) -> None:
+    async def begin(self, version: int) -> None:
         """A version is about to be published: try it out, or promote it at once and say why.
 
-        `reports`: how many came since the last version. Must be called before the version is saved, so that
-        whoever sees the version also sees its trial.
+        Must be called before the version is saved, so that whoever sees the version also sees its trial.
         """
-        share, enough = self.settings.canary_share, self.settings.canary_reports
+        share, clients, least = self.settings.canary_share, self.clients(), self.settings.canary_clients
         entry: dict[str, Any] = {"stable": self.library.stable, "share": share, "began": int(self._now())}
         if not self.library.version:
             entry |= {"state": PROMOTED, "reason": "first version: nothing to compare with"}
         elif not share:
             entry |= {"state": PROMOTED, "reason": "trials are switched off"}
-        elif reports * share < enough:
-            least = round(enough / share)
+        elif clients < least:
             entry |= {
                 "state": PROMOTED,
-                "reason": f"small fleet: {reports:,} reports since the last version, a trial takes {least:,}",
+                "reason": f"small fleet: {clients:,} clients connected, a trial takes {least:,}",
             }
         else:
             entry |= {"state": TRYING, "reason": f"{share:.0%} of sessions try it"}

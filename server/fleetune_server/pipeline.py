@@ -243,7 +243,7 @@ class Pipeline:
                 self.lab.honest(result.metadata),
                 self._history(),
             )
-            await self.canary.begin(version, self.progress.fresh)
+            await self.canary.begin(version)
             await self.store.save_version(record, blobs, self.settings.keep_versions)
         self.library.add(record, result.model)
         await self.announce(version)

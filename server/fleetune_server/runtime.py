@@ -49,8 +49,8 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         store = await stack.enter_async_context(open_store(settings))
         library = Library(settings.keep_versions)
         metrics = Metrics()
-        canary = Canary(settings, store, library)
         hub = Hub(library.target)
+        canary = Canary(settings, store, library, lambda: len(hub))
         trainer = Trainer(settings.workers)
         stack.callback(trainer.close)
         pipeline = Pipeline(

@@ -121,12 +121,14 @@ class Settings:
         default=0.1,
         metadata=_is(_share, "Share of sessions that try a new version before everyone gets it; 0: none."),
     )
-    canary_reports: int = field(
-        default=100,
+    canary_clients: int = field(
+        default=200,
         metadata=_is(
-            _integer(1, 10**9),
-            "Reports by which a new version is judged; a fleet that sends too few for that does without.",
+            _integer(0, 10**9), "Connected clients below which a new version goes to everyone at once."
         ),
+    )
+    canary_reports: int = field(
+        default=100, metadata=_is(_integer(1, 10**9), "Reports by which a new version on trial is judged.")
     )
     canary_seconds: float = field(
         default=1800.0, metadata=_is(_seconds, "Longest trial of a new version before it is judged.")

@@ -1,7 +1,9 @@
 """Sizes of what a browser downloads: the full model, deltas after a retrain and after one environment moved.
 
 `python tests/benchmarks/payloads.py [--json]`. Rows are the lab's where there are any, else synthetic ones
-over the built catalogue. `apply_ms` is measured in Pyodide (Node), the median of 20.
+over the built catalogue: the full size and the deltas after a retrain. What one environment's move costs is
+asked of a fleet of several environments around them (`fleet_*`); of the lab alone, where one environment
+is half of everything, it is `delta_half_ratio`. `apply_ms` is measured in Pyodide (Node), the median of 20.
 """
 
 from __future__ import annotations
@@ -22,16 +24,17 @@ sys.path.insert(0, str(ROOT))
 
 from tests import synthetic  # noqa: E402
 
-from fleetune.artefact import COLUMNS  # noqa: E402
+from fleetune.artefact import COLUMNS, STEP  # noqa: E402
 from fleetune.delta import apply, diff  # noqa: E402
 from fleetune.fit import Rows, fit  # noqa: E402
 from fleetune.manifest import Manifest  # noqa: E402
 from fleetune.model import Model  # noqa: E402
+from fleetune_server.fleet.world import Parameters, build  # noqa: E402
 from fleetune_server.learn.lab import load  # noqa: E402
 from fleetune_server.learn.rows import lab_rows  # noqa: E402
 
 # Columns that say what a wide row is about; the others hold what was learned.
-KEYS = {f"row.{name}" for name in COLUMNS} - {"row.value", "row.sd"}
+KEYS = {f"row.{name}" for name in COLUMNS} - {"row.value", "row.sd", "row.contrast"}
 AGAIN_SD = 0.03  # every cell measured anew: ln speedup
 MOVED_SD = 0.1  # the one environment's change
 
@@ -69,12 +72,12 @@ def measure(pyodide: bool = True) -> dict[str, object]:
     first, _ = fit(measured, seed=0, version=1, clip=0.5)
     dense, _ = fit(again(measured, AGAIN_SD), seed=0, init=first, deep="continue", version=2, clip=0.35)
     usual, _ = fit(again(measured, AGAIN_SD), seed=0, init=first, deep="keep", version=2, clip=0.35)
-    one, _ = fit(again(measured, MOVED_SD, only=0), seed=0, init=first, deep="keep", version=2, clip=0.5)
+    half, _ = fit(again(measured, MOVED_SD, only=0), seed=0, init=first, deep="keep", version=2, clip=0.5)
     old = first.to_bytes()
     full = len(gzip.compress(old, mtime=0))
-    deltas = {"dense": diff(old, dense.to_bytes()), "usual": diff(old, usual.to_bytes())}
-    deltas["one_environment"] = diff(old, one.to_bytes())
-    for name, model in (("dense", dense), ("usual", usual), ("one_environment", one)):
+    deltas = {}
+    for name, model in (("dense", dense), ("usual", usual), ("half", half)):
+        deltas[name] = diff(old, model.to_bytes())
         assert apply(old, deltas[name]) == model.to_bytes()
     figures: dict[str, object] = {
         "rows": source,
@@ -87,14 +90,38 @@ def measure(pyodide: bool = True) -> dict[str, object]:
     for name, delta in deltas.items():
         figures[f"delta_{name}_bytes"] = len(delta)
         figures[f"delta_{name}_ratio"] = round(len(delta) / full, 4)
+    figures |= fleet(measured)
     if pyodide:
         figures["apply_ms"] = apply_ms(old, deltas["dense"], dense.to_bytes())
     return figures
 
 
+def fleet(measured: Rows) -> dict[str, object]:
+    """A model of many environments, and the delta after one of them moved."""
+    everyone = Rows.join([measured, build(measured, Parameters(), seed=0).rows])
+    environments = len(everyone.frame.environments)
+    moved = again(everyone, MOVED_SD, only=environments // 2)
+    first, _ = fit(everyone, seed=0, version=1, clip=0.5)
+    one, _ = fit(moved, seed=0, init=first, deep="keep", version=2, clip=0.5)
+    old, new = first.to_bytes(), one.to_bytes()
+    full, delta = len(gzip.compress(old, mtime=0)), diff(old, new)
+    assert apply(old, delta) == new
+    return {
+        "fleet_environments": environments,
+        "fleet_full_gzip_bytes": full,
+        "fleet_compression_vs_float32": round(float32_bytes(first) / full, 2),
+        "delta_one_environment_bytes": len(delta),
+        "delta_one_environment_ratio": round(len(delta) / full, 4),
+    }
+
+
 def float32_bytes(model: Model) -> int:
-    """The size of the model's learned numbers as float32, without the keys of its rows."""
-    return 4 * sum(array.size for name, array in model.artefact.stored.items() if name not in KEYS)
+    """The size of the model's learned numbers as float32, without steps and keys."""
+    return 4 * sum(
+        array.size
+        for name, array in model.artefact.stored.items()
+        if name not in KEYS and not name.endswith(STEP)
+    )
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import brotli
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -21,6 +22,7 @@ VALID_SECONDS = 14 * 86_400  # how long a signature holds: an attacker can freez
 RENEW_SECONDS = 86_400  # signed afresh when older, so that an honest server's answers never expire
 CACHED_FILES = 64
 DRAWS = 1000  # a session draws one of so many numbers, once, for canaries
+IDENTITY = "identity"
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 Target = Callable[[int | None], int]  # a session's draw → the version meant for it
@@ -52,7 +54,7 @@ class Distributor:
         self._read = read
         self._now = now
         self._signed: dict[tuple[int, int | None], _Signed] = {}
-        self._files: dict[str, tuple[bytes, bytes | None]] = {}
+        self._files: dict[str, Mapping[str, bytes]] = {}  # by hash, then by content coding
 
     def answer(self, version: int, draw: int | None = None) -> Mapping[str, Any]:
         """The answer for a browser that holds `version` (0: none); KeyError before the first publication.
@@ -89,19 +91,18 @@ class Distributor:
             data = await self._read(name)
             if data is None:
                 raise HTTPException(404)
-            zipped = await asyncio.to_thread(gzip.compress, data, mtime=0)
-            self._files[name] = data, zipped if len(zipped) < 0.95 * len(data) else None
+            self._files[name] = await asyncio.to_thread(_packed, data)
             while len(self._files) > CACHED_FILES:
                 del self._files[next(iter(self._files))]
-        data, packed = self._files[name]
+        forms = self._files[name]
         headers = {"etag": f'"{name}"', "cache-control": IMMUTABLE, "vary": "accept-encoding"}
         if f'"{name}"' in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        if packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
-            return Response(
-                packed, headers=headers | {"content-encoding": "gzip"}, media_type="application/octet-stream"
-            )
-        return Response(data, headers=headers, media_type="application/octet-stream")
+        accepted = _codings(request.headers.get("accept-encoding", ""))
+        coding = next((coding for coding in forms if coding in accepted), IDENTITY)
+        if coding != IDENTITY:
+            headers["content-encoding"] = coding
+        return Response(forms[coding], headers=headers, media_type="application/octet-stream")
 
     def _sign(self, record: VersionRecord, base: int | None) -> _Signed:
         key = record.version, base
@@ -139,6 +140,18 @@ class Distributor:
             "signature": self.keys.sign(canonical(release.to_wire())),
         }
         return answer | ({"metadata": document["metadata"]} if base is None else {"base": base})
+
+
+def _packed(data: bytes) -> dict[str, bytes]:
+    """The file in every content coding that is worth it, best first."""
+    forms = {"br": brotli.compress(data, quality=11), "gzip": gzip.compress(data, mtime=0)}
+    return {name: form for name, form in forms.items() if len(form) < 0.95 * len(data)} | {IDENTITY: data}
+
+
+def _codings(header: str) -> set[str]:
+    """The content codings that an Accept-Encoding header allows (RFC 9110, 12.5.3; q only matters if 0)."""
+    entries = [entry.replace(" ", "").lower().split(";") for entry in header.split(",")]
+    return {name for name, *weight in entries if weight not in (["q=0"], ["q=0.0"], ["q=0.00"], ["q=0.000"])}
 
 
 def _number(request: Request, name: str, most: int) -> int | None:
