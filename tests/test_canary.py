@@ -115,7 +115,7 @@ def test_harmless_candidates_are_rarely_withdrawn() -> None:
     assert sum(not judged(near, 200, seed).accepted for seed in range(30)) <= 1
 
 
-WIDE: dict[str, Any] = dict(canary_share=0.5, canary_clients=0, canary_reports=20, canary_seconds=3600)
+WIDE: dict[str, Any] = {
     "canary_share": 0.5,
     "canary_clients": 0,
     "canary_reports": 20,

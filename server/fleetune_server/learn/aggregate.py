@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from fleetune.context import Context, Environment
 from fleetune.privacy import SYMBOLS, mechanism
+from fleetune_server.learn.evenness import crowded
 from fleetune_server.store.base import Cell, CellSum
 
 Ints = NDArray[np.int64]
@@ -74,11 +75,12 @@ class Estimates:
         return np.asarray(1 / (1 + self.variance / 0.5**2))
 
 
-def combine(rows: Sequence[CellSum]) -> Estimates:
+def combine(rows: Sequence[CellSum], doubt: bool = True) -> Estimates:
     """Decode every (cell, round, ε) and combine a cell's rounds by inverse variance.
 
     A round's estimate is base + clip · mean(x̂); its variance is clip² · var(x̂) / n + 0.02². The variance of
-    one decoded report is the mechanism's own, not the sample's: right for n = 1 too.
+    one decoded report is the mechanism's own, not the sample's: right for n = 1 too. With `doubt`, reports
+    that look forged count for next to nothing.
     """
     index: dict[tuple[str, Context, Environment, str], int] = {}
     cell = np.array([index.setdefault(place(row.cell), len(index)) for row in rows], dtype=np.int64)
@@ -88,7 +90,8 @@ def combine(rows: Sequence[CellSum]) -> Estimates:
     mean, noise = decoded_means(rows)
     value = base + clip * mean
     spread = clip**2 * noise / np.maximum(count, 1) + BASE_ERROR**2
-    spread = np.where(too_regular(rows), spread + DISCOUNT**2, spread)
+    if doubt:
+        spread = np.where(too_regular(rows) | crowded(rows), spread + DISCOUNT**2, spread)
     weight = np.bincount(cell, 1 / spread, len(index))
     return Estimates(
         list(index),

@@ -16,6 +16,7 @@ from fleetune.model import Model
 from fleetune.privacy import mechanism
 from fleetune.rows import judged
 from fleetune_server.learn.aggregate import Estimates, combine, roll_up
+from fleetune_server.learn.evenness import crowded
 from fleetune_server.learn.gate import GateVerdict, judge, movement_limit
 from fleetune_server.learn.quality import model_quality
 from fleetune_server.learn.rows import report_rows
@@ -58,7 +59,10 @@ def train(request: TrainRequest) -> TrainResult:
     previous = Model.from_bytes(request.previous) if request.previous else None
     known = [row for row in request.aggregates if row.cell.signature in manifest.by_signature]
     training = roll_up([row for row in known if not row.heldout], request.group)
-    heldout = [row for row in known if row.heldout]
+    judges = zip(
+        known, crowded(known), strict=True
+    )  # what training does not believe is no judge of it either
+    heldout = [row for row, forged in judges if row.heldout and not forged]
     estimates = combine(training)
     reports = _reports(estimates, manifest, previous)
     clip = _clip(request, training, previous)
