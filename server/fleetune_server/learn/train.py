@@ -59,9 +59,7 @@ def train(request: TrainRequest) -> TrainResult:
     previous = Model.from_bytes(request.previous) if request.previous else None
     known = [row for row in request.aggregates if row.cell.signature in manifest.by_signature]
     training = roll_up([row for row in known if not row.heldout], request.group)
-    judges = zip(
-        known, crowded(known), strict=True
-    )  # what training does not believe is no judge of it either
+    judges = zip(known, crowded(known), strict=True)  # what training does not believe does not judge it
     heldout = [row for row, forged in judges if row.heldout and not forged]
     estimates = combine(training)
     reports = _reports(estimates, manifest, previous)
