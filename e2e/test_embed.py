@@ -15,7 +15,7 @@ from e2e.wire import Wire
 CROWD = 300
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Someone's page</title>
 <h1>Someone's page</h1><script type="module" src="/host.js"></script></html>"""
-SETTINGS = {"retrain_packets": CROWD}
+SETTINGS = {"retrain_packets": CROWD, "push_origins": "*"}
 SCRIPT = """
 window.swaps = [];
 try {

@@ -7,12 +7,16 @@ from collections.abc import Iterator
 
 import pytest
 
+from e2e.axe import violations
 from e2e.drivers.base import Page, text, wait_for, wait_text
 from e2e.embedder import Embedder, policy
 from e2e.server import ROOT
 from e2e.steps import BENCHMARK, BOOT_SECONDS, PUBLIC, STATIC, assert_only_public, sent_packets
 from e2e.wire import Wire
 
+SETTINGS = {"push_origins": "*"}
+SECOND = "document.querySelectorAll('fleetune-widget')[1]"
+OPEN = "document.querySelector('fleetune-widget').shadowRoot.querySelector('details').open = true"
 HEAD = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Someone\'s page</title>'
 MODULE = """
 try {
@@ -45,14 +49,20 @@ try {
 }
 """
 DOCUMENT = (ROOT / "browser" / "EMBED.md").read_text()
-EXAMPLE = re.findall(r'<script type="module">(.*?)</script>', DOCUMENT, re.DOTALL)[0]
+EXAMPLE, SHARE = re.findall(r'<script type="module">(.*?)</script>', DOCUMENT, re.DOTALL)
 FILES = {
     "/example": HEAD + '<h1>Example</h1><script type="module" src="/example.js"></script>',
     "/example.js": EXAMPLE.replace("https://tuner.example/", "SERVER") + "window.sum = sum;",
+    "/share": HEAD + '<h1>Share</h1><button id="share">Help to tune this</button>'
+    '<script type="module" src="/share.js"></script>',
+    "/share.js": SHARE.replace("https://tuner.example/", "SERVER") + "window.tuner = tuner;",
+    "/bare": HEAD + "<main><h1>Bare</h1><p>A page of someone else.</p></main>"
+    '<script type="module" src="SERVERfleetune.js"></script>',
     "/module": HEAD + '<h1>Module</h1><script type="module" src="/module.js"></script>',
     "/module.js": MODULE,
     "/widget": HEAD + "<h1>Widget</h1>"
     '<fleetune-widget kernels="dot, saxpy"></fleetune-widget>'
+    '<fleetune-widget kernels="dot" lang="ru" push server="SERVER"></fleetune-widget>'
     '<script type="module" src="SERVERwidget.js"></script>',
     "/two": HEAD + "<h1>Two</h1><fleetune-widget kernels='dot'></fleetune-widget>"
     "<fleetune-widget lang='ru' kernels='sort'></fleetune-widget>"
@@ -151,8 +161,11 @@ def test_a_visitor_measures_agrees_sends_and_withdraws(page: Page, wire: Wire, s
     page.click("button", BENCHMARK)
     wait_text(page, ".status", "Measured here in", timeout=BOOT_SECONDS)
     assert_only_public(wire)
+    wait_for(page, f"/Измерено здесь/.test({SECOND}.shadowRoot.querySelector('.status').innerText)")
+    assert len(wire.seen("/api/decisions")) == 1, "both elements share one tuner"
+    assert len(wire.seen("/pyodide/pyodide.asm.wasm")) == 1, "and one worker"
 
-    page.evaluate("document.querySelector('fleetune-widget').shadowRoot.querySelector('details').open = true")
+    page.evaluate(OPEN)
     wait_text(page, "details .status", "You have not chosen yet")
     question = text(page, "details")
     assert wire.url.removeprefix("http://").rstrip("/") in question
@@ -169,6 +182,37 @@ def test_a_visitor_measures_agrees_sends_and_withdraws(page: Page, wire: Wire, s
     page.click("button", "Withdraw and delete what can be deleted")
     wait_for(page, "find('fleetune-widget').shadowRoot.textContent.includes('1 removed from the server')")
     assert page.console() == []
+
+
+def test_the_documents_question_leads_to_one_report(page: Page, wire: Wire, site: Embedder) -> None:
+    page.open(f"{site.origin}/share")
+    wait_for(page, "window.tuner")
+    page.click("button", "Help to tune this")
+    wait_for(page, "find('dialog')?.open")
+    page.click("button", "Turn on")
+    wait_text(page, "#share", "Sent: 202", timeout=BOOT_SECONDS)
+    assert len(sent_packets(wire)) == 1
+    assert page.console() == []
+
+
+def test_a_page_that_only_loads_the_module_and_the_element_are_accessible(page: Page, site: Embedder) -> None:
+    page.open(f"{site.origin}/bare")
+    wait_for(page, "find('main')")
+    assert violations(page) == []
+    page.open(f"{site.origin}/widget")
+    wait_text(page, ".status", "as fast as JavaScript")
+    page.evaluate(OPEN)
+    assert violations(page, "fleetune-widget") == []
+
+
+def test_a_page_themes_the_element(page: Page, site: Embedder) -> None:
+    page.open(f"{site.origin}/widget")
+    wait_text(page, ".status", "as fast as JavaScript")
+    ground = (
+        "return getComputedStyle(document.querySelector('fleetune-widget').shadowRoot.querySelector('.card'))"
+    )
+    page.evaluate("document.documentElement.style.setProperty('--fleetune-ground', 'rgb(1, 2, 3)')")
+    assert page.evaluate(f"{ground}.backgroundColor") == "rgb(1, 2, 3)"
 
 
 def test_consent_is_asked_by_fleetune_and_counts_for_one_site_and_one_server(

@@ -112,6 +112,8 @@ export class Tuner extends EventTarget {
   contexts(name: string): { pattern: string; size: number; choice: string; speedup: number; source: string }[];
   /** Ask for the newest decisions and follow them. */
   refresh(): Promise<void>;
+  /** Hear of new models from now on, as `connect({ push: true })` does. */
+  subscribe(): Promise<void>;
   /** Measure on this device and follow what was measured. Nothing is sent. */
   benchmark(options?: BenchmarkOptions): Promise<BenchmarkOutcome>;
   /** The exact packet that `send` would send, or why there is none. */

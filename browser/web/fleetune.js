@@ -51,7 +51,8 @@ export class Tuner extends EventTarget {
   #measured = false;
   /** @type {Promise<unknown>} the last swap of decisions: one at a time, in order */
   #swapping = Promise.resolve();
-  #unsubscribe = () => {};
+  /** @type {(() => void) | undefined} */
+  #unsubscribe;
 
   /** @param {string} server @param {any} environment @param {ConnectOptions} options @param {any} decisions */
   constructor(server, environment, options, decisions) {
@@ -61,7 +62,7 @@ export class Tuner extends EventTarget {
     this.#options = options;
     this.#decisions = decisions;
     this.consent = new EmbedConsent(server, () => this.#ops(), () => this.running);
-    if (options.push) this.#subscribe();
+    if (options.push) this.subscribe();
   }
 
   /** The model's version behind the decisions. @returns {number} */
@@ -204,7 +205,9 @@ export class Tuner extends EventTarget {
     return swapping;
   }
 
-  async #subscribe() {
+  /** Hear of new models from now on (`push`). */
+  async subscribe() {
+    if (this.#unsubscribe) return;
     let closed = false;
     this.#unsubscribe = () => (closed = true);
     const { subscribe } = await import("./socket.js");
@@ -276,7 +279,7 @@ export class Tuner extends EventTarget {
 
   /** Close the push connection and end the worker. */
   close() {
-    this.#unsubscribe();
+    this.#unsubscribe?.();
     this.#python?.then((python) => python.close());
   }
 }

@@ -23,12 +23,14 @@ const tuners = new Map();
 
 /** The tuner that all elements of this page share. @param {string | null} server @param {boolean} push */
 export function sharedTuner(server, push) {
-  const key = `${server ?? ""} ${push}`;
+  const given = server ? (server.endsWith("/") ? server : `${server}/`) : undefined;
+  const key = new URL(given ?? "../", given ? document.baseURI : import.meta.url).href;
   let tuner = tuners.get(key);
   if (!tuner) {
-    tuners.set(key, (tuner = connect({ server: server ?? undefined, push })));
+    tuners.set(key, (tuner = connect({ server: given })));
     tuner.catch(() => tuners.delete(key)); // an element that is added later tries again
   }
+  if (push) tuner.then((one) => one.subscribe(), () => {}); // the elements tell of the error
   return tuner;
 }
 

@@ -79,6 +79,7 @@ return { overhead: (two - one) * 1e6, variant };
 """
 WORKLOAD = """
 let [best, js, capable, chosen, cells] = [0, 0, 0, 0, 0];
+const lost = [];
 for (const entry of manifest.kernels) {
   if (entry.params.some(({ dir }) => dir === "inout")) continue;
   const [name, pattern] = [entry.name, entry.patterns[0]];
@@ -112,14 +113,23 @@ for (const entry of manifest.kernels) {
     chosen += mine / base;
     js += 1;
     best += Math.min(mine, ...times) / base;
+    const least_ = Math.min(mine, ...times);
+    const { variant, source } = tuner.explain(name, { size });
+    const fastest = names[times.indexOf(Math.min(...times))];
+    const same = times[names.indexOf(variant)];
+    const [ns, ownNs, sameNs, bestNs] = [base, mine, same, least_].map((ms) => ms * 1e6);
+    const row = { ns, ownNs, sameNs, bestNs, variant, source, fastest };
+    lost.push({ name, size, lost: (mine - least_) / base, ...row });
     capable += times[names.indexOf(heuristic[name])] / base;
   }
 }
-return { percent: (100 * best) / chosen, js: js / chosen, capable: capable / chosen, cells };
+lost.sort((x, y) => y.lost - x.lost);
+const worst = lost.slice(0, a[1]);
+return { percent: (100 * best) / chosen, js: js / chosen, capable: capable / chosen, cells, lost: worst };
 """
 
 
-def measure(engine: str, server: Server, budget: float) -> dict[str, Any]:
+def measure(engine: str, server: Server, budget: float, worst: int) -> dict[str, Any]:
     """The figures of one engine."""
     files = {"/": PAGE, "/page.js": SCRIPT.replace("SERVER", server.url.rstrip("/") + "/")}
     with Embedder(files, policy(server.url)) as site, ENGINES[engine].launch() as browser:
@@ -133,7 +143,7 @@ def measure(engine: str, server: Server, budget: float) -> dict[str, Any]:
         cost = page.evaluate(TIMING + OVERHEAD, heuristic, timeout=120)
         if budget:
             page.evaluate("await tuner.benchmark({ budgetMs: a[0] })", budget * 1000, timeout=budget + 180)
-        found = page.evaluate(TIMING + WORKLOAD, heuristic, timeout=900)
+        found = page.evaluate(TIMING + WORKLOAD, heuristic, worst, timeout=900)
     return {
         "overhead_ns": round(cost["overhead"], 1),
         "percent_of_hindsight": round(found["percent"], 1),
@@ -142,6 +152,7 @@ def measure(engine: str, server: Server, budget: float) -> dict[str, Any]:
         "cells": found["cells"],
         "budget_s": budget,
         "version": browser.version,
+        **({"lost": found["lost"]} if worst else {}),
     }
 
 
@@ -151,12 +162,13 @@ def main() -> int:
     )
     parser.add_argument("--engines", default="chromium,firefox")
     parser.add_argument("--budget", type=float, default=60, help="seconds of measuring first; 0: none")
+    parser.add_argument("--worst", type=int, default=0, help="show so many cells that lose most (ns a call)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, Server(Path(folder) / "data") as server:
         for engine in options.engines.split(","):
-            figures[engine] = measure(engine, server, options.budget)
+            figures[engine] = measure(engine, server, options.budget, options.worst)
     figures["widget_gzip_bytes"] = gzipped(before_pyodide("fleetune.js"))
     figures["element_gzip_bytes"] = gzipped(before_pyodide("widget.js"))
     print(json.dumps(figures, indent=None if options.json else 2))
