@@ -146,7 +146,7 @@ def unpack(data: bytes) -> Artefact:
     except ModelError:
         raise
     except (
-        KeyError,
+        LookupError,
         TypeError,
         ValueError,
         AttributeError,
