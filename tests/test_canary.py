@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from starlette.requests import Request
 from tests.learning_world import FLEET, LAB, MANIFEST, first, reports
 from tests.test_pipeline import ENOUGH, send, settings, until
 
@@ -17,12 +19,14 @@ from fleetune.fit import Rows, fit
 from fleetune.model import Model
 from fleetune_server import cli
 from fleetune_server.canary import outcomes
+from fleetune_server.decisions import of_engine
 from fleetune_server.deliver.distribute import DRAWS
 from fleetune_server.learn.canary import CanaryRequest, judge_canary
 from fleetune_server.learn.gate import Check, GateVerdict
 from fleetune_server.library import Trial
 from fleetune_server.runtime import running
 from fleetune_server.settings import Settings
+from fleetune_server.state import KEY
 
 __all__ = ["settings"]
 STABLE = Model.from_bytes(first().model)
@@ -189,6 +193,22 @@ async def withdrawn(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None
         updates = state.library.records[3].document["incremental"]
         assert updates.keys() == {"1", "2"}
         assert updates["1"]["size"] < 600, "from the stable version only the number changes"
+
+
+async def test_pages_that_try_a_candidate_are_given_its_decisions(settings: Settings) -> None:
+    """The decisions of an announced version can be asked for by number; nobody else gets a candidate's."""
+    async with running(replace(settings, **WIDE)) as state:
+        await send(state, ENOUGH)
+        await until(state, 2)
+        url = "/api/decisions/firefox-simd"
+        for query, version in (("", 1), ("?model=2", 2), ("?model=1", 1), ("?model=9", 1), ("?model=x", 1)):
+            query_string = query.removeprefix("?").encode()
+            scope = {
+                "type": "http", "method": "GET", "path": url, "query_string": query_string, "headers": [],
+                "path_params": {"engine": "firefox-simd"}, "state": {KEY: state},
+            }  # fmt: skip
+            answer = await of_engine(Request(scope))
+            assert json.loads(bytes(answer.body))["version"] == version, query
 
 
 async def test_a_small_fleet_does_not_wait_for_a_trial(settings: Settings) -> None:

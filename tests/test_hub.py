@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 import uvicorn
@@ -18,7 +19,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fleetune_server.deliver.hub import Hub, Subscriber
-from fleetune_server.deliver.push import push
+from fleetune_server.deliver.push import allowed, push
+from fleetune_server.settings import Settings
 
 
 class Served:
@@ -174,6 +176,21 @@ async def test_pages_of_other_origins_are_refused_before_the_handshake(served: S
         with pytest.raises(InvalidStatus) as caught:
             await connect(served.url, origin=origin)  # type: ignore[arg-type]
         assert caught.value.response.status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("setting", "status"), [("", 403), ("https://one.example, https://two.example", 101)]
+)
+def test_an_operator_lists_the_origins_of_embedding_pages(setting: str, status: int) -> None:
+    origins = Settings.from_env({"FLEETUNE_PUSH_ORIGINS": setting}).push_origins
+    headers = [(b"host", b"tuner.example"), (b"origin", b"https://two.example")]
+    socket = WebSocket({"type": "websocket", "headers": headers}, unused, unused)
+    assert allowed(socket, origins) == (status == 101)
+    assert allowed(socket, ("*",))
+
+
+async def unused(*_: object) -> Any:
+    raise AssertionError("nothing is sent or received")
 
 
 async def test_silent_clients_are_let_go_and_answering_ones_stay() -> None:

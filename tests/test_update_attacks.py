@@ -1,5 +1,8 @@
 """The attacks of The Update Framework's specification (section 1.5.2), and altered updates by the thousand.
 
+Two of its list have no counterpart: extraneous dependencies (a model has none) and mirrors (there are none; a
+server that withholds updates is a freeze attack).
+
 The attacker answers every request; what he lacks is the signing key, except where the test says so. After
 every attack the browser still has the model that it had.
 """
