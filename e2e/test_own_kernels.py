@@ -123,7 +123,7 @@ def test_an_operator_publishes_kernels_and_a_foreign_page_calls_them(
         if way == "imported":
             assert found["resident"] == 128
         else:
-            assert "memories of their own" in found["resident"]
+            assert "memories of its own" in found["resident"]
 
     page.evaluate(
         """tuner.benchmark({ budgetMs: 12000, kernels: a[0] }).then(

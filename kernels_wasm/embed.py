@@ -78,8 +78,9 @@ def _binder(kernel: KernelRow, variant: str) -> str:
     lines = ["let at = scratch;"]
     for param in arrays:
         lines.append(
+            f"const out_{param.name} = {param.name}.fleetune !== buffer && {_outside(param)}; "
             f"let at_{param.name} = {param.name}.byteOffset; "
-            f"if ({param.name}.buffer !== buffer) {{ at_{param.name} = at; at += {param.name}.byteLength; "
+            f"if (out_{param.name}) {{ at_{param.name} = at; at += {param.name}.byteLength; "
             # Not a typed array, or too long: the comparison is false for NaN too.
             f"if (!(at <= end)) return fallback({_names(kernel)}); at = (at + 63) & -64; }}"
         )
@@ -87,16 +88,14 @@ def _binder(kernel: KernelRow, variant: str) -> str:
     partial = ("out",) if kernel.returns != "void" else ()
     for param in arrays:
         if param.dir in ("in", "inout", *partial):
-            lines.append(
-                f"if ({param.name}.buffer !== buffer) {_heap(param)}.set({param.name}, {_index(param)});"
-            )
+            lines.append(f"if (out_{param.name}) {_heap(param)}.set({param.name}, {_index(param)});")
     arguments = ", ".join(f"at_{p.name}" if p.is_array else p.name for p in kernel.params)
     result = {"void": f"run({arguments});", "u32": f"const result = run({arguments}) >>> 0;"}
     lines.append(result.get(kernel.returns, f"const result = run({arguments});"))
     for param in arrays:
         if param.dir in ("out", "inout"):
             view = f"{_heap(param)}.subarray({_index(param)}, {_index(param)} + {param.name}.length)"
-            lines.append(f"if ({param.name}.buffer !== buffer) {param.name}.set({view});")
+            lines.append(f"if (out_{param.name}) {param.name}.set({view});")
     if kernel.returns != "void":
         lines.append("return result;")
     heaps = sorted({p.type.removesuffix("[]") for p in arrays})
@@ -107,6 +106,12 @@ def _binder(kernel: KernelRow, variant: str) -> str:
         f"  const {{ buffer, scratch, end }} = arena;\n  {unpack}"
         f"return function {tag}({_names(kernel)}) {{\n    {body}\n  }};\n}}"
     )
+
+
+def _outside(param: Param) -> str:
+    """Whether an array lies outside the kernel's memory. V8 takes 10 ns to give a typed array's buffer, so
+    each is asked once, and not at all if `alloc` marked it (`fleetune`)."""
+    return f"{param.name}.buffer !== buffer"
 
 
 def _heap(param: Param) -> str:
@@ -136,6 +141,6 @@ def _dispatcher(kernel: KernelRow) -> str:
         f"    const size = {kernel.size};\n"
         "    const floor = 31 - Math.clz32(size | 1);\n"
         "    const bucket = size < 2 ? 0 : floor + (size >= HALF[floor] ? 1 : 0);\n"
-        f"    return ({first}.buffer === buffer ? resident : copied)[bucket]({_names(kernel)});\n"
+        f"    return ({_outside(arrays[0])} ? copied : resident)[bucket]({_names(kernel)});\n"
         "  };\n}"
     )

@@ -1,8 +1,5 @@
 // @ts-check
-/**
- * One kernel's WebAssembly memory: the modules' own data low, then arrays that the page asked for, then scratch
- * space for arguments that must be copied. Its size is fixed, so that no view is ever detached.
- */
+/** One kernel's memory: modules' data, the page's arrays, scratch space for copies. Its size is fixed: no view is ever detached. */
 
 const PAGE = 65536;
 const ALIGNMENT = 64;
@@ -28,7 +25,7 @@ export class Arena {
    */
   constructor(dataEnd, bytes) {
     const pages = Math.ceil(bytes / PAGE);
-    // Without WebAssembly (Lockdown Mode) every call goes to JavaScript, on the same arrays.
+    // Without WebAssembly (Lockdown Mode): JavaScript, on the same arrays.
     this.memory = typeof WebAssembly === "object" ? new WebAssembly.Memory({ initial: pages, maximum: pages }) : undefined;
     const buffer = this.memory?.buffer ?? new ArrayBuffer(pages * PAGE);
     this.buffer = buffer;
@@ -52,6 +49,7 @@ export class Arena {
       throw new RangeError(`no room for ${length} elements: ${this.scratch - this.#next} bytes are left; call release() or connect with a larger memoryBytes`);
     }
     const view = new Type(this.buffer, this.#next, length);
+    Object.defineProperty(view, "fleetune", { value: this.buffer });
     this.#next = end;
     return view;
   }

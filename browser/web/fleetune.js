@@ -133,7 +133,7 @@ export class Tuner extends EventTarget {
   #arena(name, pattern) {
     const kernel = this.#loaded.get(keyOf(name, pattern));
     if (!kernel) throw new Error(`Fleetune: ${name} is not loaded: await tuner.kernel("${name}") first`);
-    if (kernel.entry.memory) throw new Error(`Fleetune: the modules of ${name} have memories of their own: pass ordinary arrays`);
+    if (kernel.entry.memory) throw new Error(`Fleetune: ${name} has memories of its own: pass ordinary arrays`);
     return kernel.arena;
   }
 
@@ -205,7 +205,7 @@ export class Tuner extends EventTarget {
     return swapping;
   }
 
-  /** Hear of new models from now on (`push`). */
+  /** Hear of new models. */
   async subscribe() {
     if (this.#unsubscribe) return;
     let closed = false;

@@ -1,5 +1,5 @@
 // @ts-check
-/** One kernel as a page calls it: its modules instantiated and checked, its dispatcher over the decisions. */
+/** One kernel as a page calls it: modules, checked, and the dispatcher over the decisions. */
 import { Arena } from "./arena.js";
 import { near, seeded } from "./compare.js";
 
@@ -38,7 +38,7 @@ export class TunedKernel {
     this.load = load;
     this.onSetAside = onSetAside;
     this.memoryBytes = memoryBytes;
-    this.arena = new Arena(entry.dataEnd, entry.memory ? 0 : memoryBytes); // or a memory in each module
+    this.arena = new Arena(entry.dataEnd, entry.memory ? 0 : memoryBytes);
     /** @type {Call} */
     this.fallback = script.baselines.js;
     this.#resident = Array(BUCKETS).fill(this.fallback);

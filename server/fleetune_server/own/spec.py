@@ -167,7 +167,7 @@ def _params(table: Table) -> list[Param]:
         except CatalogueError as error:
             table.problems.append(str(error))
     for param in params:
-        if param.name in RESERVED or param.name.startswith(("at_", "heap_", "set_", "total_")):
+        if param.name in RESERVED or param.name.startswith(("at_", "heap_", "out_", "set_", "total_")):
             table.wrong("params", f"{param.name} is a reserved word: choose another name")
     if params and not any(p.is_array for p in params):
         table.wrong("params", "there is no array: a call's data must lie in one")
