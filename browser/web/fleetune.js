@@ -178,8 +178,8 @@ export class Tuner extends EventTarget {
   }
 
   /**
-   * Ask for the newest decisions, follow them in every dispatcher, and tell (`model`).
-   * @param {number} [announced] a version that this page was told of; without, no older one than it has
+   * Ask for the newest decisions, follow them, and tell (`model`).
+   * @param {number} [announced] a version that this page heard of
    */
   refresh(announced = this.version) {
     return this.#swap(async () => {
