@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,6 +68,8 @@ class Wire(Closing):
 
     def __init__(self, target_port: int) -> None:
         self.requests: list[Request] = []
+        self.received = 0  # bytes that the browser was sent
+        self.delay = 0.0  # seconds that each piece of an answer is held back: a slow network
         self._target_port = target_port
         self._connected = True
         self._writers: set[asyncio.StreamWriter] = set()
@@ -114,7 +116,7 @@ class Wire(Closing):
             # Either side's end ends both: an HTTP client reconnects, a WebSocket is over.
             tasks = {
                 asyncio.ensure_future(_pump(reader, up_writer, recorder.listen())),
-                asyncio.ensure_future(_pump(up_reader, writer, None)),
+                asyncio.ensure_future(_pump(up_reader, writer, None, self._passing)),
             }
             _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in pending:
@@ -126,6 +128,11 @@ class Wire(Closing):
                 end.close()
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
+
+    async def _passing(self, size: int) -> None:
+        self.received += size
+        if self.delay:
+            await asyncio.sleep(self.delay)
 
     def close(self) -> None:
         self.cut()
@@ -144,7 +151,10 @@ class Wire(Closing):
 
 
 async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, parser: httptools.HttpRequestParser | None
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    parser: httptools.HttpRequestParser | None,
+    passing: Callable[[int], Awaitable[None]] | None = None,
 ) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(CHUNK):
@@ -153,5 +163,7 @@ async def _pump(
                     parser.feed_data(data)
                 except httptools.HttpParserUpgrade:
                     parser = None  # WebSocket frames follow: no more requests on this connection
+            if passing is not None:
+                await passing(len(data))
             writer.write(data)
             await writer.drain()

@@ -1,13 +1,14 @@
 // @ts-check
 /** One chart of speedups over sizes: lines for candidates, crosses for predictions, a ring for the choice. */
+import { element, fill } from "./dom.js";
 import { say, times } from "./i18n.js";
-import { Plot } from "./plot.js";
+import { plotter } from "./plot.js";
 
 /** @typedef {import("./view.js").Row} Row */
 
 /** Okabe and Ito's palette: told apart by colour-blind readers too; dashes tell the rest. */
 const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f", "#7f7f7f"];
-const HEIGHT = 320;
+const HEIGHT = 360;
 const MOST_LINES = 7;
 
 /** @param {string} name a CSS custom property */
@@ -57,6 +58,16 @@ function marks(rows, names) {
           ctx.lineTo(left, plot.valToPos(y / (1 + cell.spread), "y", true));
           ctx.stroke();
         }
+        if (cell?.measured && cell.predicted) {
+          const at = plot.valToPos(cell.predicted, "y", true);
+          const arm = 4 * devicePixelRatio;
+          ctx.beginPath();
+          for (const slope of [-1, 1]) {
+            ctx.moveTo(left - arm, at - slope * arm);
+            ctx.lineTo(left + arm, at + slope * arm);
+          }
+          ctx.stroke();
+        }
         if (name === row.choice) {
           ctx.strokeStyle = colour("--ink");
           ctx.beginPath();
@@ -73,6 +84,13 @@ function marks(rows, names) {
 export function speedupChart(host) {
   /** @type {import("uplot") | undefined} */
   let plot;
+  /** @type {typeof import("uplot") | null} */
+  let Plot = null;
+  plotter.then((found) => {
+    Plot = found;
+    if (found) draw(current);
+    else fill(host, element("p", { class: "hint" }, say("chart.none")));
+  });
   /** @type {Row[]} */
   let current = [];
 

@@ -1,161 +1,131 @@
 // @ts-check
 /** The dashboard: `GET /api/metrics` and `GET /api/decisions` as tiles, charts and the tables behind them. */
+import * as panels from "./dashboard_panels.js";
 import { element, fill, find, notice } from "./dom.js";
-import { decisionsPath } from "./decisions_path.js";
 import { getJson } from "./get_json.js";
-import { clock, count, day, kilobytes, languageSwitch, percent, say, times, translate } from "./i18n.js";
-import { Plot } from "./plot.js";
+import { heatMap } from "./heat.js";
+import { clock, count, day, kilobytes, languageSwitch, percent, say, translate } from "./i18n.js";
+import { download, panel, written } from "./panel.js";
 import { terms } from "./terms.js";
 
 const REFRESH_MS = 30_000;
-const HEIGHT = 280;
+const METRICS = Object.keys(panels.METRICS);
+const TILES = { dAccuracy: "accuracy", dRegret: "regret", dSpeedup: "geomean_speedup", dOptimal: "optimal", dNear: "optimal_within_3pct", dCoverage: "coverage" };
 
-/** Every quality metric that a version carries, and how it is written. @type {Record<string, (value: number) => string>} */
-const METRICS = {
-  accuracy: percent, mae: (value) => value.toFixed(3), regret: percent, optimal: percent, optimal_within_3pct: percent,
-  geomean_speedup: times, mean_speedup: times, percent_of_oracle: percent, coverage: percent,
-};
+/** An interval in words; empty where there is none. @param {(value: number) => string} write @param {number | null} low @param {number | null} high */
+function between(write, low, high) {
+  return low === null || high === null ? "" : say("dash.interval", { low: write(low), high: write(high) });
+}
 
-/** A metric of a version in words; a dash where it was not measured. @param {any} version @param {string} name */
-function shown(version, name) {
-  const value = version.metadata.metrics[name];
-  return typeof value === "number" ? METRICS[name](value) : "–";
+/** @param {string} id @param {string} main @param {string} [range] */
+function tile(id, main, range = "") {
+  find(`#${id}`).textContent = main;
+  const below = find(`#${id}Range`);
+  below.textContent = range;
 }
 
 /** @param {any} metrics */
 function tiles(metrics) {
-  const last = metrics.versions.at(-1);
+  const last = metrics.versions.findLast((/** @type {any} */ version) => version.version === metrics.version) ?? metrics.versions.at(-1);
   if (!last) return;
-  find("#dVersion").textContent = count(last.version);
-  const places = { dAccuracy: "accuracy", dRegret: "regret", dSpeedup: "geomean_speedup", dOptimal: "optimal_within_3pct", dCoverage: "coverage" };
-  for (const [id, name] of Object.entries(places)) find(`#${id}`).textContent = shown(last, name);
-  find("#dReports").textContent = count(last.metadata.trainedOn.reports);
-  find("#dFresh").textContent = `${count(metrics.learning.fresh)} / ${count(metrics.retrainPackets)}`;
+  tile("dVersion", count(last.version), day(new Date(1000 * last.created)));
+  for (const [id, name] of Object.entries(TILES)) {
+    const [value, low, high] = panels.figure(last, name);
+    tile(id, written(name, value), between((end) => written(name, end), low, high));
+  }
+  tile("dReports", count(last.metadata.trainedOn.reports), say("dash.ofReports", { fresh: count(metrics.learning.fresh), every: count(metrics.retrainPackets) }));
+  const people = metrics.contributors;
+  tile("dContributors", count(people.count), between((end) => count(Math.round(end)), people.low, people.high));
+  const shared = metrics.adoption;
+  tile("dAdoption", shared.share === null ? "–" : percent(shared.share), shared.share === null ? say("dash.fewSessions", { count: count(shared.sessions) }) : between(percent, shared.low, shared.high));
+  const { answers, share, low, high } = metrics.satisfaction;
+  /** @type {(value: number) => string} */
+  const within = (value) => percent(Math.min(1, Math.max(0, value)));
+  tile("dSatisfaction", share === null ? "–" : within(share), share === null ? say("dash.fewAnswers", { count: count(answers) }) : between(within, low, high));
 }
 
-/** @param {any[]} versions */
-function versionsTable(versions) {
-  const names = Object.keys(METRICS);
-  const heads = ["dash.version", "dash.when", "dash.reports", "dash.size", ...names.map((name) => `metric.${name}`), "dash.gate"];
+/** @param {any} version @returns {(string | number | null)[]} */
+function versionRow(version) {
+  const { trainedOn } = version.metadata;
+  return [version.version, version.created, trainedOn.reports, version.size, ...METRICS.map((name) => panels.figure(version, name)[0]), version.canary?.state ?? null, version.gate.join("; ")];
+}
+const VERSION_COLUMNS = ["version", "time", "reports", "size", ...METRICS, "trial", "gate"];
+
+/** @param {any} metrics */
+function versionsTable({ versions, learning }) {
+  const heads = ["dash.version", "dash.when", "dash.reports", "dash.size", ...METRICS.map((name) => `metric.${name}`), "dash.trial", "dash.gate"];
   fill(find("#versionsTable thead"), element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, say(head)))));
-  const rows = versions.toReversed().map((version) =>
-    element(
+  const rows = versions.toReversed().map((/** @type {any} */ version) => {
+    const [number, , reports, size, ...rest] = versionRow(version);
+    const when = new Date(1000 * version.created);
+    return element(
       "tr", {},
-      element("th", { scope: "row" }, count(version.version)),
-      element("td", {}, `${day(new Date(1000 * version.created))} ${clock(new Date(1000 * version.created))}`),
-      element("td", {}, count(version.metadata.trainedOn.reports)),
-      element("td", {}, kilobytes(version.size)),
-      ...names.map((name) => element("td", {}, shown(version, name))),
+      element("th", { scope: "row" }, count(Number(number))),
+      element("td", {}, `${day(when)} ${clock(when)}`),
+      element("td", {}, count(Number(reports))),
+      element("td", {}, kilobytes(Number(size))),
+      ...METRICS.map((name, i) => element("td", {}, written(name, rest[i]))),
+      element("td", { class: "gate" }, version.canary ? `${version.canary.state}: ${version.canary.reason ?? ""}` : "–"),
       element("td", { class: "gate" }, version.gate.join("; ")),
-    ),
-  );
+    );
+  });
   fill(find("#versionsTable tbody"), ...rows);
-}
-
-/** @param {any[]} versions */
-function csv(versions) {
-  const names = Object.keys(METRICS);
-  const lines = versions.map((version) =>
-    [version.version, version.created, version.metadata.trainedOn.reports, version.size, ...names.map((name) => version.metadata.metrics[name] ?? "")].join(","),
-  );
-  return [["version", "created", "reports", "size", ...names].join(","), ...lines].join("\n");
-}
-
-/** @param {HTMLSelectElement} select */
-function qualityChart(select) {
-  const host = find("#qualityChart");
-  /** @type {import("uplot") | undefined} */
-  let plot;
-  const size = () => ({ width: Math.max(host.clientWidth, 240), height: HEIGHT });
-  new ResizeObserver(() => plot?.setSize(size())).observe(host);
-  const colour = (/** @type {string} */ name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  return (/** @type {any[]} */ versions) => {
-    plot?.destroy();
-    if (!Plot) return;
-    const name = select.value;
-    const values = versions.map((version) => version.metadata.metrics[name] ?? null);
-    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 } };
-    const options = {
-      ...size(), scales: { x: { time: false } }, legend: { live: false },
-      axes: [
-        { ...axis, label: say("dash.version"), incrs: [1, 2, 5, 10, 20, 50] },
-        { ...axis, size: 64, values: (/** @type {import("uplot")} */ _, /** @type {number[]} */ v) => v.map(METRICS[name]) },
-      ],
-      series: [{}, { label: say(`metric.${name}`), stroke: colour("--accent"), width: 2, points: { show: true, size: 7 } }],
-    };
-    plot = new Plot(/** @type {any} */ (options), /** @type {any} */ ([versions.map((v) => v.version), values]), host);
-  };
-}
-
-/** @param {any} environment */
-function browserName({ browser, version, os, simd }) {
-  return `${browser} ${version} ${os}${simd ? "" : ` (${say("browser.no", { feature: "SIMD" })})`}`;
-}
-
-/** The model's choices by kernel and kind of browser. @param {any[]} environments */
-async function heat(environments) {
-  const columns = await Promise.all(
-    environments.map((environment) => getJson(decisionsPath(environment))),
-  );
-  fill(
-    find("#heat thead"),
-    element("tr", {}, element("th", { scope: "col" }, say("results.kernel")), ...environments.map((e) => element("th", { scope: "col" }, browserName(e)))),
-  );
-  const kernels = Object.keys(columns[0]?.kernels ?? {});
-  fill(
-    find("#heat tbody"),
-    ...kernels.map((kernel) =>
-      element("tr", {}, element("th", { scope: "row" }, kernel), ...columns.map((column) => heatCell(column.kernels[kernel]))),
-    ),
-  );
-}
-
-/** @param {any} patterns */
-function heatCell(patterns) {
-  const rows = /** @type {any[]} */ (Object.values(patterns)[0]);
-  const { choice, speedup, low, high } = rows[rows.length >> 1];
-  const cell = element("td", { class: "heat" }, times(speedup), element("small", {}, choice), element("small", {}, `${times(low)} – ${times(high)}`));
-  // Colour by log speedup: 1× is bare, 16× and more is full.
-  cell.style.setProperty("--heat-share", String(Math.min(1, Math.max(0, Math.log2(speedup) / 4)) * 0.35));
-  return cell;
+  const refused = find("#refused");
+  refused.hidden = learning.outcome !== "refused";
+  if (!refused.hidden) refused.textContent = say("dash.refused", { reasons: learning.reasons.join("; ") });
 }
 
 async function main() {
   translate();
   languageSwitch(/** @type {HTMLSelectElement} */ (find("#language")));
   terms();
-  const select = /** @type {HTMLSelectElement} */ (find("#metric"));
-  fill(select, ...Object.keys(METRICS).map((name) => element("option", { value: name }, say(`metric.${name}`))));
-  const draw = qualityChart(select);
-  /** @type {any[]} */
-  let versions = [];
-  let drawn = -1;
+  const metric = /** @type {HTMLSelectElement} */ (find("#metric"));
+  const over = /** @type {HTMLSelectElement} */ (find("#over"));
+  fill(metric, ...METRICS.map((name) => element("option", { value: name }, say(`metric.${name}`))));
+  fill(over, ...["version", "reports"].map((name) => element("option", { value: name }, say(`dash.over.${name}`))));
+  const draw = {
+    quality: panel(find("#quality-panel")),
+    recorded: panel(find("#recorded"), { empty: "dash.noReports" }),
+    simulated: panel(find("#simulated"), { empty: "dash.noSimulation" }),
+    packets: panel(find("#packets")),
+    published: panel(find("#published")),
+    latency: panel(find("#latency"), { empty: "dash.noLatency" }),
+  };
+  const heat = heatMap();
+  /** @type {any} */
+  let metrics;
+  let drawn = "";
+
+  function quality() {
+    draw.quality(panels.quality(metrics, metric.value, /** @type {"version" | "reports"} */ (over.value)));
+  }
 
   async function refresh() {
-    const metrics = await getJson("api/metrics");
-    versions = metrics.versions;
+    metrics = await getJson("api/metrics");
     tiles(metrics);
-    if (metrics.version === drawn) return;
-    drawn = metrics.version;
-    versionsTable(versions);
-    draw(versions);
+    const state = JSON.stringify([metrics.versions, metrics.hours, metrics.telemetryToModel, metrics.learning.outcome]);
+    if (state === drawn) return;
+    drawn = state;
+    versionsTable(metrics);
+    quality();
+    draw.recorded(panels.recorded(metrics));
+    draw.simulated(panels.simulated(metrics));
+    draw.packets(panels.packets(metrics));
+    draw.published(panels.published(metrics));
+    draw.latency(panels.latency(metrics));
     await heat(metrics.environments);
   }
   /** @param {unknown} error */
   const offline = (error) => {
     console.warn(error);
+    drawn = "";
     notice(say("notice.offline"), "bad");
   };
-  select.addEventListener("change", () => draw(versions));
-  find("#csv").addEventListener("click", () => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(new Blob([csv(versions)], { type: "text/csv" }));
-    link.download = "fleetune-versions.csv";
-    link.click();
-    URL.revokeObjectURL(link.href);
-  });
+  metric.addEventListener("change", quality);
+  over.addEventListener("change", quality);
+  find("#csv").addEventListener("click", () => download("fleetune-versions.csv", panels.csv({ columns: VERSION_COLUMNS, rows: metrics.versions.map(versionRow) }), "text/csv"));
   await refresh().catch(offline);
-  setInterval(() => refresh().catch(offline), REFRESH_MS);
+  setInterval(() => refresh().then(() => fill(find("#notices")), offline), REFRESH_MS);
 }
 
 main();

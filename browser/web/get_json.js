@@ -8,13 +8,20 @@ export async function getJson(url) {
 }
 
 /**
- * What everyone's model would run here: one answer for all browsers of an engine; this kind's rows are picked locally.
- * @param {string} server its address, or "" @param {any} environment @param {number} [model] announced version
+ * Where everyone's choices are: one answer for all browsers of an engine; this kind's rows are picked locally (`own`).
+ * @param {any} environment @param {number | "first"} [model] announced version, or the oldest that the server has
+ */
+export function crowdPath({ browser, simd, relaxedSimd }, model) {
+  const engine = browser + (relaxedSimd ? "-relaxedSimd" : simd ? "-simd" : "");
+  return `api/decisions/${engine}${model ? `?model=${model}` : ""}`;
+}
+
+/**
+ * What everyone's model would run here.
+ * @param {string} server its address, or "" @param {any} environment @param {number | "first"} [model]
  */
 export async function crowdDecisions(server, environment, model) {
-  const { browser, simd, relaxedSimd } = environment;
-  const engine = browser + (relaxedSimd ? "-relaxedSimd" : simd ? "-simd" : "");
-  return own(await getJson(`${server}api/decisions/${engine}${model ? `?model=${model}` : ""}`), environment);
+  return own(await getJson(server + crowdPath(environment, model)), environment);
 }
 
 /** @param {any} answer @param {any} environment */
@@ -22,4 +29,13 @@ export function own({ kinds, ...answer }, environment) {
   const kind = Object.values(environment).join(" ");
   for (const [kernel, pattern, i, row] of kinds[kind] ?? []) answer.kernels[kernel][pattern][i] = row;
   return answer;
+}
+
+/** The answer that the service worker kept at an earlier visit (`sw.js`). @param {string} url @returns {Promise<any>} undefined if there is none */
+export async function keptJson(url) {
+  try {
+    return await (await caches.match(new URL(url, document.baseURI), { ignoreVary: true }))?.json();
+  } catch {
+    return undefined; // no Cache API here, storage is blocked, or the entry is damaged
+  }
 }

@@ -3,7 +3,7 @@
 import { benchCard } from "./bench_card.js";
 import { element, fill, find, notice } from "./dom.js";
 import { detectEnvironment } from "./environment.js";
-import { crowdDecisions, getJson } from "./get_json.js";
+import { crowdDecisions, crowdPath, getJson, keptJson, own } from "./get_json.js";
 import { count, languageSwitch, say, times, translate } from "./i18n.js";
 import { liveEntry, liveState, liveSwap, showVersion } from "./live.js";
 import { registerServiceWorker } from "./offline.js";
@@ -43,9 +43,41 @@ function showCrowd(latest) {
     : say("crowd.none");
 }
 
+/** The first visit, and the server is not there: say what is missing where it would be. */
+function nothingKnown() {
+  for (const id of ["#crowdSpeedup", "#crowdKernels", "#crowdSamples", "#modelVersion"]) find(id).textContent = "–";
+  find("#resultsEmpty").textContent = say("results.offline");
+  find("#resultsBody").hidden = true;
+}
+
 /** Ask for the newest decisions, of a version that was announced here; the count of choices that changed. */
 async function refreshDecisions(version = 0) {
   return view.predict(await crowdDecisions("", environment, version));
+}
+
+/** For tests/benchmarks/startup.py: the first time counts. @param {string} name */
+function mark(name) {
+  if (!performance.getEntriesByName(name).length) performance.mark(name);
+}
+
+/** What is asked of the server before anything is pressed. */
+const QUESTIONS = ["api/boot.json", "api/model/latest", "api/kernels", crowdPath(environment)];
+
+/** Show the answers to QUESTIONS: the page is useful from here on. @param {any[]} answers @param {(catalogue: any[]) => void} showResults */
+function show([, latest, catalogue, decisions], showResults) {
+  view.predict(own(decisions, environment));
+  showVersion(decisions.version);
+  showCrowd(latest);
+  mark("content");
+  showResults(catalogue.kernels);
+  mark("choice");
+}
+
+/** What an earlier visit measured, if it was this browser. */
+async function recall() {
+  const kept = await storage.get("results");
+  if (JSON.stringify(kept?.environment) !== JSON.stringify(environment)) return;
+  for (const result of kept.results) view.measure(result);
 }
 
 async function main() {
@@ -53,22 +85,21 @@ async function main() {
   languageSwitch(/** @type {HTMLSelectElement} */ (find("#language")));
   terms();
   showEnvironment();
-  let offline = false;
-  /** @type {any[]} */
-  const [boot, latest, catalogue] = await Promise.all([
-    getJson("api/boot.json"), getJson("api/model/latest"), getJson("api/kernels"), refreshDecisions(),
-  ]).catch((error) => {
+  const showResults = resultsSection(view);
+  // The answers of the last visit are there at once; the server's replace them.
+  const [kept] = await Promise.all([Promise.all(QUESTIONS.map(keptJson)), recall()]);
+  const known = kept.every(Boolean) ? kept : undefined;
+  if (known) show(known, (kernels) => showResults({ kernels }));
+  const answers = await Promise.all(QUESTIONS.map(getJson)).catch((error) => {
     console.warn(error);
-    offline = true;
-    return [{ policyRevision: 0 }, { version: 0 }, { kernels: [] }];
+    notice(say("notice.offline"), "bad");
+    return undefined;
   });
-  if (offline) notice(say("notice.offline"), "bad");
+  if (answers) show(answers, (kernels) => showResults({ kernels }));
+  else if (!known) nothingKnown();
   if (!(await storage.persistent())) notice(say("notice.storage"));
-  showVersion(latest.version);
-  showCrowd(latest);
 
-  const showResults = resultsSection(view, catalogue.kernels);
-  showResults();
+  const [boot, latest] = answers ?? known ?? [{ policyRevision: 0 }, { version: 0 }];
   const privacy = await privacyCard(python, boot.policyRevision, registerServiceWorker);
   benchCard(python, {
     onResult(result) {
@@ -77,6 +108,7 @@ async function main() {
     },
     onDone(seconds) {
       showResults({ seconds });
+      beforeEveryone();
       privacy.refresh();
       registerServiceWorker();
     },
@@ -89,6 +121,16 @@ async function main() {
     const { error } = /** @type {CustomEvent} */ (event).detail;
     if (error) liveEntry("live.rejected", { reason: error });
   });
+
+  /** What the first model that the server still has would have chosen here: the measure of what everyone's reports brought. */
+  async function beforeEveryone() {
+    if (view.version < 2 || !view.measuredRows().length) return;
+    const first = await crowdDecisions("", environment, "first").catch(() => undefined);
+    if (!first || first.version === view.version) return;
+    view.compare(first);
+    showResults();
+  }
+  beforeEveryone();
 
   let version = latest.version;
   /** A new version was announced: Python fetches, verifies and swaps; without Python the page only asks again. @param {number} announced */

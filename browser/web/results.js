@@ -3,7 +3,7 @@
 import { speedupChart } from "./charts.js";
 import { count, percent, say, sayOr, times } from "./i18n.js";
 import { element, find, fill } from "./dom.js";
-import { policies } from "./view.js";
+import { geometricMean, policies } from "./view.js";
 
 /** @typedef {import("./view.js").Row} Row @typedef {import("./view.js").View} View */
 
@@ -49,7 +49,7 @@ function table(rows) {
       rows.map((row) => element("td", {}, ...breakable(row.choice), element("small", {}, sayOr(`source.${row.source}`)))),
       "choices",
     ),
-    line(say("results.why"), rows.map((row) => element("td", {}, element("small", {}, why(row)))), "choices"),
+    line(say("results.why"), rows.map((row) => element("td", {}, element("small", {}, ...breakable(why(row))))), "choices"),
   );
 }
 
@@ -61,38 +61,45 @@ function chartText(rows) {
   return say("chart.text", { kernel: rows[0].kernel, choices: choices.join("; ") });
 }
 
-/** @param {Row[]} rows measured @param {number} seconds */
-function together(rows, seconds) {
+/** One way of choosing: its name, a bar of its share of the best, and both figures. @param {string} name @param {string} label @param {{speedup: number, ofBest: number}} figures */
+function bar(name, label, { speedup, ofBest }) {
+  const track = element("span", { class: "track", "aria-hidden": "true" }, element("span", { class: "part" }));
+  /** @type {HTMLElement} */ (track.firstElementChild).style.setProperty("--share", String(ofBest));
+  const of = element("small", {}, say("together.ofBest", { share: percent(ofBest) }));
+  return element("li", { class: name }, element("span", { class: "what" }, label), track, element("strong", {}, times(speedup)), of);
+}
+
+/** @param {View} view with measurements @param {number} seconds that they took */
+function together(view, seconds) {
+  const rows = view.measuredRows();
   const table = policies(rows);
   find("#tileSpeedup").textContent = times(table.choice.speedup);
+  find("#tileSpeedupWords").textContent = say("tile.speedup");
   find("#tileOracle").textContent = percent(table.choice.ofBest);
   find("#tileHeuristic").textContent = percent(table.heuristic.ofBest);
   find("#tileFirst").textContent = percent(table.first.ofBest);
   find("#togetherText").textContent = say("together.text", { count: count(rows.length), right: percent(table.first.near) });
-  const all = say("together.allCost", { seconds: count(Math.round(seconds)) });
-  const costs = { js: say("together.noCost"), heuristic: say("together.noCost"), first: say("together.noCost"), choice: all, best: all };
+  const versions = { first: view.comparedWith, last: view.version };
   fill(
-    find("#policies tbody"),
-    ...Object.entries(table).map(([name, { speedup, ofBest }]) =>
-      element(
-        "tr",
-        {},
-        element("th", { scope: "row" }, say(`together.${name}`)),
-        element("td", {}, times(speedup)),
-        element("td", {}, percent(ofBest)),
-        element("td", {}, costs[/** @type {keyof typeof costs} */ (name)]),
-      ),
-    ),
+    find("#policies"),
+    ...Object.entries(table).map(([name, figures]) => bar(name, say(`together.${name}`, { ...versions, seconds: count(Math.round(seconds)) }), figures)),
   );
   find("#policies").hidden = false;
+  const model = find("#togetherModel");
+  model.hidden = false;
+  model.textContent = table.before
+    ? say("together.gained", { ...versions, before: percent(table.before.ofBest), after: percent(table.first.ofBest) })
+    : say(view.version > 1 ? "together.offShelf" : "together.alone");
 }
 
-/** The results section over a view; call the returned function after every change. @param {View} view @param {any[]} catalogue */
-export function resultsSection(view, catalogue) {
+/** The results section over a view; call the returned function after every change. @param {View} view */
+export function resultsSection(view) {
   const kernel = /** @type {HTMLSelectElement} */ (find("#kernel"));
   const pattern = /** @type {HTMLSelectElement} */ (find("#pattern"));
   const chart = speedupChart(find("#chart"));
-  const summaries = new Map(catalogue.map((entry) => [entry.name, `${entry.summary} (${entry.family}, ${entry.dtype})`]));
+  /** @type {Map<string, string>} */
+  let summaries = new Map();
+  let took = 0;
 
   /** @param {HTMLSelectElement} select @param {string[]} values @param {(value: string) => string} label */
   function options(select, values, label) {
@@ -115,8 +122,10 @@ export function resultsSection(view, catalogue) {
   kernel.addEventListener("change", show);
   pattern.addEventListener("change", show);
 
-  /** @param {{seconds?: number, follow?: {kernel: string, pattern: string}}} [progress] */
-  return function update({ seconds = 0, follow } = {}) {
+  /** @param {{kernels?: any[], seconds?: number, follow?: {kernel: string, pattern: string}}} [news] `kernels`: the catalogue's */
+  return function update({ kernels, seconds, follow } = {}) {
+    if (kernels) summaries = new Map(kernels.map((entry) => [entry.name, `${entry.summary} (${entry.family}, ${entry.dtype})`]));
+    took = seconds ?? took;
     options(kernel, view.kernels(), (name) => name);
     if (follow && document.activeElement !== kernel && document.activeElement !== pattern) {
       kernel.value = follow.kernel;
@@ -126,6 +135,7 @@ export function resultsSection(view, catalogue) {
     show();
     const rows = view.measuredRows();
     find("#resultsEmpty").textContent = say(rows.length ? "results.measured" : "results.empty");
-    if (rows.length) together(rows, seconds);
+    if (rows.length) together(view, took);
+    else find("#tileSpeedup").textContent = view.all().length ? times(geometricMean(view.all().map((row) => Math.max(row.expected, 1e-3)))) : "–";
   };
 }

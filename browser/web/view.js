@@ -14,6 +14,7 @@
  * @property {number} expected speedup of the choice
  * @property {string} [why] one sentence
  * @property {string} [first] the choice before anything was measured here
+ * @property {string} [before] the choice of a model from before everyone's reports
  * @property {string} [heuristic] what the capability heuristic takes
  * @property {boolean} measured
  */
@@ -23,6 +24,8 @@ export class View {
   /** @type {Map<string, Map<string, Row[]>>} */
   #kernels = new Map();
   version = 0;
+  /** The version that `before` of rows comes from; 0 if none was asked for. */
+  comparedWith = 0;
 
   /** The server's answer of `GET /api/decisions`: rows that were measured here keep their measurements. @param {any} decisions */
   predict(decisions) {
@@ -34,8 +37,15 @@ export class View {
         for (const entry of entries) {
           const before = this.find(kernel, pattern, entry.size);
           total += 1;
-          if (before && before.choice !== entry.choice) changed += 1;
-          if (before?.measured) continue;
+          if (before && (before.measured ? before.first : before.choice) !== entry.choice) changed += 1;
+          if (before?.measured) {
+            // The measurement stays; the prediction beside it is the new model's.
+            for (const [name, predicted] of Object.entries(entry.candidates)) {
+              if (before.candidates[name]) before.candidates[name].predicted = /** @type {number} */ (predicted);
+            }
+            before.first = entry.choice;
+            continue;
+          }
           const candidates = Object.fromEntries(
             Object.entries(entry.candidates).map(([name, predicted]) => [name, { predicted }]),
           );
@@ -47,6 +57,15 @@ export class View {
       }
     }
     return { changed, total };
+  }
+
+  /** Another version's answer of `GET /api/decisions`, to be compared on what was measured here. @param {any} decisions */
+  compare(decisions) {
+    this.comparedWith = decisions.version;
+    for (const row of this.measuredRows()) {
+      const entries = decisions.kernels[row.kernel]?.[row.pattern] ?? [];
+      row.before = entries.find((/** @type {any} */ entry) => entry.size === row.size)?.choice;
+    }
   }
 
   /** One context as the worker measured it. @param {any} result */
@@ -127,6 +146,7 @@ export function policies(rows) {
   return {
     js: follow(() => "js"),
     heuristic: follow((row) => row.heuristic),
+    ...(rows.every((row) => row.before) ? { before: follow((row) => row.before) } : {}),
     first: follow((row) => row.first),
     choice: follow((row) => row.choice),
     best: { speedup: geometricMean(best), ofBest: 1, near: 1 },

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import time
+from collections.abc import Awaitable, Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from starlette.exceptions import HTTPException
@@ -19,12 +22,14 @@ from fleetune.fields import FIELDS, HONESTY, NEVER_SENT
 from fleetune_server import adoption, policy, wheel
 from fleetune_server import metrics as instruments
 from fleetune_server.adoption import Adoption
+from fleetune_server.assets import Assets
 from fleetune_server.deliver.push import push
+from fleetune_server.history import contributors, summary
 from fleetune_server.settings import ROOT
 from fleetune_server.state import KEY, State, state_of
-from fleetune_server.store.base import VersionRecord
 
 SNAPSHOT = ROOT / "browser" / "node_modules" / "pyodide" / "snapshot.bin.gz"  # made by browser/snapshot.mjs
+SIMULATION = Path(__file__).with_name("simulation.json")  # what `fleetune simulate --json` printed
 
 
 async def boot(request: Request) -> Response:
@@ -48,6 +53,12 @@ def _snapshot() -> dict[str, str] | None:
     if not SNAPSHOT.is_file():
         return None
     return {"file": SNAPSHOT.name, "sha256": hashlib.sha256(SNAPSHOT.read_bytes()).hexdigest()}
+
+
+@cache
+def _simulation() -> Any:
+    """The committed result of `fleetune simulate`, with how it was made; None if there is none."""
+    return json.loads(SIMULATION.read_text()) if SIMULATION.is_file() else None
 
 
 async def kernels(request: Request) -> Response:
@@ -85,6 +96,17 @@ async def privacy(request: Request) -> Response:
     return JSONResponse({"fields": fields, "honesty": HONESTY, "neverSent": NEVER_SENT})
 
 
+def dashboard(assets: Assets) -> Callable[[Request], Awaitable[Response]]:
+    """An endpoint for the dashboard, if it is public."""
+
+    async def endpoint(request: Request) -> Response:
+        if not state_of(request).settings.dashboard:
+            raise HTTPException(404)
+        return await assets.respond(request, "/", "dashboard.html")
+
+    return endpoint
+
+
 async def prometheus(request: Request) -> Response:
     """The instruments in the Prometheus text format."""
     state = state_of(request)
@@ -105,8 +127,13 @@ def _adoption(state: State) -> Adoption:
 async def metrics(request: Request) -> Response:
     """The same for people: what came in, what is kept, what was learned. Totals only."""
     state = state_of(request)
+    if not state.settings.dashboard:
+        raise HTTPException(404)
     counts = await state.store.counts()
     progress = state.pipeline.progress
+    hours = await state.history.hours()
+    shelf = [summary(record) for record in state.library.records.values()]
+    earlier = [old for old in await state.history.versions() if old["version"] < shelf[0]["version"]]
     return JSONResponse(
         {
             "version": state.library.stable,
@@ -119,28 +146,19 @@ async def metrics(request: Request) -> Response:
             "satisfaction": (await state.feedback.satisfaction()).to_wire(),
             "adoption": _adoption(state).to_wire(),
             "versions": [
-                _version(record) | {"canary": state.canary.trials.get(record.version)}
-                for record in state.library.records.values()
+                version | {"canary": state.canary.trials.get(version["version"])}
+                for version in (*earlier, *shelf)
             ],
+            "hours": hours,
+            "contributors": contributors(hours, counts.reports, time.time()),
+            "telemetryToModel": state.metrics.delay.to_wire(),
+            "simulation": _simulation(),
             "retrainPackets": state.settings.retrain_packets,
             "environments": [e.to_wire() for e in state.pipeline.lab.rows.frame.environments],
             "kernels": len(state.catalogue.manifest.kernels),
         },
         headers={"cache-control": "no-store"},
     )
-
-
-def _version(record: VersionRecord) -> dict[str, Any]:
-    document = record.document
-    return {
-        "version": record.version,
-        "created": record.created,
-        "clip": record.clip,
-        "size": document["size"],
-        "incremental": document["incremental"],
-        "metadata": document["metadata"],
-        "gate": document["gate"],
-    }
 
 
 async def keys(request: Request) -> Response:

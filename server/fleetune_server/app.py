@@ -35,7 +35,7 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/api/telemetry", api.Telemetry()),  # first: routes are tried in order, and this one is hot
         Route("/api/feedback", api.Feedback()),
         Route("/", assets.page("/", "index.html")),
-        Route("/dashboard", assets.page("/", "dashboard.html")),
+        Route("/dashboard", api.dashboard(assets)),
         Route("/privacy", privacy_page.page),
         Route("/fleetune.js", assets.entry("fleetune.js")),
         Route("/widget.js", assets.entry("widget.js")),

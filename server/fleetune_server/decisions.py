@@ -173,6 +173,8 @@ def _model(request: Request) -> Model:
     library = state_of(request).library
     # A page that tries a candidate asks for it by number, so that answers can be cached for everyone.
     asked = request.query_params.get("model", "")
+    if asked == "first" and library.models:  # against which a page sees what reports brought
+        return library.models[min(library.models)]
     wanted = int(asked) if asked.isascii() and asked.isdecimal() and len(asked) <= 10 else 0
     model = library.models.get(max(wanted, library.stable)) or library.models.get(library.stable)
     if model is None:

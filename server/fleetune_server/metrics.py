@@ -69,6 +69,10 @@ class Histogram:
         finally:
             self.observe(time.perf_counter() - start)
 
+    def to_wire(self) -> dict[str, object]:
+        """Upper bounds, the count of each bucket (one more: beyond the last bound), and the sum."""
+        return {"bounds": list(self.bounds), "counts": list(self.buckets), "sum": self.sum}
+
     def lines(self, name: str) -> Iterator[str]:
         running = list(accumulate(self.buckets))
         for bound, count in zip((*map(str, self.bounds), "+Inf"), running, strict=True):

@@ -17,6 +17,7 @@ from fleetune_server.deliver.distribute import Distributor
 from fleetune_server.deliver.hub import Hub
 from fleetune_server.deliver.keys import KeyRing
 from fleetune_server.deliver.publish import Publisher
+from fleetune_server.history import History
 from fleetune_server.intake.check import Checker
 from fleetune_server.intake.feedback import FeedbackIntake
 from fleetune_server.intake.ingest import Intake
@@ -82,7 +83,9 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         metrics.version.read = lambda: library.stable
         metrics.sockets.read = lambda: len(hub)
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(pipeline.run()), group.create_task(pipeline.listen())]
+            history = History(store, library)
+            jobs = (pipeline.run(), pipeline.listen(), history.run())
+            tasks = [group.create_task(job) for job in jobs]
             yield State(
                 settings=settings,
                 catalogue=catalogue,
@@ -99,6 +102,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
                 pipeline=pipeline,
                 canary=canary,
                 metrics=metrics,
+                history=history,
             )
             for task in tasks:
                 task.cancel()

@@ -165,6 +165,10 @@ class Settings:
         default=(),
         metadata=_is(_names, "Proxy addresses whose X-Forwarded-For is believed, separated by commas."),
     )
+    dashboard: bool = field(
+        default=True,
+        metadata=_is(_switch, "Serve /dashboard and /api/metrics to everyone; they hold totals only."),
+    )
     workers: int = field(default=1, metadata=_is(_integer(1, 64), "Processes that train models."))
 
     @classmethod

@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # some of them use state_of
     from fleetune_server.deliver.distribute import Distributor
     from fleetune_server.deliver.hub import Hub
     from fleetune_server.deliver.keys import KeyRing
+    from fleetune_server.history import History
     from fleetune_server.intake.feedback import FeedbackIntake
     from fleetune_server.intake.ingest import Intake
     from fleetune_server.library import Library
@@ -44,6 +45,7 @@ class State:
     pipeline: Pipeline
     canary: Canary
     metrics: Metrics
+    history: History
     earlier: list[Catalogue] = field(default_factory=list)  # whose files stay for a while
     own_kernels: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while an operator changes them
     started: float = field(default_factory=time.time)  # unix seconds

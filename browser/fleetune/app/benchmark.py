@@ -101,6 +101,7 @@ class Benchmark:
         result = self._result(cell, measurement)
         result["seconds"] = (self.control.used_ms() - began) / 1000
         self.results.append(result)
+        session.show(result)
         self.on_result(result)
 
     def _usual_ms(self) -> float:

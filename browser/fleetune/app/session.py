@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 # Store keys; written by Python only.
 MEASUREMENTS = "measurements"
 PERSONAL = "personal"
+RESULTS = "results"  # read by the page, which shows them before Python is there
 
 Args = Mapping[str, Any]
 
@@ -36,6 +37,7 @@ class Session:
     environment: Environment
     boot: Mapping[str, Any] = field(default_factory=dict)
     measured: dict[tuple[str, Context], dict[str, Timed]] = field(default_factory=dict)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)  # what the page was shown, by cell
     set_aside: dict[str, dict[str, str]] = field(default_factory=dict)  # kernel → candidate → why
     control: Control | None = None  # of the benchmark under way
     benched: bool = False  # whether the bench worker has been used before
@@ -75,6 +77,13 @@ class Session:
         kept = {"environment": self.environment.fingerprint, "cells": cells}
         await self.platform.store.set(MEASUREMENTS, kept)
         await self.platform.store.set(PERSONAL, self.personal.to_json())
+        shown = {"environment": self.environment.to_wire(), "results": list(self.results.values())}
+        await self.platform.store.set(RESULTS, shown)
+
+    def show(self, result: Mapping[str, Any]) -> None:
+        """Keep a result as the page was told it; a later one of the same cell replaces it."""
+        key = f"{result['kernel']} {result['context']['pattern']} {result['size']}"
+        self.results[key] = dict(result)
 
     async def recall(self) -> None:
         """Take back what an earlier visit measured; times only if the browser is still of the same kind."""
@@ -85,6 +94,10 @@ class Session:
         kept = await self.platform.store.get(MEASUREMENTS)
         if not kept or kept.get("environment") != self.environment.fingerprint:
             return
+        shown = await self.platform.store.get(RESULTS) or {"results": []}
+        for result in shown["results"]:
+            if result["kernel"] in self.manifest.kernels:
+                self.show(result)
         for cell in kept["cells"]:
             kernel = self.manifest.by_signature.get(cell["signature"])
             if kernel:
@@ -136,10 +149,12 @@ async def forget(session: Session, args: Args) -> dict[str, Any]:
     """Drop every measurement made here. Consent and what was sent are kept elsewhere and stay."""
     forgotten = len(session.measured)
     session.measured.clear()
+    session.results.clear()
     session.set_aside.clear()
     session.personal.forget()
     await session.platform.store.delete(MEASUREMENTS)
     await session.platform.store.delete(PERSONAL)
+    await session.platform.store.delete(RESULTS)
     return {"forgotten": forgotten}
 
 

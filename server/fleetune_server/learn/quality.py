@@ -164,6 +164,26 @@ def model_quality(model: Model, rows: Rows) -> dict[str, float]:
     )
 
 
+def model_intervals(model: Model, rows: Rows, *, draws: int = 200) -> dict[str, tuple[float, float]]:
+    """95 % intervals of `model_quality`: whole kernels are drawn, since others might have been measured."""
+    contexts = Contexts.of(rows)
+    answer = model.predict_frame(contexts.frame)
+    variants = np.flatnonzero(~contexts.is_script)
+    chosen, best = chosen_rows(contexts, decide(contexts, answer)), contexts.best()
+    kernel = contexts.kernel_of()
+
+    def statistic(picked: Ints) -> dict[str, float]:
+        return choice_summary(contexts.truth[chosen[picked]], contexts.truth[best[picked]])
+
+    def error(picked: Ints) -> dict[str, float]:
+        at = variants[picked]
+        return prediction_quality(answer.mean[at], contexts.truth[at])
+
+    return bootstrap(statistic, kernel, draws=draws) | bootstrap(
+        error, contexts.frame.kernel[variants], draws=draws
+    )
+
+
 def bootstrap(
     statistic: Callable[[Ints], Mapping[str, float]], groups: Ints, *, draws: int = 400, seed: int = 0
 ) -> dict[str, tuple[float, float]]:

@@ -18,7 +18,7 @@ from fleetune.rows import judged
 from fleetune_server.learn.aggregate import Estimates, combine, roll_up
 from fleetune_server.learn.evenness import crowded
 from fleetune_server.learn.gate import GateVerdict, judge, movement_limit
-from fleetune_server.learn.quality import model_quality
+from fleetune_server.learn.quality import model_intervals, model_quality
 from fleetune_server.learn.rows import report_rows
 from fleetune_server.store.base import CellSum
 
@@ -78,6 +78,7 @@ def train(request: TrainRequest) -> TrainResult:
         rest = Rows.join([request.lab.take(~out), reports])
         shadow = fit(rest, seed=request.seed, init=model, version=request.version, clip=clip)[0]
         metrics |= model_quality(shadow, request.lab.take(out))
+        metrics["intervals"] = model_intervals(shadow, request.lab.take(out))
         metrics["contexts"] = "lab contexts kept out of the model that these figures describe"
     metrics["reports"] = report_quality(model, heldout, manifest)
     samples = sum(row.count for row in training)

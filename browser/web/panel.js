@@ -1,0 +1,151 @@
+// @ts-check
+/** One panel of the dashboard: a chart, the table behind it, and its download as CSV and JSON. */
+import { csv, json, METRICS } from "./dashboard_panels.js";
+import { element, fill } from "./dom.js";
+import { clock, count, day, percent, say, sayOr, times } from "./i18n.js";
+import { plotter } from "./plot.js";
+
+/** @typedef {import("./dashboard_panels.js").Table} Table */
+
+const HEIGHT = 280;
+const COLOURS = ["--accent", "--warn"];
+
+/** @param {string} name a CSS custom property */
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+/** A value as its column is written. @param {string} column @param {string | number | null} value */
+export function written(column, value) {
+  if (value === null || value === undefined) return "–";
+  if (typeof value === "string") return value;
+  if (column === "time") return `${day(new Date(1000 * value))} ${clock(new Date(1000 * value))}`;
+  const kind = METRICS[column];
+  if (kind === "percent") return percent(value);
+  if (kind === "times") return times(value);
+  return Number.isInteger(value) ? count(value) : value.toFixed(3);
+}
+
+/** @param {string} name @param {string} content @param {string} type */
+export function download(name, content, type) {
+  const link = element("a", { href: URL.createObjectURL(new Blob([content], { type })), download: name });
+  link.click();
+  URL.revokeObjectURL(/** @type {HTMLAnchorElement} */ (link).href);
+}
+
+/** @param {Table} table */
+function tableOf({ columns, rows, lines }) {
+  // An interval's ends are written as the figure that they are about.
+  const about = lines?.[0].column ?? "";
+  const kind = columns.map((name) => (name === "low" || name === "high" ? about : name));
+  return [
+    element("thead", {}, element("tr", {}, ...columns.map((name) => element("th", { scope: "col" }, sayOr(`column.${name}`))))),
+    element("tbody", {}, ...rows.map((row) => element("tr", {}, ...row.map((value, i) => element("td", {}, written(kind[i], value)))))),
+  ];
+}
+
+/** Columns as uPlot takes them: x, then each line with the ends of its interval. @param {Table} table */
+function series({ columns, rows, x, lines = [] }) {
+  const names = lines.flatMap(({ column, low, high }) => [column, ...(low && high ? [low, high] : [])]);
+  const column = (/** @type {string} */ name) => rows.map((row) => /** @type {number | null} */ (row[columns.indexOf(name)]));
+  return { names, data: [column(x ?? columns[0]), ...names.map(column)] };
+}
+
+/** A range that gives one lonely point some room. @param {number} least on either side */
+const padded = (least) => (/** @type {any} */ _, /** @type {number} */ from, /** @type {number} */ to) => {
+  const room = Math.max(least, 0.02 * (to - from));
+  return [from - room, to + room];
+};
+
+/** Bars without a library: counts beside what they count. @param {Table} table */
+function barsOf({ columns, rows, bars = "" }) {
+  const at = columns.indexOf(bars);
+  const most = Math.max(1, ...rows.map((row) => Number(row[at])));
+  return rows.map((row) => {
+    const track = element("span", { class: "track", "aria-hidden": "true" }, element("span", { class: "part" }));
+    /** @type {HTMLElement} */ (track.firstElementChild).style.setProperty("--share", String(Number(row[at]) / most));
+    const label = row[0] === null ? say("dash.longer") : say("dash.within", { seconds: count(Number(row[0])) });
+    return element("li", {}, element("span", { class: "what" }, label), track, element("strong", {}, count(Number(row[at]))));
+  });
+}
+
+/**
+ * A panel in `host`; call the returned function with its table, or with nothing to show yet.
+ * @param {HTMLElement} host with an `id`, which names its downloads @param {{empty?: string}} [words]
+ */
+export function panel(host, { empty = "dash.empty" } = {}) {
+  const plot = element("div", { class: "plot", role: "img", "aria-labelledby": `${host.id}-title` });
+  const bars = element("ul", { class: "bars narrow" });
+  const note = element("p", { class: "hint" });
+  const table = element("table", { "aria-labelledby": `${host.id}-title` });
+  const scroll = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": `${host.id}-title` }, table);
+  const details = element("details", {}, element("summary", {}, say("dash.table")), scroll);
+  const saves = ["CSV", "JSON"].map((kind) => element("button", { type: "button" }, say("dash.save", { kind })));
+  const below = element("div", { class: "below" }, details, element("div", { class: "actions" }, ...saves));
+  host.append(plot, bars, note, below);
+  /** @type {Table | undefined} */
+  let shown;
+  /** @type {import("uplot") | undefined} */
+  let drawn;
+  const size = () => ({ width: Math.max(plot.clientWidth, 200), height: HEIGHT });
+  new ResizeObserver(() => drawn?.setSize(size())).observe(plot);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
+  saves[0].addEventListener("click", () => shown && download(`fleetune-${host.id}.csv`, csv(shown), "text/csv"));
+  saves[1].addEventListener("click", () => shown && download(`fleetune-${host.id}.json`, json(shown), "application/json"));
+
+  async function draw() {
+    const Plot = await plotter;
+    drawn?.destroy();
+    drawn = undefined;
+    if (!shown?.lines || !shown.rows.length) return;
+    if (!Plot) {
+      plot.hidden = note.hidden = false;
+      note.textContent = say("chart.none");
+      plot.hidden = true;
+      /** @type {HTMLDetailsElement} */ (details).open = true;
+      return;
+    }
+    const { names, data } = series(shown);
+    const main = shown.lines[0].column;
+    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
+    const time = shown.x === "time";
+    const integers = { values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((x) => (Number.isInteger(x) ? count(x) : "")) };
+    const dates = { values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((x) => `${day(new Date(1000 * x))}\n${new Date(1000 * x).toTimeString().slice(0, 5)}`), space: 90 };
+    let bands = 0;
+    const options = {
+      ...size(), scales: { x: { time: false, range: time || shown.rows.length < 2 ? padded(time ? 6 * 3600 : 1) : undefined } }, legend: { show: false },
+      axes: [
+        { ...axis, label: sayOr(`column.${shown.x}`), ...(time ? dates : integers) },
+        { ...axis, size: 72, values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((y) => written(main, y)) },
+      ],
+      series: [{}, ...names.map((name) => {
+        const end = name === "low" || name === "high";
+        const stroke = colour(COLOURS[0]);
+        return { label: name, stroke, width: end ? 0 : 2, points: { show: !end, size: 8, fill: stroke } };
+      })],
+      bands: shown.lines.flatMap(({ low, high }, i) => {
+        const at = 1 + i + bands;
+        if (!low || !high) return [];
+        bands += 2;
+        return [{ series: [at + 2, at + 1], fill: `color-mix(in srgb, ${colour(COLOURS[0])} 18%, transparent)` }];
+      }),
+    };
+    drawn = new Plot(/** @type {any} */ (options), /** @type {any} */ (data), plot);
+  }
+
+  return (/** @type {Table | undefined} */ next) => {
+    shown = next;
+    const some = next !== undefined && next.rows.length > 0 && (next.lines?.some(({ column }) => next.rows.some((row) => row[next.columns.indexOf(column)] !== null)) ?? next.rows.some((row) => Number(row[1]) > 0));
+    plot.hidden = !some || !next?.lines;
+    bars.hidden = !some || !next?.bars;
+    note.hidden = some;
+    below.hidden = !some;
+    note.textContent = some ? "" : say(empty);
+    if (!some || !next) {
+      drawn?.destroy();
+      drawn = undefined;
+      return;
+    }
+    fill(table, ...tableOf(next));
+    if (next.bars) fill(bars, ...barsOf(next));
+    draw();
+  };
+}
