@@ -16,6 +16,7 @@ from typing import Any
 import httptools
 
 from e2e.closing import Closing
+from e2e.frames import Frames
 
 CHUNK = 65536
 
@@ -70,6 +71,7 @@ class Wire(Closing):
         self.requests: list[Request] = []
         self.received = 0  # bytes that the browser was sent
         self.delay = 0.0  # seconds that each piece of an answer is held back: a slow network
+        self.messages: list[bytes] = []  # what browsers said over WebSockets
         self._target_port = target_port
         self._connected = True
         self._writers: set[asyncio.StreamWriter] = set()
@@ -115,7 +117,7 @@ class Wire(Closing):
         try:
             # Either side's end ends both: an HTTP client reconnects, a WebSocket is over.
             tasks = {
-                asyncio.ensure_future(_pump(reader, up_writer, recorder.listen())),
+                asyncio.ensure_future(_pump(reader, up_writer, recorder.listen(), said=self.messages.append)),
                 asyncio.ensure_future(_pump(up_reader, writer, None, self._passing)),
             }
             _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -153,16 +155,18 @@ class Wire(Closing):
 async def _pump(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    parser: httptools.HttpRequestParser | None,
+    parser: httptools.HttpRequestParser | Frames | None,
     passing: Callable[[int], Awaitable[None]] | None = None,
+    said: Callable[[bytes], None] = lambda message: None,
 ) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(CHUNK):
             if parser is not None:
                 try:
                     parser.feed_data(data)
-                except httptools.HttpParserUpgrade:
-                    parser = None  # WebSocket frames follow: no more requests on this connection
+                except httptools.HttpParserUpgrade as upgrade:
+                    parser = Frames(said)  # WebSocket frames follow: no more requests on this connection
+                    parser.feed_data(data[upgrade.args[0] :])
             if passing is not None:
                 await passing(len(data))
             writer.write(data)
