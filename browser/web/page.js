@@ -3,7 +3,8 @@
 import { benchCard } from "./bench_card.js";
 import { element, fill, find, notice } from "./dom.js";
 import { detectEnvironment } from "./environment.js";
-import { crowdDecisions, crowdPath, getJson, keptJson, own } from "./get_json.js";
+import { crowdDecisions, crowdPath, getJson, own } from "./get_json.js";
+import { keptJson } from "./kept_json.js";
 import { count, languageSwitch, say, times, translate } from "./i18n.js";
 import { liveEntry, liveState, liveSwap, showVersion } from "./live.js";
 import { registerServiceWorker } from "./offline.js";
