@@ -34,7 +34,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         chosen = chosen_engines()
         families = {ENGINES[name].family for name in chosen}
         extra = getattr(metafunc.module, "ENVIRONMENTS", ())
-        if only := metafunc.definition.get_closest_marker("only_in"):
+        if always := metafunc.definition.get_closest_marker("always_in"):
+            pairs = list(always.args)
+        elif only := metafunc.definition.get_closest_marker("only_in"):
             pairs = [pair for pair in only.args if ENGINES[pair[0]].family in families]
         else:
             pairs = [(name, "isolated") for name in chosen]
@@ -52,6 +54,7 @@ UNPROVEN = pytest.StashKey[list[str]]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_in(*pairs): run only in these (engine, mode) pairs")
+    config.addinivalue_line("markers", "always_in(*pairs): run in these, whatever FLEETUNE_ENGINES says")
     config.addinivalue_line(
         "markers", "unproven: never seen to pass; runs with FLEETUNE_UNPROVEN=1 and is named when left out"
     )

@@ -108,6 +108,7 @@ ENGINES = {
         ),
     )
 }
+ALWAYS = ("chromium", "firefox")  # what is promised about silence is tested in two engines, always
 JOURNEY_ENGINES = ("chromium", "firefox", "webkit")
 LAB_ENGINES = tuple(name for name, engine in ENGINES.items() if not engine.privacy_signal)
 

@@ -9,7 +9,7 @@ import sys
 
 from tests import postgres
 
-from e2e.engines import APT_PACKAGES, ENGINES, FINDERS, MissingEngineError, chosen_engines
+from e2e.engines import ALWAYS, APT_PACKAGES, ENGINES, FINDERS, MissingEngineError, chosen_engines
 
 SERVER_PACKAGES = ("postgresql",)  # for the tests of the PostgreSQL store
 
@@ -62,4 +62,4 @@ def install(names: tuple[str, ...]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(install(chosen_engines()))
+    sys.exit(install((*chosen_engines(), *ALWAYS)))

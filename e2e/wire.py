@@ -9,13 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any
 
 import httptools
 
 from e2e.closing import Closing
+from e2e.frames import Frames
 
 CHUNK = 65536
 
@@ -68,6 +69,7 @@ class Wire(Closing):
 
     def __init__(self, target_port: int) -> None:
         self.requests: list[Request] = []
+        self.messages: list[bytes] = []  # what browsers said over WebSockets
         self._target_port = target_port
         self._connected = True
         self._writers: set[asyncio.StreamWriter] = set()
@@ -113,7 +115,7 @@ class Wire(Closing):
         try:
             # Either side's end ends both: an HTTP client reconnects, a WebSocket is over.
             tasks = {
-                asyncio.ensure_future(_pump(reader, up_writer, recorder.listen())),
+                asyncio.ensure_future(_pump(reader, up_writer, recorder.listen(), self.messages.append)),
                 asyncio.ensure_future(_pump(up_reader, writer, None)),
             }
             _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -144,14 +146,18 @@ class Wire(Closing):
 
 
 async def _pump(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, parser: httptools.HttpRequestParser | None
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    parser: httptools.HttpRequestParser | Frames | None,
+    said: Callable[[bytes], None] = lambda message: None,
 ) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(CHUNK):
             if parser is not None:
                 try:
                     parser.feed_data(data)
-                except httptools.HttpParserUpgrade:
-                    parser = None  # WebSocket frames follow: no more requests on this connection
+                except httptools.HttpParserUpgrade as upgrade:
+                    parser = Frames(said)  # WebSocket frames follow: no more requests on this connection
+                    parser.feed_data(data[upgrade.args[0] :])
             writer.write(data)
             await writer.drain()

@@ -123,6 +123,10 @@ class PlaywrightBrowser(Closing):
         self._context.close()
         self._context = self._browser.new_context()
 
+    def before_scripts(self, script: str) -> None:
+        """Run `script` in every page and frame of this profile before anything of theirs runs."""
+        self._context.add_init_script(script)
+
     def set_offline(self, offline: bool) -> None:
         self._context.set_offline(offline)
 

@@ -1,0 +1,150 @@
+"""1,000 planted addresses, names and lines of source: none reaches disk, logs, tracebacks or metrics."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import httpx
+import websockets
+from tests import tiny
+from tests.load import Round
+from tests.running import Running, server
+
+from fleetune import feedback
+
+COUNT = 1_000
+BATCH = 50
+Send = Callable[[], Awaitable[httpx.Response]]
+
+
+def sentinels() -> list[str]:
+    """Addresses of ranges kept for tests, names and source lines, none a part of another."""
+    kinds = (
+        lambda n: f"198.18.{100 + n // 100}.{100 + n % 100}",
+        lambda n: f"2001:db8:5e47::{0x1000 + n:x}",
+        lambda n: f"Sentinella Name-{n:04d}",
+        lambda n: f"const sentinel_{n:04d} = (secret) => secret * {n:04d};",
+    )
+    made = [kinds[n % 4](n) for n in range(COUNT)]
+    assert len(set(made)) == COUNT
+    return made
+
+
+def found(planted: list[str], data: bytes) -> list[str]:
+    """Those that occur in bytes, as they are, JSON-escaped or percent-encoded."""
+    text = data.decode("utf-8", "replace")
+    return [one for one in planted if any(form in text for form in (one, json.dumps(one)[1:-1], quote(one)))]
+
+
+def ways(http: httpx.AsyncClient, n: int, secret: str, wire: dict[str, Any]) -> Send:
+    """One request that carries a sentinel in its headers, and elsewhere too unless it is to be accepted."""
+    ascii_only = secret.encode("ascii", "replace").decode()
+    headers = {
+        "x-forwarded-for": f"203.0.113.7, {ascii_only}",
+        "forwarded": f'for="{ascii_only}"',
+        "x-real-ip": ascii_only,
+        "user-agent": f"Agent {ascii_only}",
+        "referer": f"https://site.example/{quote(secret)}",
+        "cookie": f"name={quote(secret)}",
+        "authorization": f"Bearer {quote(secret)}",
+        "accept-language": ascii_only,
+        "cf-ipcountry": ascii_only,
+    }
+
+    def send(method: str, path: str, **more: Any) -> Send:
+        return lambda: http.request(method, path, headers=headers, **more)
+
+    if n % 2 == 0:  # these are kept: their values must be all that is
+        return send("POST", "/api/telemetry", json=wire, params={"from": secret})
+    refused = (
+        send("POST", "/api/telemetry", json={**wire, "nonce": secret}),
+        send("POST", "/api/telemetry", json={**wire, secret: 1}),
+        send("POST", "/api/telemetry", json={**wire, "actualSpeedups": {secret: 2.0}}),
+        send("POST", "/api/telemetry", content=b"{" + secret.encode()),
+        send("POST", "/api/telemetry", content=secret.encode(), params={"q": secret}),
+        send("POST", "/api/feedback", json={**feedback.build(True, 20_780).to_wire(), "kind": secret}),
+        send("DELETE", "/api/telemetry", json={"nonces": [secret]}),
+        send("GET", "/api/decisions", params={"browser": secret, "version": secret}),
+        send("GET", f"/api/decisions/{quote(secret, safe='')}"),
+        send("GET", "/api/model/latest", params={"version": secret, "draw": secret}),
+        send("GET", f"/static/{quote(secret, safe='')}"),
+        send("GET", "/privacy", params={"lang": secret}),
+    )
+    return refused[n // 2 % len(refused)]
+
+
+async def plant(running: Running, planted: list[str]) -> list[int]:
+    """Send every sentinel; the statuses."""
+    known = Round.fetch(running.url)
+    wires = known.packets(COUNT, tiny.ENVIRONMENT)
+    statuses: list[int] = []
+    async with httpx.AsyncClient(base_url=running.url, timeout=30) as http:
+        for start in range(0, COUNT, BATCH):
+            sends = [ways(http, n, planted[n], wires[n]) for n in range(start, start + BATCH)]
+            statuses += [answer.status_code for answer in await asyncio.gather(*(send() for send in sends))]
+    address = running.url.replace("http", "ws", 1) + "ws"
+    for start in range(0, COUNT, 100):
+        headers = {"x-forwarded-for": planted[start], "user-agent": planted[start + 2]}
+        with contextlib.suppress(websockets.ConnectionClosed):  # it need not listen to nonsense
+            async with websockets.connect(address, additional_headers=headers) as talk:
+                for secret in planted[start : start + 100]:
+                    await talk.send(json.dumps({"type": "hello", "version": secret, secret: secret}))
+    return statuses
+
+
+def shout(running: Running, planted: list[str]) -> None:
+    """What is not even HTTP, each line on a connection of its own."""
+    where = urlsplit(running.url)
+    assert where.hostname
+    for secret in planted:
+        with socket.create_connection((where.hostname, where.port or 80), timeout=5) as raw:
+            raw.sendall(b"GET /" + secret.encode() + b" NOT HTTP\r\n" + secret.encode() + b"\r\n\r\n")
+            with contextlib.suppress(OSError):
+                raw.recv(1000)
+
+
+def kept(folder: Path) -> dict[str, bytes]:
+    """Everything that the server has on disk: database, write-ahead log, keys, log."""
+    return {
+        str(path): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and "dist" not in path.parts
+    }
+
+
+def test_nothing_of_a_thousand_planted_secrets_is_kept(tmp_path: Path) -> None:
+    planted = sentinels()
+    # With the proxy trusted, the forwarded address is the one that is believed: the hardest case.
+    settings = {
+        "trusted_proxy": "127.0.0.1",
+        "kernels": tiny.write(tmp_path / "dist"),
+        "lab": tmp_path / "none",
+    }
+    with server(tmp_path, **settings) as running:
+        statuses = asyncio.run(plant(running, planted))
+        shout(running, planted[::20])
+        assert sum(status == 202 for status in statuses) == COUNT // 2, "half of them came with a good report"
+        assert {status for status in statuses if status >= 500} == set()
+        metrics = httpx.get(f"{running.url}metrics").content + httpx.get(f"{running.url}api/metrics").content
+        assert b'"pending":500' in metrics
+        assert found(planted, metrics) == []
+        during = kept(tmp_path)
+        assert any(name.endswith("-wal") and data for name, data in during.items()), (
+            "the write-ahead log is looked at"
+        )
+    for name, data in [*during.items(), *kept(tmp_path).items()]:
+        assert found(planted, data) == [], name
+
+
+def test_the_search_would_find_them() -> None:
+    planted = sentinels()
+    for one in planted[:8]:
+        for form in (one, json.dumps({"a": one}), quote(one)):
+            assert found(planted, f"log: {form}".encode()) == [one]
