@@ -70,7 +70,7 @@ def render(language: str, settings: Settings) -> str:
 <main id="main">
 <h1>{policy.TITLE[language]}</h1>
 {_sections(policy.INTRODUCTION[language], numbers)}
-<section aria-labelledby="fields">
+<section>
 <h2 id="fields">{policy.FIELDS_TITLE[language]}</h2>
 {_table(language)}
 <h3>{policy.NEVER_TITLE[language]}</h3>
