@@ -8,7 +8,7 @@ export async function getJson(url) {
 }
 
 /**
- * Where everyone's choices are: one answer for all browsers of an engine; this kind's rows are picked locally (`own`).
+ * Where everyone's choices are: one answer an engine; this kind's rows are picked here (`own`).
  * @param {any} environment @param {number | "first"} [model] announced version, or the oldest that the server has
  */
 export function crowdPath({ browser, simd, relaxedSimd }, model) {
