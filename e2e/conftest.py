@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,24 +48,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("_time", range(times))
 
 
-UNPROVEN = pytest.StashKey[list[str]]()
-
-
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "only_in(*pairs): run only in these (engine, mode) pairs")
     config.addinivalue_line("markers", "always_in(*pairs): run in these, whatever FLEETUNE_ENGINES says")
-    config.addinivalue_line(
-        "markers", "unproven: never seen to pass; runs with FLEETUNE_UNPROVEN=1 and is named when left out"
-    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A journey of an engine that FLEETUNE_ENGINES leaves out is deselected, not skipped."""
     out = [item for item in items if item.name.endswith("[NOTSET]")]
-    if "FLEETUNE_UNPROVEN" not in os.environ:
-        unproven = [item for item in items if item.get_closest_marker("unproven") and item not in out]
-        config.stash[UNPROVEN] = sorted(item.nodeid for item in unproven)
-        out += unproven
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
@@ -159,8 +148,6 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("journeys by engine")
     if set(chosen) != set(JOURNEY_ENGINES):
         terminalreporter.line(f"FLEETUNE_ENGINES: only {', '.join(chosen)}")
-    for name in config.stash.get(UNPROVEN, []):
-        terminalreporter.line(f"left out, never seen to pass (FLEETUNE_UNPROVEN=1 runs it): {name}")
     for line in PARITY.table():
         terminalreporter.line(line)
     if config.getoption("parity"):
