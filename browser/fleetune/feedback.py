@@ -105,6 +105,14 @@ class Satisfaction:
         return {"answers": self.answers, "share": self.share, "low": self.low, "high": self.high}
 
 
+def wilson(count: int, of: int) -> tuple[float, float, float]:
+    """The share `count / of` and its 95 % interval (Wilson, JASA 22, 1927); `of` is positive."""
+    z2, share = 1.959964**2, count / of
+    centre = (share + z2 / (2 * of)) / (1 + z2 / of)
+    half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * of)) / of) / (1 + z2 / of)
+    return share, centre - half, centre + half
+
+
 def estimate(good: int, answers: int, epsilon: float = EPSILON, least: int = 20) -> Satisfaction:
     """Undo the randomisation of `good` of `answers`: (share - q) / (p - q), and of Wilson's interval.
 
@@ -116,8 +124,5 @@ def estimate(good: int, answers: int, epsilon: float = EPSILON, least: int = 20)
     if answers < least:
         return Satisfaction(answers, None, None, None)
     p = truthful(epsilon) / WORD
-    z2, share = 1.959964**2, good / answers
-    centre = (share + z2 / (2 * answers)) / (1 + z2 / answers)
-    half = math.sqrt(z2 * (share * (1 - share) + z2 / (4 * answers)) / answers) / (1 + z2 / answers)
-    debiased = [(x - (1 - p)) / (2 * p - 1) for x in (share, centre - half, centre + half)]
+    debiased = [(x - (1 - p)) / (2 * p - 1) for x in wilson(good, answers)]
     return Satisfaction(answers, *debiased)

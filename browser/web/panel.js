@@ -1,7 +1,7 @@
 // @ts-check
 /** One panel of the dashboard: a chart, the table behind it, and its download as CSV and JSON. */
 import { csv, json, METRICS } from "./dashboard_panels.js";
-import { element, fill } from "./dom.js";
+import { element, fill, track } from "./dom.js";
 import { clock, count, day, percent, say, sayOr, times } from "./i18n.js";
 import { plotter } from "./plot.js";
 
@@ -60,10 +60,8 @@ function barsOf({ columns, rows, bars = "" }) {
   const at = columns.indexOf(bars);
   const most = Math.max(1, ...rows.map((row) => Number(row[at])));
   return rows.map((row) => {
-    const track = element("span", { class: "track", "aria-hidden": "true" }, element("span", { class: "part" }));
-    /** @type {HTMLElement} */ (track.firstElementChild).style.setProperty("--share", String(Number(row[at]) / most));
     const label = row[0] === null ? say("dash.longer") : say("dash.within", { seconds: count(Number(row[0])) });
-    return element("li", {}, element("span", { class: "what" }, label), track, element("strong", {}, count(Number(row[at]))));
+    return element("li", {}, element("span", { class: "what" }, label), track(Number(row[at]) / most), element("strong", {}, count(Number(row[at]))));
   });
 }
 
@@ -97,9 +95,9 @@ export function panel(host, { empty = "dash.empty" } = {}) {
     drawn = undefined;
     if (!shown?.lines || !shown.rows.length) return;
     if (!Plot) {
-      plot.hidden = note.hidden = false;
-      note.textContent = say("chart.none");
       plot.hidden = true;
+      note.hidden = false;
+      note.textContent = say("chart.none");
       /** @type {HTMLDetailsElement} */ (details).open = true;
       return;
     }

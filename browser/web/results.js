@@ -2,7 +2,7 @@
 /** Results: the pickers, the table and its chart, the four tiles, and what each way of choosing gives. */
 import { speedupChart } from "./charts.js";
 import { count, percent, say, sayOr, times } from "./i18n.js";
-import { element, find, fill } from "./dom.js";
+import { element, find, fill, track } from "./dom.js";
 import { geometricMean, policies } from "./view.js";
 
 /** @typedef {import("./view.js").Row} Row @typedef {import("./view.js").View} View */
@@ -63,10 +63,8 @@ function chartText(rows) {
 
 /** One way of choosing: its name, a bar of its share of the best, and both figures. @param {string} name @param {string} label @param {{speedup: number, ofBest: number}} figures */
 function bar(name, label, { speedup, ofBest }) {
-  const track = element("span", { class: "track", "aria-hidden": "true" }, element("span", { class: "part" }));
-  /** @type {HTMLElement} */ (track.firstElementChild).style.setProperty("--share", String(ofBest));
   const of = element("small", {}, say("together.ofBest", { share: percent(ofBest) }));
-  return element("li", { class: name }, element("span", { class: "what" }, label), track, element("strong", {}, times(speedup)), of);
+  return element("li", { class: name }, element("span", { class: "what" }, label), track(ofBest), element("strong", {}, times(speedup)), of);
 }
 
 /** @param {View} view with measurements @param {number} seconds that they took */

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-Z = 1.959964  # 95 %
+from fleetune.feedback import wilson
+
 LEAST = 20  # sessions, as for any other group
 
 
@@ -22,17 +22,11 @@ class Adoption:
     high: float | None
 
     def to_wire(self) -> Mapping[str, Any]:
-        return {
-            "sessions": self.sessions,
-            "reports": self.reports,
-            "share": self.share,
-            "low": self.low,
-            "high": self.high,
-        }
+        return asdict(self)
 
 
 def estimate(accepted: int, withdrawn: int, sessions: int) -> Adoption:
-    """The share of sessions that end in a report, and Wilson's interval (1927).
+    """The share of sessions that end in a report, and Wilson's interval.
 
     Repeats of a packet are not among the `accepted`; withdrawn ones are taken off. A browser may have several
     sessions a day and sends one report, so no less than this share of sessions agreed. More reports than
@@ -41,7 +35,4 @@ def estimate(accepted: int, withdrawn: int, sessions: int) -> Adoption:
     reports = max(0, accepted - withdrawn)
     if sessions < LEAST or reports > sessions:
         return Adoption(sessions, reports, None, None, None)
-    share = reports / sessions
-    centre = (share + Z**2 / (2 * sessions)) / (1 + Z**2 / sessions)
-    half = Z * math.sqrt(share * (1 - share) / sessions + Z**2 / (4 * sessions**2)) / (1 + Z**2 / sessions)
-    return Adoption(sessions, reports, share, centre - half, centre + half)
+    return Adoption(sessions, reports, *wilson(reports, sessions))

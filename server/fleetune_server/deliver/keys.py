@@ -19,6 +19,7 @@ from typing import Literal
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from fleetune.signed import key_id
+from fleetune_server import private_file
 
 KeyState = Literal["standby", "signing"]
 _STATES = ("standby", "signing")
@@ -110,17 +111,9 @@ class KeyRing:
         return self.folder / f"{key.id}.json"
 
     def _write(self, key: Key) -> None:
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         secret = base64.b64encode(key.private.private_bytes_raw()).decode()
         text = json.dumps({"state": key.state, "created": key.created, "private": secret})
-        draft = self.folder / f".{key.id}.{os.getpid()}"
-        # Born private: there is no moment at which others could read it.
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self._path(key))
+        private_file.write(self._path(key), text.encode())
         self._stamp = None
 
 

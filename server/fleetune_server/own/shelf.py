@@ -5,11 +5,11 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fleetune_server import private_file
 from fleetune_server.own.fields import SpecError
 from fleetune_server.own.package import Package, build
 from fleetune_server.own.spec import MAX_MODULE, MAX_SCRIPT, MAX_VARIANTS, OwnKernel, as_document, read_spec
@@ -63,13 +63,7 @@ class Shelf:
 
     def put(self, name: str, document: bytes) -> None:
         """Keep a document; durable when this returns."""
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self.folder / f".{name}.{os.getpid()}"
-        with draft.open("wb") as file:
-            file.write(document)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.folder / f"{name}.json")
+        private_file.write(self.folder / f"{name}.json", document)
 
     def remove(self, name: str) -> bool:
         """Forget a kernel; whether there was one."""

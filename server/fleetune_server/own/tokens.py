@@ -9,11 +9,12 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from fleetune_server import private_file
 
 PREFIX = "ft"
 
@@ -69,14 +70,8 @@ class Tokens:
         return sum(hmac.compare_digest(digest, one.digest) for one in self.known()) > 0
 
     def _write(self, tokens: list[Token]) -> None:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self.path.with_name(f".{self.path.name}.{os.getpid()}")
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            json.dump([{"id": t.id, "sha256": t.digest, "created": t.created} for t in tokens], file)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(self.path)
+        rows = [{"id": t.id, "sha256": t.digest, "created": t.created} for t in tokens]
+        private_file.write(self.path, json.dumps(rows).encode())
 
 
 def _digest(token: str) -> str:
