@@ -1,5 +1,5 @@
 // @ts-check
-/** Five helpers over the DOM; text is always text, never markup. */
+/** Four helpers over the DOM; text is always text, never markup. */
 
 /** The one element that matches; its absence is a mistake in the page. @param {string} selector @returns {HTMLElement} */
 export function find(selector, root = /** @type {ParentNode} */ (document)) {
@@ -16,13 +16,6 @@ export function element(tag, attributes, ...children) {
   for (const [name, value] of Object.entries(attributes)) if (value !== "") node.setAttribute(name, value);
   for (const child of children) if (child) node.append(child);
   return node;
-}
-
-/** A bar that is filled up to a share; what it says stands beside it in words. @param {number} share */
-export function track(share) {
-  const part = element("span", { class: "part" });
-  part.style.setProperty("--share", String(share));
-  return element("span", { class: "track", "aria-hidden": "true" }, part);
 }
 
 /** @param {HTMLElement} host @param {...(Node | string)} children */

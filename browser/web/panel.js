@@ -1,7 +1,8 @@
 // @ts-check
 /** One panel of the dashboard: a chart, the table behind it, and its download as CSV and JSON. */
 import { csv, json, METRICS } from "./dashboard_panels.js";
-import { element, fill, track } from "./dom.js";
+import { element, fill } from "./dom.js";
+import { track } from "./track.js";
 import { clock, count, day, percent, say, sayOr, times } from "./i18n.js";
 import { plotter } from "./plot.js";
 

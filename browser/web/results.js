@@ -2,7 +2,8 @@
 /** Results: the pickers, the table and its chart, the four tiles, and what each way of choosing gives. */
 import { speedupChart } from "./charts.js";
 import { count, percent, say, sayOr, times } from "./i18n.js";
-import { element, find, fill, track } from "./dom.js";
+import { element, find, fill } from "./dom.js";
+import { track } from "./track.js";
 import { geometricMean, policies } from "./view.js";
 
 /** @typedef {import("./view.js").Row} Row @typedef {import("./view.js").View} View */
