@@ -60,10 +60,14 @@ _ALLOWED = {
 
 
 class BrowserHeaders:
-    """Plain ASGI middleware: security headers on everything, CORS on what embedders need."""
+    """Plain ASGI middleware: security headers on everything, CORS on what embedders need.
 
-    def __init__(self, app: ASGIApp, isolated: bool) -> None:
+    Paths in `hot` are answered right behind it: a framework's routing costs as much as taking a packet.
+    """
+
+    def __init__(self, app: ASGIApp, isolated: bool, hot: Mapping[str, ASGIApp] | None = None) -> None:
         self.app = app
+        self.hot = hot or {}
         fixed = SECURITY | (ISOLATION if isolated else {})
         self.own = _encode({**fixed, "cross-origin-resource-policy": "same-origin"})
         self.shared = _encode({**fixed, **_SHARED})
@@ -80,11 +84,12 @@ class BrowserHeaders:
                 message["headers"] = [*message.get("headers", ()), *added]
             await send(message)
 
+        hot = self.hot.get(scope["path"])
         preflight = scope["method"] == "OPTIONS" and "access-control-request-method" in Headers(scope=scope)
         if preflight and embeddable:
             await Response(status_code=204, headers=_ALLOWED)(scope, receive, send_with_headers)
         else:
-            await self.app(scope, receive, send_with_headers)
+            await (hot or self.app)(scope, receive, send_with_headers)
 
 
 def _encode(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

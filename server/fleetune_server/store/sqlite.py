@@ -90,7 +90,9 @@ class SqliteStore:
     def __init__(self, writing: aiosqlite.Connection, reading: aiosqlite.Connection, limit: int) -> None:
         self._writing = writing
         self._reading = reading
-        self._cells: dict[Cell, int] = {}
+        self._cells: dict[
+            int, tuple[Cell, int]
+        ] = {}  # by identity: a cell's own hash costs as much as its row
         self._writer = Writer(self, limit)
 
     @property
@@ -250,28 +252,29 @@ class SqliteStore:
 
 
 def _insert(
-    connection: sqlite3.Connection, known: Mapping[Cell, int], packets: Sequence[StoredPacket]
-) -> tuple[list[bool], dict[Cell, int]]:
-    """One transaction: which packets were new, and the ids of the cells that were not `known`."""
+    connection: sqlite3.Connection, known: Mapping[int, tuple[Cell, int]], packets: Sequence[StoredPacket]
+) -> tuple[list[bool], dict[int, tuple[Cell, int]]]:
+    """One transaction: which packets were new, and the cells that were not `known`, with their ids."""
     nonces = [bytes.fromhex(packet.nonce) for packet in packets]
     seen: set[bytes] = set()
     for query, chunk in _chunks(_KNOWN, nonces):
         seen.update(nonce for (nonce,) in connection.execute(query, chunk))
     fresh: list[bool] = []
     values: list[tuple[bytes, int, int, bool, float]] = []
-    cells: dict[Cell, int] = {}
+    cells: dict[int, tuple[Cell, int]] = {}
     now = time.time()
     for packet, nonce in zip(packets, nonces, strict=True):
         fresh.append(nonce not in seen)
         if fresh[-1]:
             seen.add(nonce)
-            number = known.get(packet.cell) or cells.get(packet.cell)
-            if number is None:
-                cells[packet.cell] = number = rows.cell_id(packet.cell)
-            values.append((nonce, number, packet.symbol, packet.heldout, now))
+            cell = packet.cell
+            row = known.get(id(cell)) or cells.get(id(cell))
+            if row is None:
+                row = cells[id(cell)] = cell, rows.cell_id(cell)
+            values.append((nonce, row[1], packet.symbol, packet.heldout, now))
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.executemany(_CELL, map(rows.cell_columns, cells))
+        connection.executemany(_CELL, [rows.cell_columns(cell) for cell, _number in cells.values()])
         connection.executemany("INSERT INTO packets VALUES (?, ?, ?, ?, ?)", values)
         connection.execute("COMMIT")
     except BaseException:
