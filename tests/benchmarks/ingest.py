@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from statistics import median
+from typing import cast
 
 import httpx
 import numpy as np
@@ -112,8 +113,7 @@ class Connection(asyncio.Protocol):
         self.received = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
 
     def ask(self, begun: float) -> None:
         self.begun = begun
@@ -321,10 +321,11 @@ def serve_naive() -> None:
     from fleetune_server.store.sqlite import SqliteStore
 
     turn = asyncio.Lock()
+    together = SqliteStore.append
 
     async def append(self: SqliteStore, packets: Sequence[StoredPacket]) -> list[bool]:
         async with turn:
-            return await self.insert(packets)
+            return await together(self, packets)
 
     SqliteStore.append = append  # type: ignore[method-assign]
     serve_group()
