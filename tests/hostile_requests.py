@@ -87,7 +87,7 @@ class Attacks:
         )
 
     def withdrawal(self) -> Attack:
-        nonces = [
+        nonces: list[Any] = [
             self.random.choice([*TEXTS, 5, None, []]) for _ in range(self.random.choice((0, 1, 5, 101)))
         ]
         body = json.dumps(self._mutated({"nonces": nonces})).encode()

@@ -52,9 +52,15 @@ _SHARED = {
     "access-control-allow-origin": "*",
     "access-control-expose-headers": "etag, retry-after",
 }
+# Enough for the only answer that is sent by the million: JSON of two numbers.
+_TAKEN = {
+    "access-control-allow-origin": "*",
+    "cross-origin-resource-policy": "cross-origin",
+    "x-content-type-options": "nosniff",
+}
 _ALLOWED = {
     "access-control-allow-methods": "GET, HEAD, POST, DELETE",
-    "access-control-allow-headers": "content-type, content-encoding",
+    "access-control-allow-headers": "content-type, content-encoding, x-fleetune-work",
     "access-control-max-age": "86400",
 }
 
@@ -71,6 +77,7 @@ class BrowserHeaders:
         fixed = SECURITY | (ISOLATION if isolated else {})
         self.own = _encode({**fixed, "cross-origin-resource-policy": "same-origin"})
         self.shared = _encode({**fixed, **_SHARED})
+        self.taken = _encode(_TAKEN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -78,13 +85,14 @@ class BrowserHeaders:
             return
         embeddable = scope["path"].startswith(EMBEDDABLE)
         added = self.shared if embeddable else self.own
+        hot = self.hot.get(scope["path"])
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *added]
+                taken = hot is not None and message["status"] == 202
+                message["headers"] = [*message.get("headers", ()), *(self.taken if taken else added)]
             await send(message)
 
-        hot = self.hot.get(scope["path"])
         preflight = scope["method"] == "OPTIONS" and "access-control-request-method" in Headers(scope=scope)
         if preflight and embeddable:
             await Response(status_code=204, headers=_ALLOWED)(scope, receive, send_with_headers)

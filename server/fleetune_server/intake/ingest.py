@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from fleetune.packet import MAX_BYTES
@@ -87,7 +86,7 @@ class Intake:
             if method is None:
                 raise AnswerError(405, "method-not-allowed", "POST packets or DELETE nonces")
             try:
-                body = await read_body(Headers(scope=scope), receive, MAX_BODY, self.body_seconds)
+                body = await read_body(scope["headers"], receive, MAX_BODY, self.body_seconds)
             except BodyError as error:
                 raise AnswerError(error.status, error.code, str(error)) from error
             status, answer, headers = *await method(scope, body), {}
