@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import gc
 import os
 import socket
+import sys
 
 import uvicorn
 
@@ -16,6 +18,10 @@ from fleetune_server.settings import Settings, SettingsError
 
 BACKLOG = 2048
 UNACKNOWLEDGED_MS = 20_000  # a peer that takes nothing for so long is gone: frees its buffers and its slot
+SWITCH_SECONDS = (
+    0.0005  # until the store's thread gets the interpreter from a busy event loop; 5 ms by default
+)
+GARBAGE = (50_000, 20, 100)  # requests leave hardly any cycles behind, so looking for them may be rare
 WEBSOCKET_BYTES = 4096  # clients have next to nothing to say
 
 
@@ -85,4 +91,8 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            sys.setswitchinterval(SWITCH_SECONDS)
+            gc.collect()
+            gc.freeze()  # models and catalogue stay for good
+            gc.set_threshold(*GARBAGE)
             print(f"Fleetune is at {self.url}", flush=True)

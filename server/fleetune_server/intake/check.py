@@ -115,12 +115,20 @@ class Checker:
             raise _refused("unknown-model")
         if not math.isclose(packet.clip, clip, rel_tol=1e-9):
             raise _refused("wrong-clip")
-        now = self.clock()
-        if packet.timestamp > now + CLOCK_SLACK:
-            raise _refused("future")
-        if packet.timestamp <= now - (self.stale_days + 1) * DAY:
-            raise _refused("stale")
+        code = self._day(packet.timestamp)
+        if code:
+            raise _refused(code)
         return clip
+
+    def current(self, version: int, timestamp: int) -> bool:
+        """Whether packets of that round and day are taken now: all that time can change."""
+        return timestamp % DAY == 0 and self.rounds.clip(version) is not None and not self._day(timestamp)
+
+    def _day(self, timestamp: int) -> str:
+        now = self.clock()
+        if timestamp > now + CLOCK_SLACK:
+            return "future"
+        return "stale" if timestamp <= now - (self.stale_days + 1) * DAY else ""
 
 
 def _contexts(kernel: Kernel) -> tuple[int, int, frozenset[str]]:

@@ -3,26 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEADER_SECONDS = 10.0  # from the first byte (or the connection) to the end of the headers
 HEADER_BYTES = 16_384
+SWEEP_SECONDS = 0.5
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a limit on the time and size of request headers, which it lacks."""
+    """uvicorn's protocol with a limit on the time and size of request headers, which it lacks.
 
-    _deadline: asyncio.TimerHandle | None = None
+    One sweep for all connections of a loop: a timer for each request would cost more than reading it.
+    """
+
+    _expecting: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[PatientProtocol, float]]] = (
+        WeakKeyDictionary()
+    )
     _header_bytes = 0
     _in_headers = True
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        if self.loop not in self._expecting:
+            self._expecting[self.loop] = {}
+            self.loop.call_later(SWEEP_SECONDS, _sweep, self.loop, self._expecting[self.loop])
+        self._waiting = self._expecting[self.loop]
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._stop()
+        self._waiting.pop(self, None)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -39,21 +51,24 @@ class PatientProtocol(HttpToolsProtocol):
         self._expect_headers()
 
     def on_headers_complete(self) -> None:
-        self._stop()
+        self._waiting.pop(self, None)
         self._in_headers = False
         super().on_headers_complete()
 
     def _expect_headers(self) -> None:
-        self._stop()
         self._in_headers = True
         self._header_bytes = 0
-        self._deadline = self.loop.call_later(HEADER_SECONDS, self._give_up)
+        self._waiting[self] = self.loop.time() + HEADER_SECONDS
 
-    def _stop(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _give_up(self) -> None:
+    def give_up(self) -> None:
+        """Close a connection whose headers take too long."""
         if not self.transport.is_closing():
             self.transport.close()
+
+
+def _sweep(loop: asyncio.AbstractEventLoop, expecting: dict[PatientProtocol, float]) -> None:
+    now = loop.time()
+    for connection in [connection for connection, deadline in expecting.items() if deadline < now]:
+        del expecting[connection]
+        connection.give_up()
+    loop.call_later(SWEEP_SECONDS, _sweep, loop, expecting)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 
-from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
@@ -51,7 +50,7 @@ class FeedbackIntake:
         if scope["method"] != "POST":
             return _error(405, "method-not-allowed", "POST one answer")
         try:
-            body = await read_body(Headers(scope=scope), receive, MAX_BYTES, self.body_seconds)
+            body = await read_body(scope["headers"], receive, MAX_BYTES, self.body_seconds)
             feedback = check(json.loads(body))
         except BodyError as error:
             return _error(error.status, error.code, str(error))

@@ -52,21 +52,32 @@ _SHARED = {
     "access-control-allow-origin": "*",
     "access-control-expose-headers": "etag, retry-after",
 }
+# Enough for the only answer that is sent by the million: JSON of two numbers.
+_TAKEN = {
+    "access-control-allow-origin": "*",
+    "cross-origin-resource-policy": "cross-origin",
+    "x-content-type-options": "nosniff",
+}
 _ALLOWED = {
     "access-control-allow-methods": "GET, HEAD, POST, DELETE",
-    "access-control-allow-headers": "content-type, content-encoding",
+    "access-control-allow-headers": "content-type, content-encoding, x-fleetune-work",
     "access-control-max-age": "86400",
 }
 
 
 class BrowserHeaders:
-    """Plain ASGI middleware: security headers on everything, CORS on what embedders need."""
+    """Plain ASGI middleware: security headers on everything, CORS on what embedders need.
 
-    def __init__(self, app: ASGIApp, isolated: bool) -> None:
+    Paths in `hot` are answered right behind it: a framework's routing costs as much as taking a packet.
+    """
+
+    def __init__(self, app: ASGIApp, isolated: bool, hot: Mapping[str, ASGIApp] | None = None) -> None:
         self.app = app
+        self.hot = hot or {}
         fixed = SECURITY | (ISOLATION if isolated else {})
         self.own = _encode({**fixed, "cross-origin-resource-policy": "same-origin"})
         self.shared = _encode({**fixed, **_SHARED})
+        self.taken = _encode(_TAKEN)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,17 +85,19 @@ class BrowserHeaders:
             return
         embeddable = scope["path"].startswith(EMBEDDABLE)
         added = self.shared if embeddable else self.own
+        hot = self.hot.get(scope["path"])
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", ()), *added]
+                taken = hot is not None and message["status"] == 202
+                message["headers"] = [*message.get("headers", ()), *(self.taken if taken else added)]
             await send(message)
 
         preflight = scope["method"] == "OPTIONS" and "access-control-request-method" in Headers(scope=scope)
         if preflight and embeddable:
             await Response(status_code=204, headers=_ALLOWED)(scope, receive, send_with_headers)
         else:
-            await self.app(scope, receive, send_with_headers)
+            await (hot or self.app)(scope, receive, send_with_headers)
 
 
 def _encode(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
-from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from fleetune.packet import MAX_BYTES
 from fleetune_server.intake.check import Checker, RefusedError
 from fleetune_server.intake.limits import BodyError, RateLimiter, read_body
+from fleetune_server.intake.repeats import Repeats, Wire, read_wire
 from fleetune_server.store.base import Store, StoreBusyError, StoredPacket, StoreError
 
 MAX_PACKETS = 100
@@ -72,6 +72,7 @@ class Intake:
     ) -> None:
         self.store = store
         self.checker = checker
+        self.repeats = Repeats(checker)
         self.limiter = limiter
         self.metrics = metrics
         self.body_seconds = body_seconds
@@ -85,18 +86,19 @@ class Intake:
             if method is None:
                 raise AnswerError(405, "method-not-allowed", "POST packets or DELETE nonces")
             try:
-                body = await read_body(Headers(scope=scope), receive, MAX_BODY, self.body_seconds)
+                body = await read_body(scope["headers"], receive, MAX_BODY, self.body_seconds)
             except BodyError as error:
                 raise AnswerError(error.status, error.code, str(error)) from error
-            status, answer, headers = *await method(scope, _json(body)), {}
+            status, answer, headers = *await method(scope, body), {}
         except AnswerError as error:
             self.metrics.rejected.add(label=error.code)
             status, answer, headers = error.status, {"error": error.error}, error.headers
         await _respond(send, status, answer, headers)
 
-    async def take(self, scope: Scope, wire: object) -> tuple[int, Mapping[str, Any]]:
+    async def take(self, scope: Scope, body: bytes) -> tuple[int, Mapping[str, Any]]:
         """1-100 packets, all or none: 202 {"accepted", "duplicates"}."""
         start = time.perf_counter()
+        wire = _packets(body)
         wires = wire if isinstance(wire, list) else [wire]
         if not 1 <= len(wires) <= MAX_PACKETS:
             raise AnswerError(422, "packet-count", f"1 to {MAX_PACKETS} packets a request")
@@ -113,8 +115,9 @@ class Intake:
         self.metrics.ingest.observe(time.perf_counter() - start)
         return 202, {"accepted": accepted, "duplicates": len(fresh) - accepted}
 
-    async def withdraw(self, scope: Scope, wire: object) -> tuple[int, Mapping[str, Any]]:
+    async def withdraw(self, scope: Scope, body: bytes) -> tuple[int, Mapping[str, Any]]:
         """{"nonces": [...]}: 200 {"removed", "alreadyFolded"}; the rest is unknown here."""
+        wire = _json(body)
         nonces = wire.get("nonces") if isinstance(wire, dict) and wire.keys() == {"nonces"} else None
         if not isinstance(nonces, list) or not 1 <= len(nonces) <= MAX_PACKETS:
             raise AnswerError(
@@ -132,9 +135,11 @@ class Intake:
 
     def _check(self, index: int, wire: object) -> StoredPacket:
         try:
-            return self.checker.accept(wire)
+            return self.repeats.accept(wire) if type(wire) is Wire else self.checker.accept(wire)
         except RefusedError as error:
             raise AnswerError(422, error.code, str(error), index) from error
+        except _NOT_JSON as error:  # in a part that was not read at first
+            raise _bad_json() from error
 
     async def _keep(self, packets: list[StoredPacket]) -> list[bool]:
         try:
@@ -148,16 +153,31 @@ class Intake:
 _BROKEN = "the server cannot write at present; nothing of this was kept"
 
 
+_NOT_JSON = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
+
+
+def _packets(body: bytes) -> object:
+    """One Wire or a list of them; without their form, plain JSON, for the check to name why."""
+    try:
+        return read_wire(body)
+    except _NOT_JSON:
+        return _json(body)
+
+
 def _json(body: bytes) -> object:
     try:
         return _decode(body)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise AnswerError(400, "bad-json", "the body is not JSON in UTF-8") from error
+    except _NOT_JSON as error:
+        raise _bad_json() from error
+
+
+def _bad_json() -> AnswerError:
+    return AnswerError(400, "bad-json", "the body is not JSON in UTF-8")
 
 
 async def _respond(send: Send, status: int, answer: Mapping[str, Any], headers: Mapping[str, str]) -> None:
     body = _encode(answer)
-    named = {"content-type": "application/json", "content-length": str(len(body)), **headers}
-    encoded = [(name.encode(), value.encode()) for name, value in named.items()]
+    encoded = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    encoded += [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": status, "headers": encoded})
     await send({"type": "http.response.body", "body": body})

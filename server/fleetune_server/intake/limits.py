@@ -9,7 +9,7 @@ import math
 import secrets
 import time
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
@@ -28,12 +28,18 @@ class BodyError(ValueError):
         self.code = code
 
 
-async def read_body(headers: Headers, receive: Receive, limit: int, seconds: float) -> bytes:
+async def read_body(
+    headers: Iterable[tuple[bytes, bytes]], receive: Receive, limit: int, seconds: float
+) -> bytes:
     """The whole body, gunzipped if it says so, within `limit` bytes both packed and unpacked."""
-    encoding = headers.get("content-encoding", "identity")
+    encoding, length = "identity", "0"
+    for name, value in headers:
+        if name == b"content-encoding":
+            encoding = value.decode("latin-1")
+        elif name == b"content-length":
+            length = value.decode("latin-1")
     if encoding not in ("identity", "gzip"):
         raise BodyError(415, "unsupported-encoding", "content-encoding: gzip or none")
-    length = headers.get("content-length", "0")
     if not (length.isascii() and length.isdigit()) or int(length[:20]) > limit:
         raise BodyError(413, "too-large", f"at most {limit} bytes a request")
     try:

@@ -48,7 +48,9 @@ async def add(request: Request) -> Response:
     if refused := _unauthorised(request, state):
         return refused
     try:
-        document = await read_body(request.headers, request.receive, MAX_BYTES, state.settings.body_seconds)
+        document = await read_body(
+            request.headers.raw, request.receive, MAX_BYTES, state.settings.body_seconds
+        )
         kernel = await asyncio.to_thread(read_document, document)
         package = await asyncio.to_thread(build, kernel)
         async with state.own_kernels:

@@ -30,9 +30,23 @@ from fleetune_server.store.writer import Writer
 T = TypeVar("T")
 BUSY_SECONDS = 5.0  # another process (a backup) may hold the file so long
 CELL_CACHE = 100_000
-CHUNK = 1000  # values in one IN list
+CHUNK = 1024  # values in one IN list
+# Rows in one statement: each step of a statement gives up the interpreter's lock, and to have it back it
+# waits for the event loop. Powers of two, so that few texts serve every length and stay prepared.
+_INSERTS = {
+    size: "INSERT INTO packets VALUES " + ", ".join(["(?, ?, ?, ?, ?)"] * size)
+    for size in (1, 2, 4, 8, 16, 32, 64, 128)
+}
 
-_PRAGMAS = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+# Nonces are random, so every packet changes a page of its own: small pages are less to write twice, and a
+# long log lets changes of the same page meet before they are written back. Older files keep their page size.
+_PRAGMAS = (
+    "page_size=1024",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "wal_autocheckpoint=16000",
+)
 _CELL = f"INSERT INTO cells ({rows.CELL}) VALUES ({', '.join('?' * 9)}) ON CONFLICT DO NOTHING"
 _KNOWN = (
     "SELECT nonce FROM packets WHERE nonce IN ({0}) UNION ALL SELECT nonce FROM nonces WHERE nonce IN ({0})"
@@ -90,7 +104,9 @@ class SqliteStore:
     def __init__(self, writing: aiosqlite.Connection, reading: aiosqlite.Connection, limit: int) -> None:
         self._writing = writing
         self._reading = reading
-        self._cells: dict[Cell, int] = {}
+        self._cells: dict[
+            int, tuple[Cell, int]
+        ] = {}  # by identity: a cell's own hash costs as much as its row
         self._writer = Writer(self, limit)
 
     @property
@@ -250,29 +266,35 @@ class SqliteStore:
 
 
 def _insert(
-    connection: sqlite3.Connection, known: Mapping[Cell, int], packets: Sequence[StoredPacket]
-) -> tuple[list[bool], dict[Cell, int]]:
-    """One transaction: which packets were new, and the ids of the cells that were not `known`."""
+    connection: sqlite3.Connection, known: Mapping[int, tuple[Cell, int]], packets: Sequence[StoredPacket]
+) -> tuple[list[bool], dict[int, tuple[Cell, int]]]:
+    """One transaction: which packets were new, and the cells that were not `known`, with their ids."""
     nonces = [bytes.fromhex(packet.nonce) for packet in packets]
     seen: set[bytes] = set()
     for query, chunk in _chunks(_KNOWN, nonces):
         seen.update(nonce for (nonce,) in connection.execute(query, chunk))
     fresh: list[bool] = []
-    values: list[tuple[bytes, int, int, bool, float]] = []
-    cells: dict[Cell, int] = {}
+    values: list[object] = []  # of all new rows, one after the other
+    cells: dict[int, tuple[Cell, int]] = {}
     now = time.time()
     for packet, nonce in zip(packets, nonces, strict=True):
         fresh.append(nonce not in seen)
         if fresh[-1]:
             seen.add(nonce)
-            number = known.get(packet.cell) or cells.get(packet.cell)
-            if number is None:
-                cells[packet.cell] = number = rows.cell_id(packet.cell)
-            values.append((nonce, number, packet.symbol, packet.heldout, now))
+            cell = packet.cell
+            row = known.get(id(cell)) or cells.get(id(cell))
+            if row is None:
+                row = cells[id(cell)] = cell, rows.cell_id(cell)
+            values += nonce, row[1], packet.symbol, packet.heldout, now
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.executemany(_CELL, map(rows.cell_columns, cells))
-        connection.executemany("INSERT INTO packets VALUES (?, ?, ?, ?, ?)", values)
+        if cells:
+            connection.executemany(_CELL, [rows.cell_columns(cell) for cell, _number in cells.values()])
+        at = 0
+        while at < len(values):
+            size = min(max(_INSERTS), 1 << ((len(values) - at) // 5).bit_length() - 1)
+            connection.execute(_INSERTS[size], values[at : at + 5 * size])
+            at += 5 * size
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -282,7 +304,8 @@ def _insert(
 
 
 def _chunks(query: str, nonces: Sequence[bytes]) -> Iterator[tuple[str, Sequence[bytes]]]:
-    """The query for each part of a long list, and its values."""
+    """The query for each part of a long list, and its values; padded, so that few queries are prepared."""
     for start in range(0, len(nonces), CHUNK):
-        chunk = nonces[start : start + CHUNK]
+        chunk = list(nonces[start : start + CHUNK])
+        chunk += chunk[-1:] * ((1 << (len(chunk) - 1).bit_length()) - len(chunk))
         yield query.format(",".join(f"?{number}" for number in range(1, len(chunk) + 1))), chunk

@@ -31,10 +31,20 @@ class Engine(Protocol):
 
 @dataclass
 class _Group:
-    """Packets that will be committed together, and the future that all their senders share."""
+    """Packets that will be committed together, and who waits for which of them."""
 
-    future: asyncio.Future[list[bool]]
     packets: list[StoredPacket] = field(default_factory=list)
+    senders: list[tuple[asyncio.Future[list[bool]], int, int]] = field(default_factory=list)
+
+    def tell(self, outcome: asyncio.Future[list[bool]]) -> None:
+        """Each sender hears of its own packets; one that was cancelled meanwhile disturbs nobody."""
+        error = outcome.exception()
+        for future, start, stop in self.senders:
+            if not future.done():
+                if error is None:
+                    future.set_result(outcome.result()[start:stop])
+                else:
+                    future.set_exception(error)
 
 
 class Writer:
@@ -63,12 +73,13 @@ class Writer:
         if self.waiting + len(packets) > self.limit:
             raise StoreBusyError(f"{self.waiting} packets wait for the store")
         if self._group is None:
-            self._group = _Group(_future())
-        group, start = self._group, len(self._group.packets)
-        group.packets.extend(packets)
-        self._wake.set()
-        fresh = await asyncio.shield(group.future)
-        return fresh[start : start + len(packets)]
+            self._group = _Group()
+            self._wake.set()
+        kept = self._group.packets
+        sender: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
+        self._group.senders.append((sender, len(kept), len(kept) + len(packets)))
+        kept.extend(packets)
+        return await sender
 
     async def change(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run work in a transaction of its own."""
@@ -110,7 +121,9 @@ class Writer:
 
     async def _commit_group(self, group: _Group) -> None:
         self._committing = len(group.packets)
-        await self._settle(self.engine.insert(group.packets), group.future)
+        outcome: asyncio.Future[list[bool]] = _future()
+        await self._settle(self.engine.insert(group.packets), outcome)
+        group.tell(outcome)
         self._committing = 0
 
     async def _settle(self, change: Awaitable[Any], future: asyncio.Future[Any]) -> None:

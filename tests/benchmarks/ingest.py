@@ -1,0 +1,362 @@
+"""How many packets a second of the server's processor takes: `python tests/benchmarks/ingest.py [--json]`.
+
+Interleaved rounds against real servers, each a process of its own: a bare Starlette echo of the same body
+(`single_vs_echo`), single packets, batches of 50 (`batch_vs_single`), and one commit a request instead of
+group commit (`group_vs_naive`). Then packets at a steady pace, alone (`p99_ms`) and while a model is trained
+on 100,000 reports (`p99_while_training_ratio`). Rates are medians of packets per CPU-second of the server,
+its threads and the kernel's work for it included; wall time stands beside them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+from statistics import median
+from typing import cast
+
+import httpx
+import numpy as np
+import uvloop
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.load import Round  # noqa: E402
+
+from fleetune.context import Environment  # noqa: E402
+
+CONNECTIONS = 64
+BATCH = 50
+PACE = 1000  # packets a second, one a request
+TRAINED = 100_000  # reports
+NONCE = b"0" * 32
+
+
+@dataclass
+class Server:
+    """A child process that answers at `port`."""
+
+    process: subprocess.Popen[str]
+    port: int
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/"
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of processor time so far."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextlib.contextmanager
+def start(kind: str, folder: Path, **settings: object) -> Iterator[Server]:
+    """Run `--serve kind` until the block ends."""
+    own = {"port": 0, "data": folder / kind, "rate_packets": 0, "retrain_seconds": 0} | settings
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("FLEETUNE_")}
+    process = subprocess.Popen(
+        [sys.executable, __file__, "--serve", kind],
+        env=environ | {f"FLEETUNE_{key.upper()}": str(value) for key, value in own.items()},
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        port = process.stdout.readline().rstrip().rstrip("/").rsplit(":", 1)[1]
+        yield Server(process, int(port))
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        process.stdout.close()
+
+
+class Bodies:
+    """Requests without end: real packets, each time with another nonce."""
+
+    def __init__(self, packets: Sequence[bytes], batch: int = 1) -> None:
+        assert all(packet.count(NONCE) == 1 for packet in packets)
+        self._parts = cycle([packet.split(NONCE) for packet in packets])
+        self._batch = batch
+
+    def __next__(self) -> bytes:
+        packets = []
+        for _ in range(self._batch):
+            before, after = next(self._parts)
+            packets.append(before + secrets.token_hex(16).encode() + after)
+        body = packets[0] if self._batch == 1 else b"[" + b",".join(packets) + b"]"
+        head = f"POST /api/telemetry HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        return head.encode() + body
+
+
+class Connection(asyncio.Protocol):
+    """One keep-alive connection; `answered` is called with itself after each whole response."""
+
+    def __init__(self, load: Load) -> None:
+        self.load = load
+        self.begun = 0.0
+        self.received = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
+
+    def ask(self, begun: float) -> None:
+        self.begun = begun
+        self.transport.write(next(self.load.bodies))
+
+    def data_received(self, data: bytes) -> None:
+        self.received += data
+        head, separator, body = self.received.partition(b"\r\n\r\n")
+        if not separator or len(body) < int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]):
+            return
+        self.received = b""
+        self.load.answered(self, head[9:12])
+
+
+class Load:
+    """Either as fast as answers come (pace 0) or `pace` requests a second, from the moment each was due."""
+
+    def __init__(self, bodies: Bodies, pace: float) -> None:
+        self.bodies = bodies
+        self.pace = pace
+        self.seconds: list[float] = []
+        self.refused: dict[bytes, int] = {}
+        self.idle: list[Connection] = []
+        self.due: list[float] = []
+        self.ending = False
+        self.quiet = asyncio.Event()
+
+    def answered(self, connection: Connection, status: bytes) -> None:
+        now = time.perf_counter()
+        self.seconds.append(now - connection.begun)
+        if status not in (b"200", b"202"):
+            self.refused[status] = self.refused.get(status, 0) + 1
+        if not self.pace and not self.ending:
+            connection.ask(now)
+        elif self.due:
+            connection.ask(self.due.pop(0))
+        else:
+            self.idle.append(connection)
+            if self.ending and len(self.idle) == CONNECTIONS:
+                self.quiet.set()
+
+    async def run(self, port: int, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        made = [
+            await loop.create_connection(lambda: Connection(self), "127.0.0.1", port)
+            for _ in range(CONNECTIONS)
+        ]
+        begin = time.perf_counter()
+        self.idle = [connection for _transport, connection in made]
+        if not self.pace:
+            starting, self.idle = self.idle, []
+            for connection in starting:
+                connection.ask(begin)
+            await asyncio.sleep(seconds)
+        sent = 0
+        while self.pace and (now := time.perf_counter()) < begin + seconds:
+            while sent < (now - begin) * self.pace:
+                due = begin + sent / self.pace
+                self.idle.pop(0).ask(due) if self.idle else self.due.append(due)
+                sent += 1
+            await asyncio.sleep(0.001)
+        self.ending = True
+        if len(self.idle) < CONNECTIONS:
+            await self.quiet.wait()
+        for transport, _connection in made:
+            transport.close()
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Packets a second: of the server's processor and of the clock; the 99th percentile of answers in ms."""
+
+    cpu: float
+    wall: float
+    p99: float
+
+
+def measure(server: Server, bodies: Bodies, batch: int, seconds: float, pace: float = 0) -> Rate:
+    """One round."""
+    load = Load(bodies, pace)
+    cpu, begin = server.cpu, time.perf_counter()
+    uvloop.run(load.run(server.port, seconds))
+    wall, cpu = time.perf_counter() - begin, server.cpu - cpu
+    if load.refused:
+        raise SystemExit(f"answers other than 200 and 202: {load.refused}")
+    packets = len(load.seconds) * batch
+    return Rate(packets / max(cpu, 0.01), packets / wall, float(np.percentile(load.seconds, 99)) * 1000)
+
+
+def while_training(server: Server, bodies: Bodies, seconds: float) -> tuple[float, float, float]:
+    """p99 in ms at the steady pace before training, and while it runs on TRAINED reports; its seconds."""
+    alone = [measure(server, bodies, 1, seconds, PACE).p99 for _ in range(3)]
+    with httpx.Client(base_url=server.url) as client:
+
+        def learning() -> dict[str, object]:
+            return dict(client.get("/api/metrics").raise_for_status().json()["learning"])
+
+        many = Bodies([before + NONCE + after for before, after in _take(bodies, 500)], 100)
+        while learning()["state"] != "training":  # the server starts it by itself once it has enough
+            if int(str(learning()["reports"])) > 2 * TRAINED:
+                raise SystemExit("no training began")
+            measure(server, many, 100, 0.3)
+        begin, during = time.perf_counter(), []
+        while learning()["state"] == "training":
+            during.append(measure(server, bodies, 1, min(seconds, 2.0), PACE).p99)
+        took = time.perf_counter() - begin
+    if len(during) < 2:
+        raise SystemExit("the training was over too soon to measure beside it")
+    return median(alone), median(during[:-1]), took  # the last one may have outlived the training
+
+
+def _take(bodies: Bodies, count: int) -> list[list[bytes]]:
+    return [next(bodies._parts) for _ in range(count)]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
+    parser.add_argument("--serve", choices=sorted(SERVERS), help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.serve:
+        SERVERS[args.serve]()
+        return
+    figures = compare(args.rounds, args.seconds)
+    print(
+        json.dumps(figures) if args.json else "\n".join(f"{name}: {value}" for name, value in figures.items())
+    )
+
+
+def compare(rounds: int, seconds: float) -> dict[str, object]:
+    """All figures."""
+    environment = Environment("firefox", 153, "linux", True, True, False, "2-3")
+    with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
+        folder = Path(name)
+        with start("group", folder / "first"):
+            pass  # trains version 1; the others begin with its data
+        for kind in ("plain", "naive", "learning"):
+            shutil.copytree(folder / "first" / "group", folder / kind)
+        servers = {"echo": stack.enter_context(start("echo", folder))}
+        for kind, data, packets in (
+            ("group", "plain", 10**9),
+            ("naive", "naive", 10**9),
+            ("learning", "learning", TRAINED),
+        ):
+            server = start(
+                "group" if kind == "learning" else kind, folder, data=folder / data, retrain_packets=packets
+            )
+            servers[kind] = stack.enter_context(server)
+        servers |= {"single": servers["group"], "batch": servers["group"]}
+        known = Round.fetch(servers["group"].url)
+        templates = [
+            json.dumps(packet | {"nonce": NONCE.decode()}, separators=(",", ":")).encode()
+            for packet in known.packets(2000, environment)
+        ]
+        single, batches = Bodies(templates), Bodies(templates, BATCH)
+        kinds = {"echo": (single, 1), "naive": (single, 1), "single": (single, 1), "batch": (batches, BATCH)}
+        found: dict[str, list[Rate]] = {kind: [] for kind in kinds}
+        for _round in range(rounds):
+            for kind, (bodies, batch) in kinds.items():
+                found[kind].append(measure(servers[kind], bodies, batch, seconds))
+        p99, training, took = while_training(servers["learning"], single, 2 * seconds)
+    return {
+        "single_vs_echo": _ratio(found, "single", "echo", "cpu"),
+        "batch_vs_single": _ratio(found, "batch", "single", "cpu"),
+        "group_vs_naive": _ratio(found, "single", "naive", "cpu"),
+        "p99_ms": round(p99, 2),
+        "p99_while_training_ratio": round(training / p99, 2),
+        "wall": {
+            "single_vs_echo": _ratio(found, "single", "echo", "wall"),
+            "batch_vs_single": _ratio(found, "batch", "single", "wall"),
+            "group_vs_naive": _ratio(found, "single", "naive", "wall"),
+        },
+        "packets_per_cpu_second": {kind: round(median(r.cpu for r in found[kind])) for kind in found},
+        "packets_per_second": {kind: round(median(r.wall for r in found[kind])) for kind in found},
+        "p99_at_full_load_ms": {kind: round(median(r.p99 for r in found[kind]), 1) for kind in found},
+        "rounds": rounds,
+        "pace": PACE,
+        "connections": CONNECTIONS,
+        "batch": BATCH,
+        "training": {"reports": TRAINED, "seconds": round(took, 1), "p99_ms": round(training, 2)},
+        "body_bytes": len(templates[0]),
+    }
+
+
+def _ratio(found: dict[str, list[Rate]], kind: str, base: str, what: str) -> float:
+    """Median over the rounds of the ratio within each round."""
+    pairs = zip(found[kind], found[base], strict=True)
+    return round(median(float(getattr(a, what)) / float(getattr(b, what)) for a, b in pairs), 2)
+
+
+# The servers, each in a process of its own.
+
+
+def serve_group() -> None:
+    from fleetune_server.cli import main as fleetune
+
+    fleetune(["serve"])
+
+
+def serve_naive() -> None:
+    """The same server, but every request waits its turn for a commit of its own."""
+    from fleetune_server.store.base import StoredPacket
+    from fleetune_server.store.sqlite import SqliteStore
+
+    turn = asyncio.Lock()
+    together = SqliteStore.append
+
+    async def append(self: SqliteStore, packets: Sequence[StoredPacket]) -> list[bool]:
+        async with turn:
+            return await together(self, packets)
+
+    SqliteStore.append = append  # type: ignore[method-assign]
+    serve_group()
+
+
+def serve_echo() -> None:
+    import socket
+
+    import uvicorn
+    from starlette.applications import Starlette
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    async def echo(request: Request) -> Response:
+        return Response(await request.body())
+
+    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    print(f":{listener.getsockname()[1]}", flush=True)
+    config = uvicorn.Config(
+        Starlette(routes=[Route("/api/telemetry", echo, methods=["POST"])]),
+        http="httptools",
+        loop="uvloop",
+        access_log=False,
+        log_config=None,
+        lifespan="off",
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+SERVERS = {"echo": serve_echo, "group": serve_group, "naive": serve_naive}
+
+if __name__ == "__main__":
+    main()
