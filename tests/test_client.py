@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 from tests import synthetic, tiny
 from tests.running import Running, server
+from tests.tiny_lab import write_lab
 
 from fleetune.artefact import unpack
 from fleetune.manifest import BASELINE
@@ -27,56 +27,11 @@ from fleetune_server.fleet.client import DEVICE_SD, Client, measurements
 from fleetune_server.fleet.http import HttpPlatform
 from fleetune_server.learn.lab import load
 
-BASE_MS = 0.01
-
-
-def lab(folder: Path) -> Path:
-    """Lab files of the tiny catalogue, from the synthetic truth; one engine is lab-only."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, environment in enumerate((*synthetic.ENGINES[:2], None)):
-        wire = (environment or synthetic.ENGINES[0]).to_wire()
-        truth_of = environment or synthetic.ENGINES[0]
-        if environment is None:
-            wire = wire | {"browser": "chromium-baseline"}
-        lines: list[dict[str, Any]] = [
-            {
-                "header": {
-                    "engine": f"engine{number}",
-                    "browserVersion": "1",
-                    "flags": [],
-                    "environment": wire,
-                    "machine": "test",
-                    "date": "2026-11-23",
-                    "protocol": {},
-                    "isolated": True,
-                }
-            }
-        ]
-        for kernel in tiny.manifest().kernels.values():
-            for size, _pattern, _copied, context in kernel.contexts():
-                names = kernel.candidates(truth_of.features)
-                speed = {name: synthetic.truth(kernel, context, truth_of, name) for name in names}
-                lines.append(
-                    {
-                        "repeat": 0,
-                        "kernel": kernel.name,
-                        "signature": kernel.signature,
-                        "size": size,
-                        "context": context.to_wire(),
-                        "times": {name: BASE_MS * math.exp(-value) for name, value in speed.items()},
-                        "spread": dict.fromkeys(names, 0.01),
-                        "batches": dict.fromkeys(names, 15),
-                        "wrong": [],
-                    }
-                )
-        (folder / f"engine{number}.jsonl").write_text("\n".join(map(json.dumps, lines)))
-    return folder
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("client")
-    lab(made / "lab")
+    write_lab(made / "lab")
     return made
 
 
@@ -90,8 +45,8 @@ def running(folder: Path) -> Iterator[Running]:
 def test_only_measurements_that_a_visitors_browser_could_make_are_used(folder: Path) -> None:
     manifest = tiny.manifest()
     found = measurements(load(folder / "lab", manifest), manifest)
-    assert {cell.environment.browser for cell in found} == {"chromium", "firefox"}
-    assert BASELINE not in {cell.variant for cell in found}
+    assert {cell.environment.browser for cell, _ in found} == {"chromium", "firefox"}
+    assert BASELINE not in {cell.variant for cell, _ in found}
 
 
 async def test_its_packets_are_legal_and_follow_the_lab_with_device_noise(

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import os
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fleetune.app.platform import PlatformError
 from fleetune.fit import Rows
 from fleetune.manifest import Manifest
+from fleetune.signed import SignedError
+from fleetune_server.fleet.client import ClientError
+from fleetune_server.fleet.live import play
 from fleetune_server.fleet.plot import chart
 from fleetune_server.fleet.scenarios import attackers, evolution, individual, time_to_expertise
 from fleetune_server.fleet.simulate import Fleet, original_scheme
@@ -43,6 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--lab", type=Path, help="folder of lab measurements (default: the settings')")
     parser.add_argument("--scale", type=int, default=100_000, help="reports in the scenarios")
+    parser.add_argument(
+        "--http", metavar="URL", help="send the reports to this running server instead, and score its models"
+    )
+    parser.add_argument("--wait", type=float, default=120, help="with --http: seconds to wait for a version")
     parser.add_argument("--only-table", action="store_true", help="no individual, evolution, attackers")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--plot", type=Path, help="write a chart of accuracy over reports to this SVG file")
@@ -106,7 +116,10 @@ def run(args: argparse.Namespace) -> int:
     if not lab:
         print("fleetune: no lab measurements to draw a fleet around; run make lab", file=sys.stderr)
         return 1
-    result = run_simulation(args, manifest, lab_rows(lab, manifest))
+    rows = lab_rows(lab, manifest)
+    if args.http:
+        return run_live(args, manifest, rows)
+    result = run_simulation(args, manifest, rows)
     if args.plot:
         series = {
             name: [(point["reports"], point["accuracy"]) for point in curve]
@@ -118,6 +131,39 @@ def run(args: argparse.Namespace) -> int:
         args.plot.write_text(chart("Accuracy of predictions", series, f"ε = {args.epsilon:g}"))
     print(json.dumps(result, indent=1) if args.json else "\n".join(lines(result)))
     return 0
+
+
+def run_live(args: argparse.Namespace, manifest: Manifest, lab: Rows) -> int:
+    """The same fleet against a running server: its models' quality after each milestone."""
+    milestones = [_samples(int(word), args.days) for word in args.users.split(",")]
+    world = build(lab, Parameters(), args.seed)
+    playing = play(
+        args.http,
+        world,
+        manifest,
+        milestones,
+        epsilon=args.epsilon,
+        seed=args.seed,
+        wait=args.wait,
+        progress=lambda text: print(text, file=sys.stderr, flush=True),
+    )
+    try:
+        curve = asyncio.run(playing)
+    except (ClientError, PlatformError, SignedError) as error:
+        print(f"fleetune simulate: {error}", file=sys.stderr)
+        return 1
+    result = {"cells": len(world.frame), "oracle_speedup": _oracle(world), "curve": curve}
+    print(json.dumps(result, indent=1) if args.json else "\n".join(live_lines(curve)))
+    return 0
+
+
+def live_lines(curve: Sequence[Mapping[str, float]]) -> list[str]:
+    """The curve of a live run as text."""
+    return [
+        f"{q['reports']:>9.0f} reports, version {q['version']:.0f}: accuracy {q['accuracy']:.1%},"
+        f" MAE {q['mae']:.3f}, regret {q['regret']:.2%}, speedup {q['geomean_speedup']:.2f}x"
+        for q in curve
+    ]
 
 
 def lines(result: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,13 +47,13 @@ class Sent:
     requests: int
 
 
-@dataclass(frozen=True)
-class _Measurement:
+class Place(NamedTuple):
+    """One cell: what a report is about."""
+
     kernel: Kernel
     context: Context
     environment: Environment
     variant: str
-    log_speedup: float  # in the lab
 
 
 class Client:
@@ -65,7 +66,7 @@ class Client:
         self.random = np.random.default_rng(seed)  # of measurements only; privacy draws from the system
         self.good: Good | None = None
         self.keys: Mapping[str, bytes] = {}
-        self._measurements: list[_Measurement] = []
+        self._measurements: list[tuple[Place, float]] = []
         self._bases: dict[tuple[str, Context, Environment], Mapping[str, float]] = {}
 
     async def connect(self) -> UpdateOutcome:
@@ -73,10 +74,14 @@ class Client:
         boot = json.loads(await self._get("/api/boot.json"))
         manifest = Manifest.load(await self._get("/api/kernels"))
         self.keys = read_keys(boot["keys"])
-        self._measurements = list(measurements(self.rows, manifest))
+        self.prepare(manifest)
+        return await self.update()
+
+    def prepare(self, manifest: Manifest) -> None:
+        """Find what can be measured of the server's catalogue; ClientError if nothing can."""
+        self._measurements = measurements(self.rows, manifest)
         if not self._measurements:
             raise ClientError("no lab row is about a kernel of this server's catalogue: run `make lab`")
-        return await self.update()
 
     async def update(self) -> UpdateOutcome:
         """The newest model, verified."""
@@ -103,8 +108,7 @@ class Client:
     def packet(self) -> Packet:
         """One browser's report: one context and one variant at random, measured there, privatised."""
         assert self.good is not None
-        cell = self._measurements[int(self.random.integers(len(self._measurements)))]
-        measured = cell.log_speedup + self.random.normal(0, math.hypot(DEVICE_SD, TIMING_SD))
+        cell, measured = self.measure()
         return build(
             cell.kernel,
             cell.context,
@@ -119,7 +123,12 @@ class Client:
             self.platform.entropy,
         )
 
-    def _base(self, cell: _Measurement) -> float:
+    def measure(self) -> tuple[Place, float]:
+        """A cell that some browser ran, and the ln speedup that it saw there."""
+        cell, value = self._measurements[int(self.random.integers(len(self._measurements)))]
+        return cell, value + self.random.normal(0, math.hypot(DEVICE_SD, TIMING_SD))
+
+    def _base(self, cell: Place) -> float:
         assert self.good is not None
         key = cell.kernel.signature, cell.context, cell.environment
         if key not in self._bases:
@@ -171,8 +180,8 @@ class Client:
         return hashlib.sha256(self.good.artefact).hexdigest() if self.good else ""
 
 
-def measurements(rows: Sequence[LabRow], manifest: Manifest) -> list[_Measurement]:
-    """Every lab measurement that a visitor's browser could have made."""
+def measurements(rows: Sequence[LabRow], manifest: Manifest) -> list[tuple[Place, float]]:
+    """Every lab measurement that a visitor's browser could have made, with its ln speedup."""
     found = []
     for row in rows:
         kernel = manifest.by_signature.get(row.signature)
@@ -181,5 +190,5 @@ def measurements(rows: Sequence[LabRow], manifest: Manifest) -> list[_Measuremen
         runnable = kernel.candidates(row.environment.features)
         for variant, value in row.log_speedups().items():
             if variant != BASELINE and variant in runnable:
-                found.append(_Measurement(kernel, row.context, row.environment, variant, value))
+                found.append((Place(kernel, row.context, row.environment, variant), value))
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -14,12 +14,10 @@ from fleetune.fit import Rows, fit
 from fleetune.manifest import Manifest
 from fleetune.model import Model
 from fleetune.personal import PersonalLayer
-from fleetune_server.fleet.simulate import Attack, Fleet
+from fleetune_server.fleet.simulate import Attack, Fleet, Progress
 from fleetune_server.fleet.world import World
 from fleetune_server.learn.local import adjusted
 from fleetune_server.learn.quality import Contexts, choice_summary, chosen_rows, decide, prediction_quality
-
-Progress = Callable[[str], None]
 
 
 def individual(fleet: Fleet, users: int, samples: Sequence[int], seed: int) -> list[dict[str, float]]:

@@ -28,6 +28,7 @@ COLD_CLIPS = (2.0, 1.0, 0.5, 0.25)  # without a lab: the first round's base pred
 SEEDED_CLIPS = (0.5, 0.35, 0.25, 0.2)
 HELDOUT = 0.1
 COVERED = 10
+Progress = Callable[[str], None]
 Attack = Callable[[Ints, NDArray[np.uint8], np.random.Generator], tuple[Ints, NDArray[np.uint8]]]
 
 
@@ -221,7 +222,7 @@ def schedule(total: int, start: int = 250) -> list[int]:
     return [*points, total]
 
 
-def run(fleet: Fleet, milestones: Sequence[int], progress: Callable[[str], None]) -> list[dict[str, float]]:
+def run(fleet: Fleet, milestones: Sequence[int], progress: Progress) -> list[dict[str, float]]:
     """Rounds up to each milestone; the score at every training."""
     curve = [fleet.score()] if fleet.model is not None else []
     for point in sorted({*schedule(max(milestones)), *milestones}):
