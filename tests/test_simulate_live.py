@@ -36,7 +36,7 @@ def test_a_simulated_fleet_teaches_a_running_server(folder: Path) -> None:
         curve = json.loads(done.stdout)["curve"]
         assert [point["reports"] for point in curve] == [0, 600, 3000]
         assert curve[0]["version"] < curve[-1]["version"]
-        assert 0 == curve[0]["coverage"] < curve[1]["coverage"] < curve[2]["coverage"]
+        assert 0 == curve[0]["coverage"] <= curve[1]["coverage"] < curve[2]["coverage"]
         assert 0.5 < curve[-1]["accuracy"] <= 1
 
 
