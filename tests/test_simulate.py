@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from tests.synthetic import ENGINES, catalogue, measured
 
-from fleetune_server.commands.simulate import lines, run_simulation
+from fleetune_server.commands.simulate import lines, recorded, run_simulation
 from fleetune_server.fleet.plot import chart
 from fleetune_server.fleet.scenarios import attackers, evolution, individual, time_to_expertise
 from fleetune_server.fleet.simulate import Fleet, original_scheme, schedule
@@ -107,6 +107,9 @@ def test_the_command_prints_the_table_and_valid_json(capsys: pytest.CaptureFixtu
     result = run_simulation(args, MANIFEST, LAB)
     assert [row["samples"] for row in result["table"]] == [200, 2000]
     json.dumps(result)
+    shown = recorded(result)["curve"]
+    assert [point["reports"] for point in shown] == sorted(point["reports"] for point in shown)
+    json.dumps(shown, allow_nan=False)  # a browser reads it
     text = "\n".join(lines(result))
     assert "original scheme" in text
     assert "reports: accuracy" in capsys.readouterr().err

@@ -5,10 +5,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ CLAIMS = {
     10_000: ("year", 10_000_000, 0.96, 3.8),
 }
 LEVEL = 0.95
+SHOWN_DIGITS = 5
 PER_USER_AND_DAY = 1.0  # reports: the default budget
 
 
@@ -55,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--wait", type=float, default=120, help="with --http: seconds to wait for a version")
     parser.add_argument("--only-table", action="store_true", help="no individual, evolution, attackers")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--record", type=Path, help="write what the dashboard shows of it to this JSON file")
     parser.add_argument("--plot", type=Path, help="write a chart of accuracy over reports to this SVG file")
 
 
@@ -129,8 +133,24 @@ def run(args: argparse.Namespace) -> int:
             (row["samples"], row["original scheme"]["accuracy"]) for row in result["table"]
         ]
         args.plot.write_text(chart("Accuracy of predictions", series, f"ε = {args.epsilon:g}"))
+    if args.record:
+        args.record.write_text(json.dumps(recorded(result), indent=1) + "\n")
     print(json.dumps(result, indent=1) if args.json else "\n".join(lines(result)))
     return 0
+
+
+def recorded(result: dict[str, Any]) -> dict[str, Any]:
+    """The part for `simulation.json`, which every dashboard fetches: how it was made, and the curve."""
+    return {
+        "command": "fleetune simulate --record server/fleetune_server/simulation.json",
+        "date": datetime.now(UTC).date().isoformat(),
+        "parameters": result["parameters"],
+        "cells": result["cells"],
+        "curve": [
+            {name: round(value, SHOWN_DIGITS) for name, value in point.items() if math.isfinite(value)}
+            for point in result["curves"]["with the lab seed"]
+        ],
+    }
 
 
 def run_live(args: argparse.Namespace, manifest: Manifest, lab: Rows) -> int:

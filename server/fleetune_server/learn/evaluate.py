@@ -183,13 +183,14 @@ class _Extra:
         if split == "heldout_engine":
             self.local.append((fold.engine, after_local(model, contexts, LOCAL, seed)))
         if split == "known_cell":
-            self._by_engine(contexts, chosen, best)
+            self._by_engine(contexts, chosen, best, answer.mean)
 
-    def _by_engine(self, contexts: Contexts, chosen: Floats, best: Floats) -> None:
+    def _by_engine(self, contexts: Contexts, chosen: Floats, best: Floats, mean: Floats) -> None:
         f = contexts.frame
-        rows = contexts.start[:-1]
-        where = f.environment[rows]
-        copied = np.array([c.copied for c in f.contexts])[f.context[rows]]
+        asked = np.flatnonzero(~contexts.is_script)
+        first = contexts.start[:-1]
+        where = f.environment[first]
+        copied = np.array([c.copied for c in f.contexts])[f.context[first]]
         for number, environment in enumerate(f.environments):
             name = environment.browser + ("" if environment.simd else "-nosimd")
             here = where == number
@@ -200,8 +201,10 @@ class _Extra:
                     if label:
                         target["geomean_speedup" + label] = summary["geomean_speedup"]
                         target["oracle_speedup" + label] = float(np.exp(best[mask].mean()))
-                    else:
-                        target |= summary | {"oracle_speedup": float(np.exp(best[mask].mean()))}
+                        continue
+                    rows = asked[f.environment[asked] == number]
+                    target |= summary | {"oracle_speedup": float(np.exp(best[mask].mean()))}
+                    target |= prediction_quality(mean[rows], contexts.truth[rows])
 
     def figures(self, kernels: Ints, draws: int) -> dict[str, Any]:
         everyone, shipped = np.concatenate(self.confirmed), np.concatenate(self.shipped)
