@@ -8,38 +8,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.benching import CELL, KERNEL, MANIFEST, SIZE, a_session, call, refused
 from tests.fake_platform import FakePlatform, by_name
-from tests.tiny import ENVIRONMENT, raw_manifest
+from tests.tiny import ENVIRONMENT
 
-from fleetune.app import handlers
 from fleetune.app.benchmark import Benchmark
 from fleetune.app.cells import Cell, every_cell, parse, spread
 from fleetune.app.control import Budget, Control
 from fleetune.app.measure import FIXED, Rules
-from fleetune.app.session import Session
-from fleetune.context import Environment
-from fleetune.manifest import Manifest
-
-MANIFEST = Manifest.load(raw_manifest())
-KERNEL = next(iter(MANIFEST.kernels.values()))
-SIZE = KERNEL.sizes[1]
-CELL = {"kernel": KERNEL.name, "size": SIZE, "pattern": "random", "copied": False}
-
-
-async def a_session(platform: FakePlatform, environment: Environment = ENVIRONMENT) -> Session:
-    return await handlers.start(platform, boot={}, manifest=MANIFEST, environment=environment)
-
-
-async def call(session: Session, op: str, **args: Any) -> Any:
-    answer = await handlers.call(session, op, args)
-    assert "error" not in answer, answer
-    return answer["value"]
-
-
-async def refused(session: Session, op: str, **args: Any) -> dict[str, str]:
-    answer = await handlers.call(session, op, args)
-    error: dict[str, str] = answer["error"]
-    return error
 
 
 @pytest.fixture
@@ -124,59 +100,6 @@ async def test_progress_names_what_is_under_way_and_counts_up(platform: FakePlat
     assert [event["done"] for event in events] == list(range(len(events)))
     assert all(event["total"] > event["done"] for event in events)
     assert 0 <= events[-1]["secondsLeft"] < events[0]["secondsLeft"] <= 10
-
-
-async def test_a_wrong_variant_is_set_aside_and_named_and_the_rest_goes_on(platform: FakePlatform) -> None:
-    platform.bench.wrong = {"vectorization": "it returns 1, JavaScript 2"}
-    outcome = await call(await a_session(platform), "benchmark", cells=[CELL])
-    candidates = outcome["results"][0]["candidates"]
-    assert candidates["vectorization"]["ok"] is False
-    assert candidates["vectorization"]["error"] == "it returns 1, JavaScript 2"
-    assert all(row["ok"] for name, row in candidates.items() if name != "vectorization")
-    (aside,) = platform.emitted("setAside")
-    assert aside == {
-        "kernel": KERNEL.name,
-        "candidate": "vectorization",
-        "reason": "it returns 1, JavaScript 2",
-    }
-    timed = {name for order in platform.bench.rounds for name, _ in order}
-    assert "vectorization" not in timed
-
-
-@pytest.mark.parametrize("where", ["hang_check", "hang_run"])
-async def test_a_variant_that_hangs_is_ended_and_the_rest_goes_on(platform: FakePlatform, where: str) -> None:
-    setattr(platform.bench, where, frozenset({"inlining+loopUnrolling"}))
-    outcome = await call(await a_session(platform), "benchmark", cells=[CELL], fixed=True)
-    (result,) = outcome["results"]
-    assert "did not end" in result["candidates"]["inlining+loopUnrolling"]["error"]
-    others = [row for name, row in result["candidates"].items() if name != "inlining+loopUnrolling"]
-    assert all(row["ok"] and row["batches"] >= 5 for row in others)
-    assert platform.bench.restarts >= 1
-    assert result["choice"] != "inlining+loopUnrolling"
-
-
-async def test_a_variant_that_fails_while_timed_is_set_aside(platform: FakePlatform) -> None:
-    platform.bench.trap_run = frozenset({"scalar"})
-    outcome = await call(await a_session(platform), "benchmark", cells=[CELL])
-    assert "unreachable" in outcome["setAside"][KERNEL.name]["scalar"]
-    assert outcome["results"][0]["candidates"]["vectorization"]["ok"]
-
-
-async def test_what_was_set_aside_is_not_tried_again(platform: FakePlatform) -> None:
-    platform.bench.broken = {"scalar": "not a module"}
-    session = await a_session(platform)
-    both = [CELL, {**CELL, "size": KERNEL.sizes[2]}]
-    outcome = await call(session, "benchmark", cells=both)
-    assert [r["candidates"]["scalar"]["ok"] for r in outcome["results"]] == [False, False]
-    assert len(platform.emitted("setAside")) == 1
-
-
-async def test_a_kernel_whose_baseline_hangs_is_skipped(platform: FakePlatform) -> None:
-    platform.bench.hang_check = frozenset({"js"})
-    outcome = await call(await a_session(platform), "benchmark", cells=[CELL, CELL])
-    assert outcome["results"] == []
-    assert outcome["skipped"] == 2
-    assert "js" in outcome["setAside"][KERNEL.name]
 
 
 async def test_stop_keeps_what_was_measured(platform: FakePlatform) -> None:
