@@ -102,6 +102,18 @@ def test_days_pass_catalogues_change_and_memory_is_bounded(monkeypatch: pytest.M
         assert len(seen._places) == 1
 
 
+def test_white_space_cannot_fill_the_memory() -> None:
+    seen = Repeats(checker())
+    for room in range(3):
+        body = json.dumps(wire()).replace('"log2Size": ', '"log2Size": ' + " " * (10_000 + room))
+        found = read_wire(body)
+        assert isinstance(found, Wire)
+        assert seen.accept(found).cell.context == tiny.CONTEXT
+    assert not seen._places
+    assert seen.accept(read(wire()))
+    assert len(seen._places) == 1
+
+
 def test_a_raw_part_that_is_not_json_is_found_out() -> None:
     body = json.dumps(wire()).encode().replace(b'"random"', b'"\xff"')
     found = read_wire(body)

@@ -32,5 +32,7 @@ def configure(level: int = logging.INFO) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     # These announce process ids, sockets and peers' addresses.
-    for name in ("uvicorn.error", "uvicorn.access", "websockets", "httpx", "asyncio"):
+    for name in ("uvicorn.access", "websockets", "httpx", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # This one warns of each malformed request: strangers could fill the disk.
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)

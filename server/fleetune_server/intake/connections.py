@@ -8,13 +8,13 @@ from weakref import WeakKeyDictionary
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-HEADER_SECONDS = 10.0  # from the first byte (or the connection) to the end of the headers
+HEADER_SECONDS = 10.0  # from the connection, the last answer or the first byte to the end of the headers
 HEADER_BYTES = 16_384
 SWEEP_SECONDS = 0.5
 
 
 class PatientProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with a limit on the time and size of request headers, which it lacks.
+    """uvicorn's protocol with limits on request headers (time, size) and on bodies that nobody reads (time).
 
     One sweep for all connections of a loop: a timer for each request would cost more than reading it.
     """
@@ -60,8 +60,15 @@ class PatientProtocol(HttpToolsProtocol):
         self._header_bytes = 0
         self._waiting[self] = self.loop.time() + HEADER_SECONDS
 
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle.response_complete:
+            # Nothing is under way: what is left of an unread body and the next headers must come in time.
+            # uvicorn's own timer starts anew with every byte.
+            self._waiting[self] = self.loop.time() + HEADER_SECONDS
+
     def give_up(self) -> None:
-        """Close a connection whose headers take too long."""
+        """Close a connection that takes too long."""
         if not self.transport.is_closing():
             self.transport.close()
 

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgspec
 
+from fleetune.packet import MAX_BYTES
 from fleetune_server.intake.check import Checker
 from fleetune_server.store.base import Cell, StoredPacket
 
-PLACES = 30_000  # remembered at once, 1 to 3 kB each; beyond that remembering starts anew
+PLACES = 12_000  # remembered at once, 1 to 3 kB each; beyond that remembering starts anew
+MAX_KEY = MAX_BYTES  # bytes of the raw parts of what is remembered: JSON may be blown up with white space
 
 _NONCE = re.compile(r"[0-9a-f]{32}")
 
@@ -64,17 +66,19 @@ class Repeats:
         checker = self.checker
         if checker.kernels is not self._kernels or len(self._places) >= PLACES:
             self._kernels, self._places = checker.kernels, {}
-        if len(wire.actualSpeedups) != 1:
+        context, environment, privacy = bytes(wire.context), bytes(wire.environment), bytes(wire.privacy)
+        long = len(context) + len(environment) + len(privacy) > MAX_KEY
+        if len(wire.actualSpeedups) != 1 or long:
             return checker.accept(wire.read())
         ((variant, speedup),) = wire.actualSpeedups.items()
         key = (
-            bytes(wire.context),
+            context,
             wire.profileSignature,
             wire.contextHash,
-            bytes(wire.environment),
+            environment,
             wire.browserFingerprint,
             variant,
-            bytes(wire.privacy),
+            privacy,
             wire.modelVersion,
             wire.v,
         )

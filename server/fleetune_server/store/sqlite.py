@@ -29,7 +29,7 @@ from fleetune_server.store.writer import Writer
 
 T = TypeVar("T")
 BUSY_SECONDS = 5.0  # another process (a backup) may hold the file so long
-CELL_CACHE = 100_000
+CELL_CACHE = 20_000
 CHUNK = 1024  # values in one IN list
 # Rows in one statement: each step of a statement gives up the interpreter's lock, and to have it back it
 # waits for the event loop. Powers of two, so that few texts serve every length and stay prepared.
