@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable
 from typing import Any
 
+import httpx
 from wasmtime import wat2wasm
+
+from fleetune.context import Context, Environment
+from fleetune.manifest import Manifest
+from fleetune.model import Model
+from fleetune.packet import build
 
 SCRIPT = """
 export function js(values, n) { let sum = 0; for (let i = 0; i < n; i++) sum += values[i]; return sum; }
@@ -94,3 +103,44 @@ def description(**changes: Any) -> dict[str, Any]:
 def modules(memory: str = "imported") -> dict[str, bytes]:
     """Both builds by file name."""
     return {"sum.wasm": module(memory), "sum.simd.wasm": module(memory, simd=True)}
+
+
+ENVIRONMENT = Environment("firefox", 153, "linux", True, True, False, "2-3")
+CONTEXT = Context.of(256, "f32", "random", copied=False)
+
+
+def predictions(client: httpx.Client, listing: dict[str, Any]) -> tuple[Model, dict[str, float]]:
+    """The newest model, and what it says of the kernel's modules here, ln speedup."""
+    kernel = Manifest.load(listing).kernels["own_sum"]
+    newest = client.get("/api/model/latest", params={"version": 0}).json()
+    model = Model.from_bytes(client.get(newest["url"]).content)
+    names = tuple(kernel.variants)
+    return model, dict(
+        zip(names, model.predict(kernel, CONTEXT, ENVIRONMENT, names).mean.tolist(), strict=True)
+    )
+
+
+def reports(
+    client: httpx.Client, listing: dict[str, Any], residual: Callable[[str], float], each: int = 1
+) -> list[dict[str, Any]]:
+    """Reports as browsers make them: `each` of every module, with residuals as given."""
+    kernel = Manifest.load(listing).kernels["own_sum"]
+    model, base = predictions(client, listing)
+    day = int(time.time() // 86_400)
+    return [
+        build(
+            kernel,
+            CONTEXT,
+            ENVIRONMENT,
+            name,
+            base[name],
+            base[name] + residual(name),
+            model.clip,
+            2.0,
+            model.version,
+            day,
+            os.urandom,
+        ).to_wire()
+        for _ in range(each)
+        for name in base
+    ]

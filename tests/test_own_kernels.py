@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
+import hashlib
+import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,18 +13,17 @@ from typing import Any
 import httpx
 import pytest
 from tests import own_world, tiny
-from tests.own_world import SCRIPT, description, modules
+from tests.own_world import SCRIPT, description, modules, reports
 from tests.running import Running, server
 
-from fleetune.context import Context, Environment
 from fleetune.manifest import Manifest, ManifestError
-from fleetune.model import Model
 from fleetune_server.catalogue import Catalogue
 from fleetune_server.own.fields import SpecError
 from fleetune_server.own.package import Package, build
 from fleetune_server.own.shelf import Shelf, read_document, to_document
 from fleetune_server.own.spec import read_spec
 from fleetune_server.own.tokens import Tokens
+from fleetune_server.store.sqlite import open_sqlite
 
 
 def package(kind: str = "imported", **changes: Any) -> Package:
@@ -143,14 +144,16 @@ def test_modules_with_a_memory_of_their_own_are_only_called_with_copies() -> Non
     assert {context.pattern for *_, context in kernel.contexts()} == {"random+copied"}
 
 
-def test_what_is_kept_is_what_was_given(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "kernels")
+async def test_what_is_kept_is_what_was_given(tmp_path: Path) -> None:
     document = to_document(description(), SCRIPT, modules())
-    shelf.put("own_sum", document)
-    assert [one.entry for one in shelf.packages()] == [build(read_document(document)).entry]
-    assert not shelf.remove("../own_sum")
-    assert shelf.remove("own_sum")
-    assert shelf.packages() == []
+    async with open_sqlite(tmp_path / "fleetune.db", 100) as store:
+        shelf = Shelf(store)
+        await shelf.put("own_sum", document)
+        assert [one.entry for one in await shelf.packages()] == [build(read_document(document)).entry]
+        assert await shelf.marks() == {"own_sum": hashlib.sha256(document).hexdigest()}
+        assert not await shelf.remove("own_%")
+        assert await shelf.remove("own_sum")
+        assert (await shelf.packages(), await shelf.marks()) == ([], {})
     for bad in (b"", b"[]", b'{"kernel": {}, "script": 1, "modules": {}}', document.replace(b'"AGFz', b'"!')):
         with pytest.raises(SpecError):
             read_document(bad)
@@ -228,33 +231,20 @@ def test_a_kernel_is_added_used_reported_about_and_removed(
         rows = client.get("/api/decisions", params=ASKED).json()["kernels"]["own_sum"]
         assert [row["size"] for row in rows["random"]] == description()["sizes"]
         assert {"js", "scalar", "vectorization"} <= rows["random"][0]["candidates"].keys()
-        assert client.post("/api/telemetry", json=[packet(client, listing)]).status_code == 202
+        assert (
+            client.post(
+                "/api/telemetry", json=reports(client, listing, lambda candidate: 0.3)[:1]
+            ).status_code
+            == 202
+        )
 
         assert client.delete("/api/own-kernels/nothing").status_code == 404
         assert client.delete("/api/own-kernels/dot").status_code == 404
         assert client.delete("/api/own-kernels/own_sum").status_code == 200
         assert "own_sum" not in client.get("/api/decisions", params=ASKED).json()["kernels"]
-        assert client.post("/api/telemetry", json=[packet(client, listing)]).status_code in (400, 422)
-
-
-def packet(client: httpx.Client, listing: dict[str, Any]) -> dict[str, Any]:
-    """A report about the new kernel, made as a browser makes it."""
-    import os
-    import time
-
-    from fleetune.packet import build as build_packet
-
-    kernel = Manifest.load(listing).kernels["own_sum"]
-    answer = client.get("/api/model/latest", params={"version": 0}).json()
-    model = Model.from_bytes(client.get(answer["url"]).content)
-    environment = Environment("firefox", 153, "linux", True, True, False, "2-3")
-    context = Context.of(256, "f32", "random", copied=False)
-    base = float(model.predict(kernel, context, environment, ["scalar"]).mean[0])
-    day = int(time.time() // 86_400)
-    made = build_packet(
-        kernel, context, environment, "scalar", base, 0.3, model.clip, 2.0, model.version, day, os.urandom
-    )
-    return made.to_wire()
+        assert client.post(
+            "/api/telemetry", json=reports(client, listing, lambda candidate: 0.3)[:1]
+        ).status_code in (400, 422)
 
 
 def test_an_added_kernel_survives_a_restart(tmp_path: Path) -> None:
@@ -270,10 +260,11 @@ def test_an_added_kernel_survives_a_restart(tmp_path: Path) -> None:
                 ).raise_for_status()
             names = [kernel["name"] for kernel in httpx.get(f"{started.url}api/kernels").json()["kernels"]]
             assert "own_sum" in names
-    shelf = tmp_path / "data" / "kernels" / "own_sum.json"
-    shelf.write_text(json.dumps({**json.loads(shelf.read_text()), "script": 1}))
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "fleetune.db")) as store, store:
+        change = "UPDATE settings SET value = replace(value, 'AGFz', 'AAAA') WHERE key = 'own-kernel/own_sum'"
+        assert store.execute(change).rowcount == 1
     with server(tmp_path, **settings) as started:
         ready = httpx.get(f"{started.url}readyz")
         assert ready.status_code == 503
-        assert "own_sum.json: script must be a text" in ready.json()["problems"][0]
+        assert "own kernels: own_sum: " in ready.json()["problems"][0]
         assert len(httpx.get(f"{started.url}api/kernels").json()["kernels"]) == 2

@@ -93,6 +93,7 @@ class Pipeline:
         self.announce = announce
         self.canary = canary
         self.progress = Progress()
+        self.shared: Callable[[], Awaitable[None]] = _nothing  # looks at what else replicas share
         self._wake = asyncio.Event()
         self._first_arrival: float | None = None
 
@@ -112,8 +113,13 @@ class Pipeline:
                 await self.refresh()
 
     async def listen(self) -> None:
-        """Until cancelled: hear of versions that other replicas publish."""
-        await self.store.listen(self._published_elsewhere)
+        """Until cancelled: hear of versions that other replicas publish, and of what else they share."""
+
+        async def heard(version: int) -> None:
+            await self.shared()
+            await self._published_elsewhere(version)
+
+        await self.store.listen(heard)
 
     async def refresh(self) -> None:
         """Put versions that this process does not know yet on the shelf."""
@@ -168,6 +174,7 @@ class Pipeline:
                 await self._wake.wait()
         except TimeoutError:
             self.progress.reports = (await self.store.counts()).reports
+            await self.shared()
             before = self.library.version, self.library.stable
             await self.refresh()  # `fleetune models rollback` and `import` publish from another process
             if before != (self.library.version, self.library.stable):
@@ -289,3 +296,7 @@ class Pipeline:
     def _finished(self, outcome: str) -> None:
         self.progress.state, self.progress.outcome = "waiting", outcome
         self.metrics.trainings.add(label=outcome)
+
+
+async def _nothing() -> None:
+    """A server alone shares nothing."""

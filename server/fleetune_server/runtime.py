@@ -28,7 +28,8 @@ from fleetune_server.learn.rows import lab_rows
 from fleetune_server.learn.train import train
 from fleetune_server.library import Library
 from fleetune_server.metrics import Metrics
-from fleetune_server.own.api import stocked
+from fleetune_server.own.api import follow, stocked
+from fleetune_server.own.shelf import Shelf
 from fleetune_server.pipeline import LAB_CLIPS, Lab, Pipeline
 from fleetune_server.settings import Settings
 from fleetune_server.state import State
@@ -42,12 +43,14 @@ log = logging.getLogger(__name__)
 async def running(settings: Settings) -> AsyncIterator[State]:
     """A server's resources; the first start trains version 1 before it yields."""
     built = Catalogue.load(settings.kernels)
-    catalogue = stocked(built, settings)
-    if catalogue.problem:
-        log.error("kernels are missing", extra={"problem": catalogue.problem})
     keys = KeyRing.open(settings.data / "keys")
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
+        shelf = Shelf(store)
+        marks = await shelf.marks()
+        catalogue = await stocked(built, shelf)
+        if catalogue.problem:
+            log.error("kernels are missing", extra={"problem": catalogue.problem})
         library = Library(settings.keep_versions)
         metrics = Metrics()
         hub = Hub(library.target)
@@ -85,8 +88,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         async with asyncio.TaskGroup() as group:
             history = History(store, library)
             jobs = (pipeline.run(), pipeline.listen(), history.run())
-            tasks = [group.create_task(job) for job in jobs]
-            yield State(
+            state = State(
                 settings=settings,
                 catalogue=catalogue,
                 store=store,
@@ -103,7 +105,11 @@ async def running(settings: Settings) -> AsyncIterator[State]:
                 canary=canary,
                 metrics=metrics,
                 history=history,
+                own_marks=marks,
             )
+            pipeline.shared = lambda: follow(state)
+            tasks = [group.create_task(job) for job in jobs]
+            yield state
             for task in tasks:
                 task.cancel()
 

@@ -47,6 +47,7 @@ class State:
     metrics: Metrics
     history: History
     earlier: list[Catalogue] = field(default_factory=list)  # whose files stay for a while
+    own_marks: dict[str, str] = field(default_factory=dict)  # which of them the catalogue has
     own_kernels: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while an operator changes them
     started: float = field(default_factory=time.time)  # unix seconds
 

@@ -14,19 +14,15 @@ from fleetune_server.catalogue import Catalogue
 from fleetune_server.decisions import Decisions
 from fleetune_server.intake.limits import BodyError, read_body
 from fleetune_server.own.fields import SpecError
-from fleetune_server.own.package import Package, build
+from fleetune_server.own.package import build
 from fleetune_server.own.shelf import MAX_BYTES, MAX_KERNELS, Shelf, read_document
 from fleetune_server.own.tokens import TokenFileError, Tokens
 from fleetune_server.settings import Settings
 from fleetune_server.state import State, state_of
+from fleetune_server.store.base import StoreError
 
 log = logging.getLogger(__name__)
 EARLIER = 4  # catalogues whose files stay, for pages that hold their address
-
-
-def shelf_of(settings: Settings) -> Shelf:
-    """Where this server keeps own kernels."""
-    return Shelf(settings.data / "kernels")
 
 
 def tokens_of(settings: Settings) -> Tokens:
@@ -34,12 +30,28 @@ def tokens_of(settings: Settings) -> Tokens:
     return Tokens(settings.data / "operators.json")
 
 
-def stocked(catalogue: Catalogue, settings: Settings) -> Catalogue:
+async def stocked(catalogue: Catalogue, shelf: Shelf) -> Catalogue:
     """The catalogue with what is on the shelf; without it, and with a problem, if that cannot be used."""
     try:
-        return catalogue.with_own(shelf_of(settings).packages())
-    except (SpecError, ManifestError, OSError) as error:
+        return await asyncio.to_thread(catalogue.with_own, await shelf.packages())
+    except (SpecError, ManifestError) as error:
         return catalogue.without_own(f"own kernels: {error}")
+
+
+async def follow(state: State) -> None:
+    """Take over what was added or removed through another replica."""
+    shelf = Shelf(state.store)
+    if await shelf.marks() == state.own_marks:
+        return
+    async with state.own_kernels:
+        marks = await shelf.marks()
+        if marks == state.own_marks:  # it was this one's own operator
+            return
+        catalogue = await stocked(state.catalogue, shelf)
+        if catalogue.problem:
+            log.error("own kernels cannot be used", extra={"problem": catalogue.problem})
+        adopt(state, catalogue, marks)
+        log.info("kernels taken over", extra={"kernels": sorted(marks)})
 
 
 async def add(request: Request) -> Response:
@@ -54,18 +66,21 @@ async def add(request: Request) -> Response:
         kernel = await asyncio.to_thread(read_document, document)
         package = await asyncio.to_thread(build, kernel)
         async with state.own_kernels:
-            others = [p for p in await _packages(state) if p.entry["name"] != kernel.name]
+            shelf = Shelf(state.store)
+            others = [p for p in await shelf.packages() if p.entry["name"] != kernel.name]
             if len(others) >= MAX_KERNELS:
                 return _error(409, "full", [f"there are {MAX_KERNELS} kernels already: remove one"])
             catalogue = await asyncio.to_thread(state.catalogue.with_own, [*others, package])
-            await asyncio.to_thread(shelf_of(state.settings).put, kernel.name, document)
-            adopt(state, catalogue)
+            await shelf.put(kernel.name, document)
+            adopt(state, catalogue, await shelf.marks())
     except BodyError as error:
         return _error(error.status, error.code, [str(error)])
     except SpecError as error:
         return _error(422, "invalid", error.problems)
     except ManifestError as error:
         return _error(409, "conflict", [str(error)])
+    except StoreError as error:
+        return _error(503, "store", [str(error)])
     log.info("kernel added", extra={"kernel": kernel.name})
     answer = {"name": kernel.name, "profileSignature": package.entry["profileSignature"]}
     return JSONResponse(answer, status_code=201)
@@ -76,25 +91,23 @@ async def remove(request: Request) -> Response:
     state, name = state_of(request), request.path_params["name"]
     if refused := _unauthorised(request, state):
         return refused
+    shelf = Shelf(state.store)
     async with state.own_kernels:
-        if not await asyncio.to_thread(shelf_of(state.settings).remove, name):
+        if not await shelf.remove(name):
             return _error(404, "not-found", [f"there is no own kernel {name}"])
-        adopt(state, await asyncio.to_thread(state.catalogue.with_own, await _packages(state)))
+        adopt(state, await stocked(state.catalogue, shelf), await shelf.marks())
     log.info("kernel removed", extra={"kernel": name})
     return JSONResponse({"removed": name})
 
 
-def adopt(state: State, catalogue: Catalogue) -> None:
+def adopt(state: State, catalogue: Catalogue, marks: dict[str, str]) -> None:
     """From now on serve, accept reports about, decide and learn this catalogue's kernels."""
+    state.own_marks = marks
     state.earlier = [state.catalogue, *state.earlier][:EARLIER]
     state.catalogue = catalogue
     state.intake.checker.adopt(catalogue.manifest.by_signature)
     state.pipeline.manifest = catalogue.manifest
     state.decisions = Decisions(catalogue.manifest, catalogue.root)
-
-
-async def _packages(state: State) -> Sequence[Package]:
-    return await asyncio.to_thread(shelf_of(state.settings).packages)
 
 
 def _unauthorised(request: Request, state: State) -> Response | None:

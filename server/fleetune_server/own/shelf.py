@@ -1,19 +1,21 @@
-"""Where an operator's own kernels are kept: one file each in the data folder, exactly what was given."""
+"""Where an operator's own kernels are kept: in the store, exactly what was given; replicas share it."""
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import hashlib
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from fleetune_server import private_file
 from fleetune_server.own.fields import SpecError
 from fleetune_server.own.package import Package, build
 from fleetune_server.own.spec import MAX_MODULE, MAX_SCRIPT, MAX_VARIANTS, OwnKernel, as_document, read_spec
+from fleetune_server.store.base import Store
 
+_DOCUMENTS, _MARKS = "own-kernel/", "own-kernel-mark/"  # keys in the store, before a kernel's name
 MAX_BYTES = 2 * MAX_SCRIPT + MAX_VARIANTS * MAX_MODULE // 2  # of one document
 MAX_KERNELS = 64
 
@@ -46,29 +48,37 @@ def read_document(data: bytes) -> OwnKernel:
 
 
 class Shelf:
-    """The documents of one folder, by kernel name."""
+    """The documents in a store, by kernel name."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, store: Store) -> None:
+        self.store = store
 
-    def packages(self) -> list[Package]:
-        """Every kernel, by name; SpecError names the file that is damaged."""
-        found = []
-        for path in sorted(self.folder.glob("*.json")):
-            try:
-                found.append(build(read_document(path.read_bytes())))
-            except SpecError as error:
-                raise SpecError([f"{path}: {problem}" for problem in error.problems]) from error
-        return found
+    async def marks(self) -> dict[str, str]:
+        """A hash of each document by kernel name: whether anything changed, without reading it all."""
+        return await self.store.entries(_MARKS)
 
-    def put(self, name: str, document: bytes) -> None:
+    async def packages(self) -> list[Package]:
+        """Every kernel, by name; SpecError names the one that is damaged."""
+        return await asyncio.to_thread(_built, await self.store.entries(_DOCUMENTS))
+
+    async def put(self, name: str, document: bytes) -> None:
         """Keep a document; durable when this returns."""
-        private_file.write(self.folder / f"{name}.json", document)
+        mark = hashlib.sha256(document).hexdigest()
+        await self.store.share({_DOCUMENTS + name: document.decode(), _MARKS + name: mark})
 
-    def remove(self, name: str) -> bool:
+    async def remove(self, name: str) -> bool:
         """Forget a kernel; whether there was one."""
-        path = self.folder / f"{name}.json"
-        if path not in set(self.folder.glob("*.json")):
-            return False
-        path.unlink()
-        return True
+        known = name in await self.marks()
+        if known:
+            await self.store.share({_DOCUMENTS + name: None, _MARKS + name: None})
+        return known
+
+
+def _built(documents: Mapping[str, Any]) -> list[Package]:
+    found = []
+    for name, document in documents.items():
+        try:
+            found.append(build(read_document(str(document).encode())))
+        except SpecError as error:
+            raise SpecError([f"{name}: {problem}" for problem in error.problems]) from error
+    return found

@@ -139,11 +139,17 @@ class Store(Protocol):
     async def put(self, key: str, value: Any) -> None:
         """Remember a JSON value."""
 
+    async def entries(self, prefix: str) -> dict[str, Any]:
+        """The remembered values whose keys begin so, by the rest of the key."""
+
+    async def share(self, values: Mapping[str, Any]) -> None:
+        """Remember values, or forget them (None), all at once, and tell the processes that listen."""
+
     async def lead(self) -> bool:
         """Whether this process is, or now becomes, the one that trains."""
 
     async def listen(self, announced: Callable[[int], Awaitable[None]]) -> None:
-        """Call `announced(version)` for each version that another process publishes."""
+        """Call `announced(newest version)` when another process publishes one, or shares anything."""
 
     async def close(self) -> None:
         """Finish what waits, then let go."""

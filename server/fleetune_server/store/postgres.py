@@ -205,6 +205,20 @@ class PostgresStore:
     async def put(self, key: str, value: Any) -> None:
         await self._writer.change(lambda: self._put(key, value))
 
+    async def entries(self, prefix: str) -> dict[str, Any]:
+        return rows.entries(await self._read(rows.ENTRIES.format("$1"), prefix), prefix)
+
+    async def share(self, values: Mapping[str, Any]) -> None:
+        async def work() -> None:
+            for key, value in values.items():
+                if value is None:
+                    await self._connection.execute("DELETE FROM settings WHERE key = $1", key)
+                else:
+                    await self._put(key, value)
+            await self._connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+
+        await self._writer.change(work)
+
     async def lead(self) -> bool:
         """The trainer's lock lives as long as its connection: when this process dies, another one gets it."""
         if self._leading is not None:
@@ -238,13 +252,14 @@ class PostgresStore:
             await connection.add_listener(CHANNEL, lambda *_: wake.set())
             told = 0
             while True:
+                woken = wake.is_set()
+                wake.clear()
                 newest = await connection.fetchval("SELECT COALESCE(MAX(version), 0) FROM versions")
-                if newest > told:
+                if woken or newest > told:
                     told = newest
                     await announced(newest)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(wake.wait(), ALIVE_SECONDS)
-                wake.clear()
         finally:
             connection.terminate()
 

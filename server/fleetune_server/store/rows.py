@@ -29,6 +29,8 @@ COUNTS = """
     SELECT (SELECT COUNT(*) FROM packets), (SELECT COALESCE(SUM(count), 0) FROM aggregates),
            (SELECT COUNT(*) FROM nonces), (SELECT COUNT(*) FROM cells)
 """
+# As both engines read it: the prefix is a value, and no pattern in which characters mean something.
+ENTRIES = "SELECT key, value FROM settings WHERE substr(key, 1, length({0})) = {0} ORDER BY key"
 VERSIONS = "SELECT version, sha256, clip, created, document FROM versions ORDER BY version"
 
 
@@ -86,3 +88,8 @@ def version_records(rows: Iterable[Sequence[Any]]) -> list[VersionRecord]:
         VersionRecord(version, sha256, clip, created, json.loads(document))
         for version, sha256, clip, created, document in rows
     ]
+
+
+def entries(found: Iterable[Sequence[Any]], prefix: str) -> dict[str, Any]:
+    """Rows of ENTRIES as values by the rest of the key."""
+    return {key.removeprefix(prefix): json.loads(value) for key, value in found}

@@ -206,6 +206,19 @@ class SqliteStore:
     async def put(self, key: str, value: Any) -> None:
         await self._writer.change(lambda: self._put(key, value))
 
+    async def entries(self, prefix: str) -> dict[str, Any]:
+        return rows.entries(await self._read(rows.ENTRIES.format("?1"), prefix), prefix)
+
+    async def share(self, values: Mapping[str, Any]) -> None:
+        async def work() -> None:
+            for key, value in values.items():
+                if value is None:
+                    await self._writing.execute_fetchall("DELETE FROM settings WHERE key = ?", (key,))
+                else:
+                    await self._put(key, value)
+
+        await self._writer.change(work)
+
     async def lead(self) -> bool:
         return True  # one file, one process
 
