@@ -43,7 +43,7 @@ def own_script(kernel: KernelRow, tuned: bool, source: str, *, arrays: bool) -> 
         [
             f"{HEADER}import * as $own from {json.dumps(source)};",
             "export const { makeInput, adapters } = $own;",
-            f"export const baselines = {{ js: $own.js, 'js-tuned': {second} }};",
+            f"const js = $own.js;\nexport const baselines = {{ js, 'js-tuned': {second} }};",
             _calls(kernel, arrays=arrays),
             "",
         ]
@@ -123,7 +123,11 @@ def _index(param: Param) -> str:
 
 
 def _dispatcher(kernel: KernelRow) -> str:
-    """`(resident, copied, buffer) => call`: two tables of 32 calls, indexed by the log2 size bucket.
+    """`(resident, copied, buffer, limits) => call`: two tables of 32 calls, indexed by the log2 size bucket.
+
+    Below `limits.js` elements both tables say JavaScript, which is then called by its name: engines inline
+    it, where a call through a table costs more than the smallest kernels take. Where both tables agree,
+    nobody asks where the arrays lie (see `_outside`).
 
     The bucket rounds log2, as `fleetune.context.log2_bucket` does: HALF[k] is the least size nearer to k + 1.
     """
@@ -134,13 +138,17 @@ def _dispatcher(kernel: KernelRow) -> str:
     signature = ", ".join(
         f"{p.name} = {first}.length" if p is last and p.name == kernel.size else p.name for p in kernel.params
     )
+    outside = f"{first}.fleetune !== buffer && {_outside(arrays[0])}"
     return (
         "const HALF = Array.from({ length: 31 }, (_, k) => Math.ceil(2 ** (k + 0.5)));\n"
-        "export function dispatcher(resident, copied, buffer) {\n"
+        "export function dispatcher(resident, copied, buffer, $limits) {\n"
         f"  return function {kernel.name}({signature}) {{\n"
         f"    const size = {kernel.size};\n"
+        f"    if (size < $limits.js) return js({_names(kernel)});\n"
         "    const floor = 31 - Math.clz32(size | 1);\n"
         "    const bucket = size < 2 ? 0 : floor + (size >= HALF[floor] ? 1 : 0);\n"
-        f"    return ({_outside(arrays[0])} ? copied : resident)[bucket]({_names(kernel)});\n"
+        "    const $outside = copied[bucket];\n"
+        "    const $inside = resident[bucket];\n"
+        f"    return ($outside === $inside || ({outside}) ? $outside : $inside)({_names(kernel)});\n"
         "  };\n}"
     )

@@ -69,7 +69,7 @@ for (const entry of manifest.kernels) {
 /** Which of the 32 calls the dispatcher takes: each returns its own number, resident ones plus 100. */
 function bucketsOf(module, buffer) {
   const numbers = (offset) => Array.from({ length: 32 }, (_, k) => () => k + offset);
-  return module.dispatcher(numbers(100), numbers(0), buffer);
+  return module.dispatcher(numbers(100), numbers(0), buffer, { js: 0 });
 }
 const dot = await script("dot");
 const inside = new Float32Array(4);
@@ -78,7 +78,7 @@ const buckets = sizes.map((size) => dispatch(new Float32Array(0), new Float32Arr
 const measured = [];
 for (const entry of manifest.kernels) {
   const module = await script(entry.name);
-  const call = bucketsOf(module, undefined);
+  const call = bucketsOf(module, new ArrayBuffer(0));
   for (const pattern of entry.patterns) {
     for (const size of entry.sizes) measured.push([entry.name, size, call(...module.makeInput(size, pattern, seeded(1)))]);
   }

@@ -18,6 +18,8 @@ export const heapsOf = (buffer) => ({
 export class Arena {
   #next;
   #first;
+  /** Whether `alloc` was ever called. */
+  used = false;
 
   /**
    * @param {number} dataEnd first byte that no module uses
@@ -51,6 +53,7 @@ export class Arena {
     const view = new Type(this.buffer, this.#next, length);
     Object.defineProperty(view, "fleetune", { value: this.buffer });
     this.#next = end;
+    this.used = true;
     return view;
   }
 

@@ -48,6 +48,8 @@ export interface BenchmarkOutcome {
   /** kernel → candidate → why it is not used */
   setAside: Record<string, Record<string, string>>;
   skipped: number;
+  /** Contexts in which calls were timed as this page makes them. */
+  confirmed: number;
 }
 
 export type ConsentState = "on" | "off" | "undecided" | "gpc" | "revised";

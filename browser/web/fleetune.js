@@ -1,12 +1,6 @@
 // @ts-check
 /**
- * Fleetune for your own page: the fastest build of a kernel for this browser, by size. See EMBED.md.
- *
- *     import { connect } from "https://tuner.example/fleetune.js";
- *     const tuner = await connect();
- *     const dot = await tuner.kernel("dot");
- *     const sum = dot(a, b);
- *
+ * Fleetune for your own page: the fastest build of a kernel for this browser, by size. Examples: EMBED.md.
  * One cacheable request at `connect`, the modules that are chosen at `kernel`. No Pyodide, no socket, no storage and
  * no telemetry until the page asks for them.
  */
@@ -49,6 +43,8 @@ export class Tuner extends EventTarget {
   #options;
   #decisions;
   #measured = false;
+  /** Puts what was timed here over it. @type {(tables: any) => any} */
+  #confirm = (tables) => tables;
   /** @type {Promise<unknown>} the last swap of decisions: one at a time, in order */
   #swapping = Promise.resolve();
   /** @type {(() => void) | undefined} */
@@ -68,6 +64,10 @@ export class Tuner extends EventTarget {
   /** The model's version behind the decisions. @returns {number} */
   get version() {
     return this.#decisions.version;
+  }
+
+  get #root() {
+    return new URL(this.#decisions.root, this.server).href;
   }
 
   /** The names of the server's kernels. @returns {string[]} */
@@ -92,7 +92,7 @@ export class Tuner extends EventTarget {
   /** @param {string} name @param {string} [pattern] */
   async #load(name, pattern) {
     this.#patterns(name);
-    const root = new URL(this.#decisions.root, this.server).href;
+    const root = this.#root;
     const [entry, script] = await Promise.all([getJson(`${root}embed/${name}.json`), import(`${root}embed/${name}.js`)]);
     const chosen = pattern ?? entry.patterns[0];
     if (!entry.patterns.includes(chosen)) throw new Error(`Fleetune: ${name} knows ${entry.patterns.join(", ")}, not ${chosen}`);
@@ -184,7 +184,7 @@ export class Tuner extends EventTarget {
   refresh(announced = this.version) {
     return this.#swap(async () => {
       if (!this.#measured) return crowdDecisions(this.server, this.environment, announced);
-      // What was measured here stays: Python fetches and verifies the model, and decides with both.
+      // What was measured here stays: Python decides with both.
       const ops = await this.#ops();
       await ops.update();
       return ops.decisions();
@@ -195,13 +195,14 @@ export class Tuner extends EventTarget {
   #swap(get) {
     const swap = async () => {
       const from = this.version;
-      this.#decisions = { ...this.#decisions, ...(await get()) };
+      const next = { ...this.#decisions, ...(await get()) };
+      this.#decisions = { ...next, kernels: this.#confirm(next.kernels) };
       const loaded = [...this.#loaded].map(([key, kernel]) => kernel.follow(this.#decisions.kernels[nameOf(key)] ?? {}));
       await Promise.all(loaded);
       this.dispatchEvent(new CustomEvent("model", { detail: { from, to: this.version } }));
     };
     const swapping = this.#swapping.then(swap);
-    this.#swapping = swapping.catch(() => {}); // the caller of this swap hears of it; the next begins all the same
+    this.#swapping = swapping.catch(() => {}); // its caller hears of it
     return swapping;
   }
 
@@ -230,41 +231,25 @@ export class Tuner extends EventTarget {
 
   /** The Python worker's operations; it is started when first needed. @returns {Promise<any>} */
   async #ops() {
-    this.#python ??= (async () => {
-      const [{ Python }, { belongTo }] = await Promise.all([import("./python.js"), import("./storage.js")]);
-      belongTo(this.server);
-      const python = new Python(`${this.server}static/worker.js`);
-      for (const name of ["boot", "progress", "result", "crash"]) {
-        python.addEventListener(name, (event) =>
-          this.dispatchEvent(new CustomEvent(name, { detail: /** @type {CustomEvent} */ (event).detail })),
-        );
-      }
-      return (this.#handle = python);
-    })();
+    this.#python ??= import("./python.js").then(({ pythonFor }) => (this.#handle = pythonFor(this.server, this)));
     return (await this.#python).ops();
   }
 
   /**
-   * Measure on this device and follow what was measured. Nothing is sent. Aborting ends it early and keeps what was
-   * measured; before anything was, it fails with the signal's reason.
-   * @param {{budgetMs?: number, kernels?: string[], signal?: AbortSignal}} [options]
+   * Measure on this device and follow what was measured (calls.js). Nothing is sent. Aborting ends it early and keeps
+   * what was measured; before anything was, it fails with the signal's reason.
+   * @param {import("./fleetune.d.ts").BenchmarkOptions} [options]
    */
-  async benchmark({ budgetMs = 2000, kernels, signal } = {}) {
-    signal?.throwIfAborted();
-    const ops = await this.#ops();
-    signal?.throwIfAborted();
-    await ops.update();
-    const stop = () => ops.stop();
-    signal?.addEventListener("abort", stop, { once: true });
-    try {
-      signal?.throwIfAborted();
-      const outcome = await ops.benchmark({ budgetMs, kernels });
+  async benchmark(options = {}) {
+    options.signal?.throwIfAborted();
+    const [ops, { measure }] = await Promise.all([this.#ops(), import("./calls.js")]);
+    return measure(ops, options, this.server, this.#root, this.#loaded, async (get, confirm) => {
+      const earlier = this.#confirm;
+      if (confirm) this.#confirm = (tables) => confirm(earlier(tables));
       this.#measured = true;
-      await this.#swap(() => ops.decisions());
-      return outcome;
-    } finally {
-      signal?.removeEventListener("abort", stop);
-    }
+      await this.#swap(get);
+      return this.#decisions.kernels;
+    });
   }
 
   /** The exact packet that `send` would send, or the reason why there is none. */

@@ -2,7 +2,7 @@
 /** The page's handle on the Python worker: started when first needed, started again after a crash. */
 import { connectWorker } from "./rpc.js";
 import { sessionDraw } from "./socket.js";
-import { mirror } from "./storage.js";
+import { belongTo, mirror } from "./storage.js";
 
 /**
  * One worker for the whole page. Events that the worker sends (`progress`, `result`, `model` …) are raised here
@@ -61,4 +61,14 @@ export class Python extends EventTarget {
     this.#starting = this.#worker = undefined;
     starting?.then((worker) => worker.end(), () => {});
   }
+}
+
+/** The Python worker of a page that embeds this server; `page` hears what a benchmark tells. @param {string} server @param {EventTarget} page */
+export function pythonFor(server, page) {
+  belongTo(server);
+  const python = new Python(`${server}static/worker.js`);
+  for (const name of ["boot", "progress", "result", "crash"]) {
+    python.addEventListener(name, (event) => page.dispatchEvent(new CustomEvent(name, { detail: /** @type {CustomEvent} */ (event).detail })));
+  }
+  return python;
 }

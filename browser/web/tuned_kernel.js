@@ -22,6 +22,8 @@ export class TunedKernel {
   /** The 32 calls by log2 size bucket that the dispatcher indexes; replaced in place when decisions change. */
   #resident;
   #copied;
+  /** Below `js` elements both say JavaScript. */
+  #limits = { js: 0 };
 
   /**
    * @param {any} entry the kernel's entry of the manifest
@@ -30,21 +32,22 @@ export class TunedKernel {
    * @param {(candidate: string) => Promise<WebAssembly.Module>} load
    * @param {string} pattern the data pattern whose decisions are followed
    * @param {(candidate: string, reason: string) => void} [onSetAside]
+   * @param {Arena} [arena]
    */
-  constructor(entry, script, memoryBytes, load, pattern, onSetAside = () => {}) {
+  constructor(entry, script, memoryBytes, load, pattern, onSetAside = () => {}, arena) {
     this.entry = entry;
     this.script = script;
     this.pattern = pattern;
     this.load = load;
     this.onSetAside = onSetAside;
     this.memoryBytes = memoryBytes;
-    this.arena = new Arena(entry.dataEnd, entry.memory ? 0 : memoryBytes);
+    this.arena = arena ?? new Arena(entry.dataEnd, entry.memory ? 0 : memoryBytes);
     /** @type {Call} */
     this.fallback = script.baselines.js;
     this.#resident = Array(BUCKETS).fill(this.fallback);
     this.#copied = Array(BUCKETS).fill(this.fallback);
     for (const name of entry.baselines) this.#calls.set(name, script.baselines[name]);
-    this.call = script.dispatcher(this.#resident, this.#copied, this.arena.buffer);
+    this.call = script.dispatcher(this.#resident, this.#copied, this.arena.buffer, this.#limits);
   }
 
   /** Follow these decisions: load what they choose, then swap both tables. @param {Record<string, Decision[]>} patterns */
@@ -55,6 +58,8 @@ export class TunedKernel {
     await Promise.all([...names].map((name) => this.#ready(name)));
     this.#fill(this.#resident, resident);
     this.#fill(this.#copied, copied);
+    const first = this.#resident.findIndex((call, bucket) => call !== this.fallback || this.#copied[bucket] !== this.fallback);
+    this.#limits.js = first < 0 ? 2 ** 31 : first && Math.ceil(2 ** (first - 0.5));
   }
 
   /** @param {Call[]} table @param {Decision[]} decisions ascending sizes */

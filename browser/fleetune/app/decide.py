@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fleetune.app.session import Args, Operation, RequestError, Session
-from fleetune.choose import Choice, Measured, choose
+from fleetune.choose import Choice, Measured, choose, safe_default
 from fleetune.context import Context
 from fleetune.decision import decision_row
 from fleetune.manifest import BASELINE, Kernel
@@ -61,6 +61,7 @@ def _row(session: Session, kernel: Kernel, size: int, context: Context) -> dict[
     choice = decide(session, kernel, context, here)
     return {
         **decision_row(size, context, choice, here),
+        "default": safe_default(kernel, session.environment.features),
         "confirm": list(choice.confirm),
         "measured": {
             name: one.speedup for name, one in session.measured.get((kernel.name, context), {}).items()

@@ -1,0 +1,177 @@
+// @ts-check
+/**
+ * Times calls as pages make them: typed arrays, through the dispatcher, to JavaScript or to a module. The bench worker
+ * times kernels alone; where JavaScript takes 20 ns, the way to a module costs more than its work.
+ *
+ * Every candidate gets scripts of its own (an address with another fragment is another module from the same file), so
+ * that no call site sees two of them, and nothing of the page's own is touched.
+ */
+import { Arena } from "./arena.js";
+import { inputSets } from "./bench_sets.js";
+import { serve } from "./rpc.js";
+import { TunedKernel } from "./tuned_kernel.js";
+
+/** @typedef {{name: string, run: (iterations: number) => number, iterations: number, times: number[]}} Runner */
+
+const SCRIPTS = "kernels.js"; // of all built kernels
+const LEAST_MS = 2; // of a batch
+const CLOCK_STEPS = 20; // that a batch lasts at least
+const WARM_BATCHES = 3; // of full length that are as fast as one another
+const MOST_WARM = 12;
+const FASTER = 0.93; // times the least time before: still getting faster
+const ROUNDS = 5; // for those near the best
+const FIRST_ROUNDS = 2; // for everyone
+const NEAR = 1.25; // times slower than the best that is timed on
+/** A call that takes JavaScript so long, ms, hardly notices the way: what was measured without it holds. */
+const LONG_MS = 0.02;
+
+/** @type {Arena | undefined} one for all: kernels take turns */
+let arena;
+/** @type {Map<string, TunedKernel>} of the kernel whose turn it is */
+let tuned = new Map();
+let turn = "";
+let sink = 0;
+let clockStep = 0;
+
+/** The step that the clock is seen to make, in ms. */
+function step() {
+  const steps = [];
+  for (let last = performance.now(); steps.length < 9; ) {
+    const now = performance.now();
+    if (now === last) continue;
+    steps.push(now - last);
+    last = now;
+  }
+  return steps.sort((a, b) => a - b)[4];
+}
+
+/** ms of a batch that begins with a step of the clock. @param {Runner} runner */
+function batch({ run, iterations }) {
+  const before = performance.now();
+  let began = before;
+  while (began === before) began = performance.now();
+  sink += run(iterations);
+  return performance.now() - began;
+}
+
+/** The arguments of several calls, in the kernel's memory or not, as loops want them. @param {any} entry @param {any[][]} inputs @param {boolean} copied */
+function setsOf(entry, inputs, copied) {
+  return inputs.map((input) => {
+    const args = input.map((value) => {
+      if (!ArrayBuffer.isView(value)) return value;
+      const array = /** @type {any} */ (value);
+      if (copied) return array.slice();
+      const view = /** @type {Arena} */ (arena).alloc(array.constructor, array.length);
+      view.set(array);
+      return view;
+    });
+    const resets = args.flatMap((to, i) => (entry.params[i].dir === "inout" ? [[to, input[i]]] : []));
+    return { args, resets, inputs: [], outputs: [] };
+  });
+}
+
+/**
+ * A candidate behind a dispatcher that always takes it; undefined if it does not work here.
+ * @param {any} args @param {string} candidate
+ */
+async function behind({ entry, root, pattern, copied }, candidate) {
+  const key = `${copied ? "copied" : "resident"} ${candidate}`;
+  let one = tuned.get(key);
+  if (!one) {
+    const script = await import(`${root}embed/${entry.name}.js#${encodeURIComponent(key)}`);
+    /** @param {string} name */
+    const load = async (name) => {
+      const response = await fetch(`${root}embed/${entry.name}/${encodeURIComponent(name)}.wasm`, { credentials: "omit" });
+      if (!response.ok) throw new Error(`its module is not served (${response.status})`);
+      return WebAssembly.compileStreaming(response);
+    };
+    const own = entry.memory ? undefined : arena;
+    one = new TunedKernel(entry, script, /** @type {Arena} */ (arena).end, load, pattern, undefined, own);
+    await one.follow({ [pattern]: [/** @type {any} */ ({ choice: candidate, log2Size: 0 })] });
+    tuned.set(key, one);
+  }
+  return one.setAside.size ? undefined : one;
+}
+
+/** A timing loop for each candidate, of its own text (kernels_wasm/scripts.py). @param {any} args */
+async function loopsOf({ entry, root, copied }) {
+  const url = new URL(entry.script?.path ?? SCRIPTS, root).href;
+  return (await import(`${url}#${copied ? "copied" : "resident"}`)).kernels[entry.name].loops.resident;
+}
+
+/** ms a call, of a batch of full length; shorter ones say too little and are repeated with more calls. @param {Runner} runner @param {number} target ms */
+function timed(runner, target) {
+  for (;;) {
+    const ms = batch(runner);
+    if (ms >= target / 2) return ms / runner.iterations;
+    const growth = target / Math.max(ms, clockStep);
+    runner.iterations = Math.ceil(runner.iterations * Math.min(16, Math.max(1.5, growth)));
+  }
+}
+
+/** Run a loop until it gets no faster: compilers are at work meanwhile. @param {Runner} runner @param {number} target ms */
+function warm(runner, target) {
+  let least = Infinity;
+  for (let same = 0, batches = 0; same < WARM_BATCHES && batches < MOST_WARM; batches++) {
+    const each = timed(runner, target);
+    same = each < FASTER * least ? 1 : same + 1;
+    least = Math.min(least, each);
+    runner.iterations = Math.max(1, Math.ceil(target / least));
+  }
+}
+
+serve({
+  /** @param {{dataEnd: number, memoryBytes: number}} args */
+  open({ dataEnd, memoryBytes }) {
+    arena = new Arena(dataEnd, memoryBytes);
+    clockStep = step();
+  },
+
+  /**
+   * The times of one context's candidates, ms a call, of five batches in turn: least and median. Those that do not
+   * work are left out, and so is everything if `settled` and a call takes JavaScript so long that its way does not matter.
+   * @param {{entry: any, root: string, pattern: string, size: number, copied: boolean, candidates: string[], settled: boolean}} args
+   * @returns {Promise<Record<string, {least: number, median: number}>>}
+   */
+  async time(args) {
+    const { entry, pattern, size, copied, candidates, settled } = args;
+    if (turn !== entry.name) [turn, tuned] = [entry.name, new Map()];
+    const baseline = /** @type {TunedKernel} */ (await behind(args, "js"));
+    const inputs = inputSets(baseline.script.makeInput, size, pattern, size);
+    const began = performance.now();
+    for (const input of inputs) baseline.fallback(...input.map((value) => (ArrayBuffer.isView(value) ? /** @type {any} */ (value).slice() : value)));
+    if (settled && (performance.now() - began) / inputs.length > 50 * LONG_MS) return {}; // even cold code does not take so long
+    arena?.release();
+    const sets = setsOf(entry, inputs, copied);
+    const loops = await loopsOf(args);
+    const target = Math.max(LEAST_MS, CLOCK_STEPS * clockStep);
+    /** @type {Runner[]} */
+    let runners = [];
+    for (const name of ["js", ...candidates.filter((one) => one !== "js")]) {
+      const one = await behind(args, name);
+      const loop = loops[name];
+      if (!one || !loop) continue;
+      const runner = { name, run: (/** @type {number} */ n) => loop(one.call, sets, n), iterations: 1, times: [] };
+      warm(runner, target);
+      runners.push(runner);
+      if (name === "js" && settled && target / runner.iterations > LONG_MS) return {};
+    }
+    const every = runners;
+    for (let round = 0; round < ROUNDS; round++) {
+      for (const runner of runners) runner.times.push(timed(runner, target));
+      runners.push(...runners.splice(0, 1)); // another one begins
+      if (round + 1 < FIRST_ROUNDS) continue;
+      const best = Math.min(...runners.map(({ times }) => Math.min(...times)));
+      runners = runners.filter(({ name, times }) => name === "js" || Math.min(...times) <= NEAR * best);
+    }
+    return Object.fromEntries(
+      every.map(({ name, times }) => {
+        const sorted = [...times].sort((a, b) => a - b);
+        return [name, { least: sorted[0], median: sorted[sorted.length >> 1] }];
+      }),
+    );
+  },
+
+  /** The sum of everything that was computed, so that nothing is optimised away. */
+  sink: () => sink,
+});

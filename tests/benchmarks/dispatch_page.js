@@ -1,0 +1,143 @@
+// @ts-check
+/**
+ * What the benchmark runs in the embedding page (tests/benchmarks/dispatch.py says what it means).
+ * Served by the embedding page's own server, beside loops: policies forbid making code in a page.
+ */
+const SETS_BYTES = 1 << 16;
+const MAX_SETS = 8; // small inputs vary, so that no branch predictor learns them
+let made = 0;
+let sink = 0;
+
+/** @param {Function} work @param {number} times */
+function batch(work, times) {
+  const began = performance.now();
+  sink += work(times) ?? 0;
+  return performance.now() - began;
+}
+
+/** The least time of a call, ms: batches of all in turn. @param {Function[]} works @param {number} ms @param {number} rounds */
+function least(works, ms, rounds) {
+  const times = works.map((work) => {
+    let n = 1;
+    while (batch(work, n) < ms / 2) n *= 2;
+    return n * 2;
+  });
+  const best = works.map(() => Infinity);
+  for (let round = 0; round < rounds; round++)
+    works.forEach((work, i) => (best[i] = Math.min(best[i], batch(work, times[i]) / times[i])));
+  return best;
+}
+
+/** A loop of its own text for each callee: one text for all would share type feedback. @param {number} arity */
+async function loop(arity) {
+  const args = Array.from({ length: arity }, (_, i) => `s[${i}]`).join(", ");
+  const body = `let t = 0; for (let i = 0, k = 0; i < n; i++) { const s = sets[k]; t += +f(${args}); k = k + 1 === sets.length ? 0 : k + 1; } return t;`;
+  const text = `export const loop = (f, sets) => function l${made++}(n) { ${body} };`;
+  return (await import(`${location.origin}/loop.js?${encodeURIComponent(text)}`)).loop;
+}
+
+/** What a page calls kernels with. @param {any} tuner */
+async function parts(tuner) {
+  const [manifest, { TunedKernel }, { Arena }, { inputSets }] = await Promise.all([
+    fetch(`${tuner.server}api/kernels`).then((response) => response.json()),
+    import(`${tuner.server}static/tuned_kernel.js`),
+    import(`${tuner.server}static/arena.js`),
+    import(`${tuner.server}static/bench_sets.js`),
+  ]);
+  const root = new URL(manifest.root, tuner.server).href;
+  /** @param {string} kernel @param {string} name */
+  const compile = (kernel, name) => WebAssembly.compileStreaming(fetch(`${root}embed/${kernel}/${encodeURIComponent(name)}.wasm`));
+  return { manifest, TunedKernel, Arena, inputSets, root, compile };
+}
+
+/** A dispatched call less a call of the chosen module's own export, same arrays. @param {any} tuner */
+export async function overhead(tuner) {
+  const { manifest, root, compile } = await parts(tuner);
+  const call = await tuner.kernel("dot");
+  const [x, y] = [0, 1].map(() => tuner.alloc("dot", Float32Array, 8).fill(1));
+  const { variant } = tuner.explain("dot", { size: 8 });
+  const entry = manifest.kernels.find((kernel) => kernel.name === "dot");
+  let direct = (await import(`${root}embed/dot.js#overhead`)).baselines[variant];
+  let given = [x, y, 8];
+  if (!direct) {
+    const memory = new WebAssembly.Memory({ initial: 64 });
+    direct = (await WebAssembly.instantiate(await compile("dot", variant), { env: { memory } })).exports.run;
+    given = [entry.dataEnd, entry.dataEnd + 64, 8];
+  }
+  const [own, dispatched] = [(await loop(3))(direct, [given]), (await loop(3))(call, [[x, y, 8]])];
+  const [one, two] = least([own, dispatched], 20, 15);
+  return { overhead: (two - one) * 1e6, variant };
+}
+
+/** The function that a page which knows `candidate` to be the best calls. @param {any} entry @param {any} script @param {string} candidate @param {any} arena @param {any} compile */
+async function direct(entry, script, candidate, arena, compile) {
+  if (entry.baselines.includes(candidate)) return script.baselines[candidate];
+  const module = await compile(entry.name, candidate);
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory: arena.memory } });
+  return script.bind[candidate](exports.run, arena, script.baselines.js);
+}
+
+/** Load what the page calls, as a page does before it measures. @param {any} tuner @param {boolean} inside */
+export async function prepare(tuner, inside) {
+  const { manifest } = await parts(tuner);
+  for (const { name } of manifest.kernels) {
+    await tuner.kernel(name);
+    if (inside) tuner.alloc(name, Float32Array, 8);
+  }
+}
+
+/**
+ * Every kernel that leaves its input alone, in all sizes.
+ * @param {any} tuner @param {Record<string, string>} defaults the safe default of each kernel @param {boolean} inside whether arrays lie in the kernels' memory
+ */
+export async function workload(tuner, defaults, inside) {
+  const { manifest, TunedKernel, Arena, inputSets, root, compile } = await parts(tuner);
+  const arena = new Arena(Math.max(...manifest.kernels.map((/** @type {any} */ kernel) => kernel.dataEnd)), 16 << 20);
+  const features = ["simd", "relaxedSimd"].filter((feature) => tuner.environment[feature]);
+  const cells = [];
+  for (const entry of manifest.kernels) {
+    if (entry.params.some((/** @type {any} */ { dir }) => dir === "inout")) continue;
+    const [name, pattern] = [entry.name, entry.patterns[0]];
+    const call = await tuner.kernel(name);
+    const runnable = entry.variants.filter((/** @type {any} */ v) => v.features.every((/** @type {string} */ f) => features.includes(f)));
+    const names = [...entry.baselines, ...runnable.map((/** @type {any} */ v) => v.name)];
+    /** Each with a module of its own, so with type feedback of its own: as on a page that calls nothing else. @param {string} tag */
+    const script = (tag) => import(`${root}embed/${name}.js#${tag}`);
+    const calls = await Promise.all(names.map(async (one) => direct(entry, await script(one), one, arena, compile)));
+    const usual = new TunedKernel(entry, await script("default"), 0, (/** @type {string} */ one) => compile(name, one), pattern, undefined, arena);
+    await usual.follow({ [pattern]: [{ choice: defaults[name], log2Size: 0 }] });
+    for (const size of entry.sizes) {
+      const made = inputSets((await script("js")).makeInput, size, pattern, size);
+      const bytes = made[0].reduce((/** @type {number} */ sum, /** @type {any} */ value) => sum + (value.byteLength ?? 0), 0);
+      const inputs = made.slice(0, Math.max(1, Math.min(MAX_SETS, Math.floor(SETS_BYTES / bytes))));
+      /** @param {(Type: any, length: number) => any} alloc */
+      const place = (alloc) =>
+        inputs.map((/** @type {any[]} */ input) =>
+          input.map((value) => {
+            if (!ArrayBuffer.isView(value)) return value;
+            const array = /** @type {any} */ (value);
+            const view = inside ? alloc(array.constructor, array.length) : new array.constructor(array.length);
+            view.set(array);
+            return view;
+          }),
+        );
+      tuner.release(name);
+      arena.release();
+      const sets = place((Type, length) => arena.alloc(Type, length));
+      const mine = place((Type, length) => tuner.alloc(name, Type, length));
+      const works = [(await loop(entry.params.length))(call, mine), (await loop(entry.params.length))(usual.call, sets)];
+      for (const one of calls) works.push((await loop(entry.params.length))(one, sets));
+      let [own, safe, ...times] = least(works, 6, 5);
+      const { variant, source } = tuner.explain(name, { size, copied: !inside });
+      const slow = own > 1.05 * safe;
+      if (slow) [own, safe] = least(works.slice(0, 2), 20, 9); // once more, with care
+      const best = Math.min(own, ...times);
+      cells.push({
+        name, size, variant, source, fastest: names[times.indexOf(Math.min(...times))], default: defaults[name],
+        ms: own, js: times[names.indexOf("js")], same: times[names.indexOf(variant)] ?? own, best,
+        safe, safeDirect: times[names.indexOf(defaults[name])], slower: slow && own > 1.05 * safe,
+      });
+    }
+  }
+  return { cells, sink };
+}
