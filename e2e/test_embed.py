@@ -41,6 +41,22 @@ for (const n of [1, 7, 64, 1000, 40000]) {
 return worst;
 """
 
+# A page that calls kernels, measures, goes on calling them, and asks for a new model.
+CONFIRMED = """
+const names = ["dot", "fnv1a64"];
+const calls = await Promise.all(names.map((name) => tuner.kernel(name)));
+const [bytes, hash] = [tuner.alloc(names[1], Uint8Array, 64).fill(7), tuner.alloc(names[1], Uint32Array, 2)];
+const before = calls[1](bytes, hash, 64);
+window.swaps = [];
+const { confirmed } = await tuner.benchmark({ budgetMs: 12000, kernels: names });
+const said = () => names.map((name) => tuner.explain(name, { size: 8, copied: name === "dot" }));
+const rows = said();
+await tuner.refresh();
+const sum = calls[0](Float32Array.of(1, 2, 3), Float32Array.of(4, 5, 6));
+const same = calls[1](bytes, hash, 64) === before;
+return { confirmed, rows, again: said(), swaps: swaps.length, sum, same };
+"""
+
 
 @pytest.fixture
 def host(wire: Wire) -> Iterator[Embedder]:
@@ -103,3 +119,20 @@ def test_a_new_model_reaches_the_embedding_page(
     assert page.evaluate("return swaps[0]") == {"from": before, "to": before + 1}
     assert page.evaluate("return tuner.version") == before + 1
     assert page.evaluate(ERROR_OF_DOT) < 1e-4
+
+
+def test_a_page_that_measures_confirms_the_calls_it_makes(page: Page, wire: Wire, host: Embedder) -> None:
+    connect(page, host)
+    found = page.evaluate(CONFIRMED, timeout=BOOT_SECONDS)
+    assert found["confirmed"] > 0
+    for row in found["rows"]:  # ordinary arrays of one kernel, those in the other's memory
+        assert row["source"] == "measured"
+        assert row["why"].startswith("Timed here as this page calls it: ")
+        assert row["confidence"]["low"] <= row["speedup"] <= row["confidence"]["high"]
+        assert row["variant"] != "js" or row["speedup"] == 1
+    assert found["again"] == found["rows"], "a new model does not undo what was timed"
+    assert found["swaps"] == 3, "measured, confirmed, refreshed"
+    assert found["sum"] == 32
+    assert found["same"]
+    assert_only_public(wire)
+    assert page.console() == []

@@ -64,6 +64,9 @@ FILES = {
     '<fleetune-widget kernels="dot, saxpy"></fleetune-widget>'
     '<fleetune-widget kernels="dot" lang="ru" push server="SERVER"></fleetune-widget>'
     '<script type="module" src="SERVERwidget.js"></script>',
+    "/auto": HEAD + "<h1>Auto</h1>" + "<p>Above.</p>" * 200 + "<fleetune-widget kernels='dot' auto>"
+    "</fleetune-widget>"
+    '<script type="module" src="SERVERwidget.js"></script>',
     "/two": HEAD + "<h1>Two</h1><fleetune-widget kernels='dot'></fleetune-widget>"
     "<fleetune-widget lang='ru' kernels='sort'></fleetune-widget>"
     '<script type="module" src="SERVERwidget.js"></script>',
@@ -182,6 +185,22 @@ def test_a_visitor_measures_agrees_sends_and_withdraws(page: Page, wire: Wire, s
     assert sent.body.decode() == shown, "the preview is the very text that was sent"
     page.click("button", "Withdraw and delete what can be deleted")
     wait_for(page, "find('fleetune-widget').shadowRoot.textContent.includes('1 removed from the server')")
+    assert page.console() == []
+
+
+def test_auto_measures_once_the_card_is_on_screen_and_sends_nothing(
+    page: Page, wire: Wire, site: Embedder
+) -> None:
+    page.open(f"{site.origin}/auto")
+    wait_text(page, ".status", "as fast as JavaScript")
+    # A card on screen rests for a second before it acts: this one, below the edge, must not act at all.
+    page.evaluate("window.shown = performance.now()")
+    wait_for(page, "performance.now() - shown > 1500")
+    assert wire.seen("/static/worker.js") == []
+    page.evaluate("find('fleetune-widget').scrollIntoView()")
+    wait_text(page, ".status", "Measured here in", timeout=BOOT_SECONDS)
+    assert len(wire.seen("/pyodide/pyodide.asm.wasm")) == 1
+    assert_only_public(wire)
     assert page.console() == []
 
 

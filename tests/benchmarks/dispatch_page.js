@@ -15,17 +15,24 @@ function batch(work, times) {
   return performance.now() - began;
 }
 
-/** The least time of a call, ms: batches of all in turn. @param {Function[]} works @param {number} ms @param {number} rounds */
+/** ms a call; too short a batch (the calibration was disturbed) is repeated with more calls. @param {{work: Function, n: number}} one @param {number} ms */
+function timed(one, ms) {
+  for (;;) {
+    const took = batch(one.work, one.n);
+    if (took >= ms / 2) return took / one.n;
+    one.n *= 2;
+  }
+}
+
+/** The least time of a call, ms: batches of about `ms`, all in turn. @param {Function[]} works @param {number} ms @param {number} rounds */
 function least(works, ms, rounds) {
-  const times = works.map((work) => {
-    let n = 1;
-    while (batch(work, n) < ms / 2) n *= 2;
-    return n * 2;
-  });
-  const best = works.map(() => Infinity);
-  for (let round = 0; round < rounds; round++)
-    works.forEach((work, i) => (best[i] = Math.min(best[i], batch(work, times[i]) / times[i])));
-  return best;
+  const all = works.map((work) => ({ work, n: 1, best: Infinity }));
+  for (const one of all) {
+    const warm = Math.min(timed(one, ms), timed(one, ms)); // the second one compiled
+    one.n = Math.max(1, Math.ceil(ms / warm));
+  }
+  for (let round = 0; round < rounds; round++) for (const one of all) one.best = Math.min(one.best, timed(one, ms));
+  return all.map(({ best }) => best);
 }
 
 /** A loop of its own text for each callee: one text for all would share type feedback. @param {number} arity */
