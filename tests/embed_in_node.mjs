@@ -94,7 +94,24 @@ const wrong = new TunedKernel(entry, dot, 1 << 20, () => compile(hamming)("scala
 await wrong.follow(always(entry, "vectorization"));
 const missing = new TunedKernel(entry, dot, 1 << 20, compile(entry), "random");
 await missing.follow(always(entry, "nosuch"));
+// Which sizes reach the module: those whose bucket is nearer to 64, then all, then none.
+let reached = 0;
+const counting = (run, arena, fallback) => {
+  const call = dot.bind.vectorization(run, arena, fallback);
+  return (...args) => ((reached += 1), call(...args));
+};
+const swapped = new TunedKernel(entry, { ...dot, bind: { vectorization: counting } }, 1 << 20, compile(entry), "random");
+const followed = [];
+for (const rows of [[decision("js", 4), decision("vectorization", 6)], [decision("vectorization")], [decision("js")]]) {
+  await swapped.follow({ random: rows });
+  followed.push([1, 45, 46, 64].filter((size) => {
+    const before = reached;
+    swapped.call(new Float32Array(size), new Float32Array(size));
+    return reached > before;
+  }));
+}
 const edges = {
+  followed,
   insideTable: dispatch(inside, inside, 4), outsideTable: dispatch(new Float32Array(4), inside, 4),
   tooLong: small.call(long, long), plainArrays: small.call([1, 2, 3], [4, 5, 6]), lengthLeftOut: small.call(Float32Array.of(1, 2), Float32Array.of(3, 4)),
   wrong: [...wrong.setAside], wrongGives: wrong.call(Float32Array.of(2), Float32Array.of(3)),

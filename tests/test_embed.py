@@ -70,6 +70,10 @@ def test_what_does_not_fit_or_is_no_typed_array_goes_to_javascript() -> None:
     assert edges["lengthLeftOut"] == 11
 
 
+def test_small_sizes_go_to_javascript_until_decisions_say_otherwise() -> None:
+    assert called()["edges"]["followed"] == [[46, 64], [1, 45, 46, 64], []]
+
+
 def test_a_wrong_or_missing_module_is_set_aside_and_javascript_runs() -> None:
     edges = called()["edges"]
     assert edges["wrong"][0][0] == "vectorization"
