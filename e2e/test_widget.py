@@ -197,7 +197,7 @@ def test_auto_measures_once_the_card_is_on_screen_and_sends_nothing(
     page.evaluate("window.shown = performance.now()")
     wait_for(page, "performance.now() - shown > 1500")
     assert wire.seen("/static/worker.js") == []
-    page.evaluate("find('fleetune-widget').scrollIntoView()")
+    page.evaluate("document.querySelector('fleetune-widget').scrollIntoView()")
     wait_text(page, ".status", "Measured here in", timeout=BOOT_SECONDS)
     assert len(wire.seen("/pyodide/pyodide.asm.wasm")) == 1
     assert_only_public(wire)
