@@ -14,6 +14,7 @@ from fleetune_server.settings import SettingsError
 # Only the chosen module is imported: `fleetune serve` does not pay for the simulator.
 COMMANDS: dict[str, tuple[str, str]] = {
     "client": ("fleetune_server.commands.client", "send reports as from many browsers, without browsers"),
+    "db": ("fleetune_server.commands.db", "back up, restore and check the database"),
     "evaluate": ("fleetune_server.commands.evaluate", "the model against measured truth and baselines"),
     "gate": ("fleetune_server.commands.gate", "why a version was published or refused"),
     "kernels": ("fleetune_server.commands.kernels", "check and publish kernels of your own"),

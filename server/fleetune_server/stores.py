@@ -10,10 +10,15 @@ from fleetune_server.store.base import Store
 from fleetune_server.store.sqlite import open_sqlite
 
 
+def is_postgres(url: str) -> bool:
+    """Whether FLEETUNE_STORE names a PostgreSQL database; otherwise it is the path of an SQLite file."""
+    return url.startswith(("postgresql://", "postgres://"))
+
+
 def open_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
     """The store at FLEETUNE_STORE; raises StoreError on entry if it cannot be used."""
     url = settings.store_url
-    if not url.startswith(("postgresql://", "postgres://")):
+    if not is_postgres(url):
         return open_sqlite(Path(url), settings.queue_packets)
     try:
         from fleetune_server.store.postgres import open_postgres  # asyncpg is an optional extra

@@ -4,17 +4,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-import asyncpg
-
-from fleetune_server.store import migrations, rows
+from fleetune_server.store import rows
 from fleetune_server.store.base import (
     Cell,
     CellSum,
@@ -24,20 +20,16 @@ from fleetune_server.store.base import (
     VersionRecord,
     Withdrawal,
 )
+from fleetune_server.store.postgres_connection import migrate, open_pool, told
 from fleetune_server.store.ranges import nonce_ranges
+from fleetune_server.store.replicas import CHANNEL, Replicas
 from fleetune_server.store.writer import Writer
 
 T = TypeVar("T")
-log = logging.getLogger(__name__)
-COMMAND_SECONDS = 30.0
-RECONNECT_SECONDS = 1.0
-ALIVE_SECONDS = 5.0  # between checks that the listening connection still lives
 CELL_CACHE = 100_000
-CHANNEL = "fleetune_version"
-# Advisory locks: schema changes; the one trainer; and folding (alone) against inserting (shared), because a
-# nonce on its way from `packets` to `nonces` must not be missed by both checks.
-_SCHEMA, _TRAINER, _FOLD = 0x666C7401, 0x666C7402, 0x666C7403
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+# Advisory lock: folding (alone) against inserting (shared), because a nonce on its way from `packets` to
+# `nonces` must not be missed by both checks.
+_FOLD = 0x666C7403
 
 _CELL = f"""INSERT INTO cells ({rows.CELL}) VALUES ({", ".join(f"${i}" for i in range(1, 10))})
     ON CONFLICT DO NOTHING"""
@@ -63,23 +55,14 @@ _MOVE = """WITH moved AS (
     SELECT COUNT(*) FROM moved"""
 
 
-@contextmanager
-def _told() -> Iterator[None]:
-    """What the database or the way to it says becomes a StoreError."""
-    try:
-        yield
-    except _FAILURES as error:
-        raise StoreError(str(error) or type(error).__name__) from error
-
-
 @asynccontextmanager
 async def open_postgres(url: str, limit: int) -> AsyncIterator[PostgresStore]:
     """Connect and bring the schema up to date; StoreError if the database cannot be used."""
-    with _told():
-        pool = await asyncpg.create_pool(url, min_size=2, max_size=6, command_timeout=COMMAND_SECONDS)
+    with told():
+        pool = await open_pool(url)
     try:
-        with _told():
-            await _migrate(pool)
+        with told():
+            await migrate(pool)
         store = PostgresStore(url, pool, limit)
         try:
             yield store
@@ -89,27 +72,13 @@ async def open_postgres(url: str, limit: int) -> AsyncIterator[PostgresStore]:
         pool.terminate()
 
 
-async def _migrate(pool: Any) -> None:
-    async with pool.acquire() as connection, connection.transaction():
-        await connection.execute(f"SELECT pg_advisory_xact_lock({_SCHEMA})")
-        # IF NOT EXISTS would tell the client, at every start, that the table exists.
-        if not await connection.fetchval("SELECT to_regclass('migrations') IS NOT NULL"):
-            await connection.execute(migrations.LEDGER)
-        applied = {row[0] for row in await connection.fetch("SELECT name FROM migrations")}
-        for migration in migrations.outstanding(applied):
-            for statement in migration.postgres:
-                await connection.execute(statement)
-            await connection.execute("INSERT INTO migrations VALUES ($1)", migration.name)
-
-
 class PostgresStore:
     """The Store protocol on a PostgreSQL database shared by replicas."""
 
     def __init__(self, url: str, pool: Any, limit: int) -> None:
-        self._url = url
         self._pool = pool
+        self._replicas = Replicas(url)
         self._connection: Any = None  # of the transaction under way
-        self._leading: Any = None  # the connection that holds the trainer's lock
         self._cells: dict[Cell, int] = {}
         self._writer = Writer(self, limit)
 
@@ -220,62 +189,23 @@ class PostgresStore:
         await self._writer.change(work)
 
     async def lead(self) -> bool:
-        """The trainer's lock lives as long as its connection: when this process dies, another one gets it."""
-        if self._leading is not None:
-            try:
-                await self._leading.execute("SELECT 1")
-                return True
-            except _FAILURES:
-                self._leading.terminate()
-                self._leading = None
-        with _told():
-            connection = await asyncpg.connect(self._url, command_timeout=COMMAND_SECONDS)
-            if await connection.fetchval(f"SELECT pg_try_advisory_lock({_TRAINER})"):
-                self._leading = connection
-            else:
-                await connection.close()
-        return self._leading is not None
+        return await self._replicas.lead()
 
     async def listen(self, announced: Callable[[int], Awaitable[None]]) -> None:
-        """Runs until cancelled; reconnects, and then tells the newest version in case one was missed."""
-        while True:
-            try:
-                await self._listen(announced)
-            except (*_FAILURES, StoreError) as error:
-                log.warning("not listening for versions", extra={"reason": str(error)})
-                await asyncio.sleep(RECONNECT_SECONDS)
-
-    async def _listen(self, announced: Callable[[int], Awaitable[None]]) -> None:
-        connection = await asyncpg.connect(self._url, command_timeout=COMMAND_SECONDS)
-        try:
-            wake = asyncio.Event()
-            await connection.add_listener(CHANNEL, lambda *_: wake.set())
-            told = 0
-            while True:
-                woken = wake.is_set()
-                wake.clear()
-                newest = await connection.fetchval("SELECT COALESCE(MAX(version), 0) FROM versions")
-                if woken or newest > told:
-                    told = newest
-                    await announced(newest)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(wake.wait(), ALIVE_SECONDS)
-        finally:
-            connection.terminate()
+        await self._replicas.listen(announced)
 
     async def close(self) -> None:
         await self._writer.close()
-        if self._leading is not None:
-            self._leading.terminate()
+        self._replicas.close()
 
     async def _read(self, query: str, *values: Any) -> list[Any]:
-        with _told():
+        with told():
             return list(await self._pool.fetch(query, *values))
 
     # What the writer task calls, always inside its one transaction.
 
     async def transact(self, work: Callable[[], Awaitable[T]]) -> T:
-        with _told():
+        with told():
             async with self._pool.acquire() as self._connection, self._connection.transaction():
                 return await work()
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import time
@@ -14,7 +15,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
-from fleetune_server.store import migrations, rows
+from fleetune_server.store import rows
 from fleetune_server.store.base import (
     Cell,
     CellSum,
@@ -25,10 +26,10 @@ from fleetune_server.store.base import (
     Withdrawal,
 )
 from fleetune_server.store.ranges import nonce_ranges
+from fleetune_server.store.sqlite_file import BUSY_SECONDS, PRAGMAS, held, prepare
 from fleetune_server.store.writer import Writer
 
 T = TypeVar("T")
-BUSY_SECONDS = 5.0  # another process (a backup) may hold the file so long
 CELL_CACHE = 20_000
 CHUNK = 1024  # values in one IN list
 # Rows in one statement: each step of a statement gives up the interpreter's lock, and to have it back it
@@ -38,15 +39,6 @@ _INSERTS = {
     for size in (1, 2, 4, 8, 16, 32, 64, 128)
 }
 
-# Nonces are random, so every packet changes a page of its own: small pages are less to write twice, and a
-# long log lets changes of the same page meet before they are written back. Older files keep their page size.
-_PRAGMAS = (
-    "page_size=1024",
-    "journal_mode=WAL",
-    "synchronous=FULL",
-    "foreign_keys=ON",
-    "wal_autocheckpoint=16000",
-)
 _CELL = f"INSERT INTO cells ({rows.CELL}) VALUES ({', '.join('?' * 9)}) ON CONFLICT DO NOTHING"
 _KNOWN = (
     "SELECT nonce FROM packets WHERE nonce IN ({0}) UNION ALL SELECT nonce FROM nonces WHERE nonce IN ({0})"
@@ -70,32 +62,23 @@ async def open_sqlite(path: Path, limit: int) -> AsyncIterator[SqliteStore]:
     """Open or create the file and bring its schema up to date; StoreError if it cannot be used."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        async with (
-            aiosqlite.connect(path, timeout=BUSY_SECONDS, isolation_level=None) as writing,
-            aiosqlite.connect(path, timeout=BUSY_SECONDS, isolation_level=None) as reading,
-        ):
-            for pragma in _PRAGMAS:
-                await writing.execute_fetchall(f"PRAGMA {pragma}")
-            await _migrate(writing)
-            await reading.execute_fetchall("PRAGMA query_only=ON")
-            store = SqliteStore(writing, reading, limit)
-            try:
-                yield store
-            finally:
-                await store.close()
+        with held(path):
+            await asyncio.to_thread(prepare, path)
+            async with _connected(path) as writing, _connected(path) as reading:
+                for pragma in PRAGMAS:
+                    await writing.execute_fetchall(f"PRAGMA {pragma}")
+                await reading.execute_fetchall("PRAGMA query_only=ON")
+                store = SqliteStore(writing, reading, limit)
+                try:
+                    yield store
+                finally:
+                    await store.close()
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: {error}") from error
 
 
-async def _migrate(connection: aiosqlite.Connection) -> None:
-    await connection.execute_fetchall("BEGIN IMMEDIATE")
-    await connection.execute_fetchall(migrations.LEDGER)
-    applied = {name for (name,) in await connection.execute_fetchall("SELECT name FROM migrations")}
-    for migration in migrations.outstanding(applied):
-        for statement in migration.sqlite:
-            await connection.execute_fetchall(statement)
-        await connection.execute_fetchall("INSERT INTO migrations VALUES (?)", (migration.name,))
-    await connection.execute_fetchall("COMMIT")
+def _connected(path: Path) -> aiosqlite.Connection:
+    return aiosqlite.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
 
 
 class SqliteStore:

@@ -1,0 +1,138 @@
+"""The SQLite file itself: who holds it, how it is opened, copied, judged and brought up to date."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from fleetune_server.store import migrations
+from fleetune_server.store.base import StoreError
+from fleetune_server.store.invariants import violations
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # Windows: there, open files cannot be replaced anyway
+    fcntl = None  # type: ignore[assignment]
+
+BUSY_SECONDS = 5.0  # another process may hold the file so long
+
+# Nonces are random, so every packet changes a page of its own: small pages are less to write twice, and a
+# long log lets changes of the same page meet before they are written back. Older files keep their page size.
+PRAGMAS = (
+    "page_size=1024",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "wal_autocheckpoint=16000",
+)
+
+
+@contextmanager
+def held(path: Path, alone: bool = False) -> Iterator[None]:
+    """Use the database at `path` beside others, or alone; StoreError if that cannot be now.
+
+    A lock of the system on a file beside it: gone with the process that held it, however that ended.
+    """
+    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            if fcntl is not None:
+                fcntl.flock(descriptor, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            reason = "a running server or command uses it" if alone else "it is being restored"
+            raise StoreError(f"{path}: {reason}") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """A connection to a file that exists; every statement commits for itself."""
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(address, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+
+
+def prepare(path: Path) -> None:
+    """Create the file, or bring its schema up to date once that went well on a copy of it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    with closing(connect(path)) as connection:
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+        applied = _applied(connection)
+        if applied and migrations.outstanding(applied):
+            with private_copy(path, path.with_name(f"{path.name}.rehearsal")) as rehearsal:
+                upgrade(rehearsal)
+        migrate(connection)
+
+
+def upgrade(path: Path) -> None:
+    """Migrate a copy; StoreError if a step fails or what comes out is not sound."""
+    try:
+        with closing(connect(path)) as connection:
+            migrate(connection)
+    except sqlite3.Error as error:
+        raise StoreError(f"the schema cannot be brought up to date: {error}") from error
+    problems = check(path)
+    if problems:
+        raise StoreError(f"brought up to date, it would not be sound: {'; '.join(problems)}")
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Apply what is outstanding, all or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute(migrations.LEDGER)
+        for migration in migrations.outstanding(_applied(connection)):
+            for statement in migration.sqlite:
+                connection.execute(statement)
+            connection.execute("INSERT INTO migrations VALUES (?)", (migration.name,))
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _applied(connection: sqlite3.Connection) -> set[str]:
+    known = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'migrations'").fetchone()
+    return {name for (name,) in connection.execute("SELECT name FROM migrations")} if known else set()
+
+
+@contextmanager
+def private_copy(source: Path, target: Path) -> Iterator[Path]:
+    """A copy of a database in use, one file, readable by us only; gone after the block unless moved."""
+    target.unlink(missing_ok=True)
+    os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    try:
+        copy(source, target)
+        yield target
+    finally:
+        for suffix in ("", "-journal", "-wal", "-shm"):
+            target.with_name(target.name + suffix).unlink(missing_ok=True)
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a database, also one in use, into an empty file by SQLite's online backup: one snapshot."""
+    with closing(connect(source)) as original, closing(connect(target)) as duplicate:
+        original.backup(duplicate, pages=-1)  # in one step: writers go on in the log, nothing starts anew
+        duplicate.execute("PRAGMA journal_mode=DELETE")  # one file, with no log beside it
+
+
+def check(path: Path) -> list[str]:
+    """What is wrong with a database, in words: the file's structure, references, and our own invariants."""
+    try:
+        with closing(connect(path)) as connection:
+            connection.execute("PRAGMA query_only=ON")
+            connection.execute("BEGIN")  # one snapshot, also of a database in use
+            structure = [text for (text,) in connection.execute("PRAGMA integrity_check")]
+            if structure != ["ok"]:
+                return structure
+            lost = len(connection.execute("PRAGMA foreign_key_check").fetchall())
+            dangling = [f"{lost:,} rows refer to what is not there"] if lost else []
+            return dangling + violations(lambda query: connection.execute(query))
+    except sqlite3.Error as error:
+        return [str(error)]
