@@ -31,14 +31,18 @@ class Running:
 
 @contextlib.contextmanager
 def server(folder: Path, **settings: object) -> Iterator[Running]:
-    """Start, yield once it answers, end with SIGTERM and see that it leaves on its own."""
+    """Start, yield once it answers, end with SIGTERM and see that it leaves on its own.
+
+    `program=` names another module that serves, for faults that no request can provoke.
+    """
+    program = str(settings.pop("program", "fleetune_server"))
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("FLEETUNE_")}
     own = {"port": 0, "data": folder / "data"} | settings
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log"
     with log.open("a") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "fleetune_server", "serve"],
+            [sys.executable, "-m", program, "serve"],
             env=inherited | {f"FLEETUNE_{key.upper()}": str(value) for key, value in own.items()},
             stdout=subprocess.PIPE,
             stderr=output,

@@ -218,3 +218,14 @@ def test_forwarded_addresses_count_only_from_a_trusted_proxy() -> None:
     assert address_prefix(scope("2001:db8:1:2::3"), ()) == "2001:db8:1::/48"
     assert address_prefix(scope("::ffff:203.0.113.7"), ()) == "203.0.113.0/24"
     assert address_prefix(scope("nonsense"), ()) == "unknown"
+
+
+async def test_who_sends_the_privacy_signal_is_believed_whatever_the_page_does(world: World) -> None:
+    """Global Privacy Control as a header: a page that sends all the same is refused, and nothing is kept."""
+    signal = {"sec-gpc": "1"}
+    assert error(await world.client.post(URL, json=wire(), headers=signal)) == (403, "privacy-signal")
+    assert await world.kept() == 0
+    sent = wire()
+    assert (await world.client.post(URL, json=sent, headers={"sec-gpc": "0"})).status_code == 202
+    taken_back = await world.client.request("DELETE", URL, json={"nonces": [sent["nonce"]]}, headers=signal)
+    assert taken_back.json() == {"removed": 1, "alreadyFolded": 0}, "withdrawing is always possible"

@@ -12,16 +12,49 @@ ROOT = Path(__file__).parents[1]
 CORE = ROOT / "browser" / "fleetune"
 WEB = ROOT / "browser" / "web"
 
-# Everything between a measurement and the wire. (The benchmark may shuffle its rounds with a seed.)
-PATH = [
-    *(CORE / f"{name}.py" for name in ("privacy", "packet", "fields", "strict", "feedback", "context")),
-    *(CORE / "app" / f"{name}.py" for name in ("consent", "ledger", "report", "outbox", "delivery")),
-    *(CORE / "app" / f"{name}.py" for name in ("feedback", "session", "handlers", "platform", "platform_js")),
-]
+# They may draw with a seed: the order of measurements, and resampling. A report takes a type, no more.
+MEASURING = {CORE / "app" / "cells.py": set[str](), CORE / "stats.py": {"Timed"}}
 SECRETS = {"privacy.py", "platform_js.py"}  # the only ones that ask the system themselves
 FORBIDDEN = re.compile(
     r"(^|\.)random($|\.)|(^|\.)(default_rng|RandomState|Generator|urandom|uuid[14]?|hash)$"
 )
+
+
+def imported(path: Path) -> dict[Path, set[str]]:
+    """Modules of `fleetune` that a module imports, and which of their names."""
+    found: dict[Path, set[str]] = {}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            assert not node.level, "absolute imports only, so that this finds them"
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "fleetune":
+            assert node.module
+            for alias in node.names:
+                below = CORE.parent / f"{node.module}.{alias.name}".replace(".", "/")
+                module = CORE.parent / node.module.replace(".", "/")
+                if below.with_suffix(".py").is_file():
+                    found.setdefault(below.with_suffix(".py"), set()).add("*")
+                elif module.with_suffix(".py").is_file():
+                    found.setdefault(module.with_suffix(".py"), set()).add(alias.name)
+        elif isinstance(node, ast.Import):
+            assert not any(alias.name.startswith("fleetune") for alias in node.names), "import names"
+    return found
+
+
+def reachable(roots: set[Path]) -> set[Path]:
+    """These modules and all that they import, directly or not."""
+    seen: set[Path] = set()
+    waiting = set(roots)
+    while waiting:
+        path = waiting.pop()
+        seen.add(path)
+        waiting |= imported(path).keys() - seen
+    return seen
+
+
+PACKET = {CORE / "packet.py", CORE / "feedback.py"}
+# Everything between a measurement and the wire: what knows packets or answers, and all that it imports.
+KNOWING = {path for path in CORE.rglob("*.py") if path in PACKET or imported(path).keys() & PACKET}
+PATH = sorted(reachable(KNOWING | {CORE / "app" / "platform_js.py"}) - MEASURING.keys())
 
 
 def forbidden(source: str) -> list[str]:
@@ -42,6 +75,25 @@ def forbidden(source: str) -> list[str]:
 def asks_the_system(source: str) -> bool:
     imported = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import)]
     return any(alias.name == "secrets" for node in imported for alias in node.names)
+
+
+def test_the_path_is_all_of_it() -> None:
+    names = {path.relative_to(CORE).as_posix() for path in PATH}
+    assert names >= {
+        "privacy.py",
+        "packet.py",
+        "feedback.py",
+        "strict.py",
+        "context.py",
+        "app/platform_js.py",
+    }
+    assert names >= {
+        f"app/{one}.py" for one in ("consent", "ledger", "report", "outbox", "delivery", "feedback")
+    }
+    for path in reachable(KNOWING):
+        for module, taken in imported(path).items():
+            if module in MEASURING and path.parent.name == "app" and path.stem in ("report", "outbox"):
+                assert taken <= MEASURING[module], (path.name, taken)
 
 
 @pytest.mark.parametrize("path", PATH, ids=lambda path: path.name)

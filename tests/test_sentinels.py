@@ -5,21 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit
 
 import httpx
+import pytest
 import websockets
 from tests import tiny
 from tests.load import Round
+from tests.postgres import cluster
 from tests.running import Running, server
 
 from fleetune import feedback
 
 COUNT = 1_000
+MARKS = (b"198.18.1", b"2001:db8:5e47", b"2001%3Adb8%3A5e47", b"Sentinella", b"sentinel_")  # each has one
 BATCH = 50
 Send = Callable[[], Awaitable[httpx.Response]]
 
@@ -39,6 +43,8 @@ def sentinels() -> list[str]:
 
 def found(planted: list[str], data: bytes) -> list[str]:
     """Those that occur in bytes, as they are, JSON-escaped or percent-encoded."""
+    if not any(mark in data for mark in MARKS):
+        return []
     text = data.decode("utf-8", "replace")
     return [one for one in planted if any(form in text for form in (one, json.dumps(one)[1:-1], quote(one)))]
 
@@ -110,22 +116,35 @@ def shout(running: Running, planted: list[str]) -> None:
                 raw.recv(1000)
 
 
-def kept(folder: Path) -> dict[str, bytes]:
+def kept(*folders: Path) -> dict[str, bytes]:
     """Everything that the server has on disk: database, write-ahead log, keys, log."""
     return {
         str(path): path.read_bytes()
+        for folder in folders
         for path in folder.rglob("*")
         if path.is_file() and "dist" not in path.parts
     }
 
 
-def test_nothing_of_a_thousand_planted_secrets_is_kept(tmp_path: Path) -> None:
+@pytest.fixture(params=["sqlite", "postgres"])
+def database(request: pytest.FixtureRequest) -> Iterator[dict[str, object]]:
+    """The store's setting, and the folder where PostgreSQL keeps its data, write-ahead log and log."""
+    if request.param == "sqlite":
+        yield {}
+    else:
+        with cluster() as own:
+            yield {"store": own.create("fleetune"), "folder": own.folder}
+
+
+def test_nothing_of_a_thousand_planted_secrets_is_kept(tmp_path: Path, database: dict[str, object]) -> None:
     planted = sentinels()
+    folders = [tmp_path, *(Path(str(database.pop("folder"))) for _ in database.keys() & {"folder"})]
     # With the proxy trusted, the forwarded address is the one that is believed: the hardest case.
     settings = {
         "trusted_proxy": "127.0.0.1",
         "kernels": tiny.write(tmp_path / "dist"),
         "lab": tmp_path / "none",
+        **database,
     }
     with server(tmp_path, **settings) as running:
         statuses = asyncio.run(plant(running, planted))
@@ -135,12 +154,53 @@ def test_nothing_of_a_thousand_planted_secrets_is_kept(tmp_path: Path) -> None:
         metrics = httpx.get(f"{running.url}metrics").content + httpx.get(f"{running.url}api/metrics").content
         assert b'"pending":500' in metrics
         assert found(planted, metrics) == []
-        during = kept(tmp_path)
-        assert any(name.endswith("-wal") and data for name, data in during.items()), (
-            "the write-ahead log is looked at"
-        )
-    for name, data in [*during.items(), *kept(tmp_path).items()]:
+        during = kept(*folders)
+        logged = [data for name, data in during.items() if name.endswith("-wal") or "/pg_wal/" in name]
+        nonce = re.compile(rb"[0-9a-f]{32}")
+        assert any(nonce.search(data) for data in logged), "the write-ahead log is looked at"
+    for name, data in [*during.items(), *kept(*folders).items()]:
         assert found(planted, data) == [], name
+
+
+def test_exceptions_that_nobody_foresaw_do_not_quote_what_came_in(tmp_path: Path) -> None:
+    """The handlers of this server fail, with all that they were given in the exceptions' messages."""
+    planted = sentinels()[:200]
+    settings = {"kernels": tiny.write(tmp_path / "dist"), "lab": tmp_path / "none"}
+    with server(tmp_path, program="tests.faulty_server", **settings) as running:
+        statuses = asyncio.run(provoke(running, planted))
+        assert statuses.count(500) >= len(planted) // 2
+        metrics = httpx.get(f"{running.url}metrics").content
+    log = running.log.read_text()
+    for kind in ("builtins.KeyError", "builtins.RuntimeError", "builtins.ValueError", "builtins.LookupError"):
+        assert kind in log, "it did fail, and the log says how"
+    assert "tests/faulty_server.py:" in log, "and where"
+    for name, data in {**kept(tmp_path), "metrics": metrics}.items():
+        assert found(planted, data) == [], name
+
+
+async def provoke(running: Running, planted: list[str]) -> list[int]:
+    """Every sentinel in address, headers and body of requests to handlers that fail; the statuses."""
+    statuses = []
+    async with httpx.AsyncClient(base_url=running.url, timeout=30) as http:
+        for n, secret in enumerate(planted):
+            headers = {"x-forwarded-for": secret, "user-agent": secret, "cookie": f"name={quote(secret)}"}
+            method, path = (
+                ("POST", "/api/telemetry"),
+                ("GET", "/api/model/latest"),
+                ("DELETE", "/api/telemetry"),
+                ("GET", "/api/plan"),
+            )[n % 4]
+            body = None if method == "GET" else json.dumps({"nonces": [secret], secret: 1})
+            answer = await http.request(method, path, headers=headers, params={"q": secret}, content=body)
+            statuses.append(answer.status_code)
+            assert secret not in answer.text
+    address = running.url.replace("http", "ws", 1) + "ws"
+    for secret in planted[:20]:
+        with contextlib.suppress(websockets.ConnectionClosed, websockets.InvalidStatus):
+            async with websockets.connect(address, additional_headers={"user-agent": secret}) as talk:
+                await talk.send(secret)
+                await talk.recv()
+    return statuses
 
 
 def test_the_search_would_find_them() -> None:

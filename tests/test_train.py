@@ -57,7 +57,7 @@ def test_the_clip_shrinks_by_rounds_and_starts_over_for_a_new_engine_version() -
     known = FLEET.take(np.isin(FLEET.frame.environment, [0, 1]))
     settled = reports(model, 3000, 1, known, heldout=0.0)
     result = train(TrainRequest(MANIFEST.raw, LAB, settled, first().model, 2, group=1))
-    assert result.metadata["clip"] == 0.35
+    assert result.metadata["clip"] == 0.4
     newcomers = reports(model, 3000, 2, FLEET, heldout=0.0)
     result = train(TrainRequest(MANIFEST.raw, LAB, newcomers, first().model, 2, group=1))
     assert result.metadata["clip"] == 0.5

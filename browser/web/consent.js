@@ -6,9 +6,16 @@ import * as storage from "./storage.js";
 
 const KEY = "consent";
 
-/** Global Privacy Control: only where the browser states it. */
+let header = false;
+
+/** Some browsers and extensions state it in requests alone, which only the server sees. @param {any} boot its answer */
+export function heedHeader(boot) {
+  header ||= boot.privacySignal === true;
+}
+
+/** Global Privacy Control: only where the browser states it, to the page or in its requests. */
 export function privacySignal() {
-  return /** @type {any} */ (navigator).globalPrivacyControl === true;
+  return header || /** @type {any} */ (navigator).globalPrivacyControl === true;
 }
 
 /** @returns {Promise<ConsentRecord | undefined>} */

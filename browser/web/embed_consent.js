@@ -22,7 +22,9 @@ export class EmbedConsent {
 
   /** Of the server's policy. @returns {Promise<number>} */
   async #revision() {
-    return (await getJson(`${this.#server}api/boot.json`)).policyRevision;
+    const [boot, { heedHeader }] = await Promise.all([getJson(`${this.#server}api/boot.json`), this.#parts()]);
+    heedHeader(boot);
+    return boot.policyRevision;
   }
 
   /** What holds now. Asks the server for its policy's revision only if the answer was yes. */

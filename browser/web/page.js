@@ -1,6 +1,7 @@
 // @ts-check
 /** The page: useful from the server's predictions at once; Python starts when it is first needed. */
 import { benchCard } from "./bench_card.js";
+import { heedHeader } from "./consent.js";
 import { element, fill, find, notice } from "./dom.js";
 import { detectEnvironment } from "./environment.js";
 import { crowdDecisions, crowdPath, getJson, own } from "./get_json.js";
@@ -101,6 +102,7 @@ async function main() {
   if (!(await storage.persistent())) notice(say("notice.storage"));
 
   const [boot, latest] = answers ?? known ?? [{ policyRevision: 0 }, { version: 0 }];
+  heedHeader(boot);
   const privacy = await privacyCard(python, boot.policyRevision, registerServiceWorker);
   benchCard(python, {
     onResult(result) {

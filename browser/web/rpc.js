@@ -94,6 +94,9 @@ export class RemoteWorker extends EventTarget {
   }
 }
 
+/** The name of workers: extensions state Global Privacy Control to pages alone, so the page passes it on. */
+const signal = () => (/** @type {any} */ (navigator).globalPrivacyControl === true ? "gpc" : "");
+
 /**
  * Start a module worker and wait until it has announced its operations. A script of another origin (Fleetune
  * embedded in someone's page) is started through a one-line blob, since workers must be of the page's own origin.
@@ -107,7 +110,7 @@ export async function connectWorker(url, { onEvent, timeout } = {}) {
   const script = foreign
     ? URL.createObjectURL(new Blob([foreignStart(href)], { type: "text/javascript" }))
     : href;
-  const remote = new RemoteWorker(new Worker(script, { type: foreign ? "classic" : "module" }), onEvent);
+  const remote = new RemoteWorker(new Worker(script, { type: foreign ? "classic" : "module", name: signal() }), onEvent);
   /** @type {Promise<void>} */
   const ready = new Promise((resolve) => remote.addEventListener(READY, () => resolve(), { once: true }));
   const timer =

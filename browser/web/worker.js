@@ -57,7 +57,8 @@ function host(bench, boot, manifest) {
     boot: JSON.stringify(boot),
     manifest: JSON.stringify(manifest),
     environment: JSON.stringify(detectEnvironment()),
-    privacySignal: () => /** @type {any} */ (navigator).globalPrivacyControl === true,
+    privacySignal: () =>
+      boot.privacySignal === true || self.name === "gpc" || /** @type {any} */ (navigator).globalPrivacyControl === true,
     clock: () => performance.now(),
     /** @param {string} event @param {string} json */
     emit: (event, json) => emit(event, JSON.parse(json)),

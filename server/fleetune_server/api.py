@@ -41,9 +41,10 @@ async def boot(request: Request) -> Response:
             "snapshot": _snapshot(),
             "keys": state_of(request).keys.public(),
             "policyRevision": policy.REVISION,
+            "privacySignal": request.headers.get("sec-gpc") == "1",  # pages cannot read their own requests
             "version": __version__,
         },
-        headers={"cache-control": "no-cache"},
+        headers={"cache-control": "no-cache", "vary": "sec-gpc"},
     )
 
 

@@ -1,29 +1,51 @@
-"""Structured logs: one JSON object a line on stderr, never an address."""
+"""Structured logs: one JSON object a line on stderr; no address, nor anything else that a request held."""
 
 from __future__ import annotations
 
 import json
 import logging
 import sys
+import traceback
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
 
 
 class JsonFormatter(logging.Formatter):
-    """time, level, logger, event, and whatever `extra` holds."""
+    """time, level, logger, event, and whatever `extra` holds.
+
+    An exception that reaches a log is one that nobody foresaw, and its message may quote what came in (an
+    address, a body): it is written as its types and the places in the code, without messages.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         entry: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "event": record.getMessage(),
+            # asyncio goes on in further lines, with the exception's message.
+            "event": record.getMessage().partition("\n")[0] if record.exc_info else record.getMessage(),
         }
         entry |= {key: value for key, value in vars(record).items() if key not in _STANDARD}
-        if record.exc_info:
-            entry["exception"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1] is not None:
+            entry["exception"] = list(_told(record.exc_info[1]))
         return json.dumps(entry, default=str)
+
+
+def _told(error: BaseException) -> Iterator[str]:
+    """Types and places of an exception, innermost call last, then of what caused it."""
+    seen: set[int] = set()
+    chain: BaseException | None = error
+    while chain is not None and id(chain) not in seen:
+        seen.add(id(chain))
+        yield f"{type(chain).__module__}.{type(chain).__qualname__}"
+        for frame, line in traceback.walk_tb(chain.__traceback__):
+            yield f"  {frame.f_code.co_filename}:{line} {frame.f_code.co_qualname}"
+        if isinstance(chain, BaseExceptionGroup):
+            for part in chain.exceptions:
+                yield from _told(part)
+        chain = chain.__cause__ or chain.__context__
 
 
 def configure(level: int = logging.INFO) -> None:

@@ -14,7 +14,7 @@ from fleetune.manifest import Manifest
 from fleetune_server.canary import PROMOTED, WITHDRAWN, Canary
 from fleetune_server.deliver.publish import Publisher, PublishError
 from fleetune_server.learn.canary import judge_canary
-from fleetune_server.learn.train import TrainRequest, TrainResult
+from fleetune_server.learn.train import CLIPS, TrainRequest, TrainResult
 from fleetune_server.library import Library, Trial
 from fleetune_server.metrics import Metrics
 from fleetune_server.settings import Settings
@@ -25,7 +25,6 @@ log = logging.getLogger(__name__)
 RECOUNT_SECONDS = 5.0  # other replicas accept packets too
 RETRY_SECONDS = 60.0  # after a training that failed
 DAY = 86_400
-LAB_CLIPS = (0.5, 0.35, 0.25, 0.2)
 PINNED = "pinned"  # store key: true while an operator keeps new versions back
 VERDICT = "verdict"  # store key: what the gate last said, of a refused version too
 _TRAINED = "trained"  # store key: what the last training has seen
@@ -36,7 +35,7 @@ class Lab:
     """Public rows to train from, and the clip of each round that follows."""
 
     rows: Rows
-    clips: Sequence[float]
+    clips: Sequence[float] = CLIPS
     measured: bool = True  # False: the prior's guesses, which no figure may be taken from
 
     def honest(self, metadata: Mapping[str, Any]) -> dict[str, Any]:

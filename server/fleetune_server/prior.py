@@ -6,10 +6,11 @@ from fleetune.context import CORES, Environment
 from fleetune.features import safe_default
 from fleetune.fit import Rows
 from fleetune.manifest import BASELINE, Manifest
+from fleetune_server.learn.train import CLIPS as FLOORED
 
 GAIN = 1.0  # ln speedup of the capability heuristic's choice over JavaScript: 2.8 times, at design time
 VARIANCE = 0.5**2  # of a guess
-CLIPS = (2.0, 1.0, 0.5, 0.25)  # wide first rounds: the truth may be far from a guess
+CLIPS = (2.0, 1.0, *FLOORED)  # wide first rounds: the truth may be far from a guess
 _FEATURES = ((True, True), (True, False), (False, False))  # SIMD, relaxed SIMD
 
 

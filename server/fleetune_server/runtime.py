@@ -30,7 +30,7 @@ from fleetune_server.library import Library
 from fleetune_server.metrics import Metrics
 from fleetune_server.own.api import follow, stocked
 from fleetune_server.own.shelf import Shelf
-from fleetune_server.pipeline import LAB_CLIPS, Lab, Pipeline
+from fleetune_server.pipeline import Lab, Pipeline
 from fleetune_server.settings import Settings
 from fleetune_server.state import State
 from fleetune_server.stores import open_store
@@ -118,6 +118,6 @@ def _measured(settings: Settings, manifest: Manifest) -> Lab:
     """The public measurements that training starts from; without any, the prior."""
     rows = lab_rows(load(settings.lab, manifest), manifest)
     if len(rows):
-        return Lab(rows, LAB_CLIPS)
+        return Lab(rows)
     log.warning("no lab measurements: the first model knows no more than the capability heuristic")
     return Lab(prior.prior_rows(manifest), prior.CLIPS, measured=False)

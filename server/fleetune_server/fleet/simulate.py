@@ -21,11 +21,10 @@ from fleetune.privacy import Mechanism, mechanism
 from fleetune_server.fleet.world import World
 from fleetune_server.learn.aggregate import fold_symbols
 from fleetune_server.learn.quality import Contexts, chosen_rows, decide
-from fleetune_server.learn.train import TrainRequest, train
+from fleetune_server.learn.train import CLIPS, TrainRequest, train
 from fleetune_server.store.base import Cell, CellSum
 
-COLD_CLIPS = (2.0, 1.0, 0.5, 0.25)  # without a lab: the first round's base prediction is 0
-SEEDED_CLIPS = (0.5, 0.35, 0.25, 0.2)
+COLD_CLIPS = (2.0, 1.0, *CLIPS)  # without a lab: the first round's base prediction is 0
 HELDOUT = 0.1
 COVERED = 10
 Progress = Callable[[str], None]
@@ -156,7 +155,7 @@ class Fleet:
                 self.version + 1,
                 seed=self.seed,
                 group=5,
-                clips=SEEDED_CLIPS if len(self.lab) else COLD_CLIPS[1:],
+                clips=CLIPS if len(self.lab) else COLD_CLIPS[1:],
             )
         )
         self.seconds += result.seconds

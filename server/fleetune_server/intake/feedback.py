@@ -11,7 +11,13 @@ from starlette.types import Receive, Scope, Send
 from fleetune.feedback import MAX_BYTES, Satisfaction, check, estimate
 from fleetune.packet import DAY
 from fleetune.strict import PacketError
-from fleetune_server.intake.limits import BodyError, RateLimiter, read_body
+from fleetune_server.intake.limits import (
+    PRIVACY_SIGNAL,
+    REFUSED_BY_SIGNAL,
+    BodyError,
+    RateLimiter,
+    read_body,
+)
 from fleetune_server.store.base import Store, StoreError
 
 GOOD, BAD = "feedback/good", "feedback/bad"
@@ -49,6 +55,8 @@ class FeedbackIntake:
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         if scope["method"] != "POST":
             return _error(405, "method-not-allowed", "POST one answer")
+        if PRIVACY_SIGNAL in scope["headers"]:
+            return _error(403, "privacy-signal", REFUSED_BY_SIGNAL)
         try:
             body = await read_body(scope["headers"], receive, MAX_BYTES, self.body_seconds)
             feedback = check(json.loads(body))

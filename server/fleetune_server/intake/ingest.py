@@ -12,7 +12,13 @@ from starlette.types import Receive, Scope, Send
 
 from fleetune.packet import MAX_BYTES
 from fleetune_server.intake.check import Checker, RefusedError
-from fleetune_server.intake.limits import BodyError, RateLimiter, read_body
+from fleetune_server.intake.limits import (
+    PRIVACY_SIGNAL,
+    REFUSED_BY_SIGNAL,
+    BodyError,
+    RateLimiter,
+    read_body,
+)
 from fleetune_server.intake.repeats import Repeats, Wire, read_wire
 from fleetune_server.store.base import Store, StoreBusyError, StoredPacket, StoreError
 
@@ -98,6 +104,8 @@ class Intake:
     async def take(self, scope: Scope, body: bytes) -> tuple[int, Mapping[str, Any]]:
         """1-100 packets, all or none: 202 {"accepted", "duplicates"}."""
         start = time.perf_counter()
+        if PRIVACY_SIGNAL in scope["headers"]:
+            raise AnswerError(403, "privacy-signal", REFUSED_BY_SIGNAL)
         wire = _packets(body)
         wires = wire if isinstance(wire, list) else [wire]
         if not 1 <= len(wires) <= MAX_PACKETS:

@@ -17,6 +17,9 @@ from starlette.types import Receive, Scope
 PERIOD = 3600.0  # seconds of one salt and one count
 PREFIXES = 200_000  # counted at once; beyond that counting starts anew
 _LOCAL = "local"
+# Global Privacy Control: whatever page sent this, its visitor has said no.
+PRIVACY_SIGNAL = (b"sec-gpc", b"1")
+REFUSED_BY_SIGNAL = "this browser sends the Global Privacy Control signal, so nothing of this was kept"
 
 
 class BodyError(ValueError):

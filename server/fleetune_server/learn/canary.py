@@ -26,6 +26,7 @@ from fleetune.context import Context, Environment
 from fleetune.manifest import BASELINE, Kernel, Manifest
 from fleetune.model import Model
 from fleetune.privacy import mechanism
+from fleetune_server.learn.aggregate import GROUP, coarsen
 from fleetune_server.learn.gate import Check, GateVerdict
 from fleetune_server.store.base import CellSum
 
@@ -40,6 +41,7 @@ class CanaryRequest:
     stable: bytes
     candidate: bytes
     rows: Sequence[CellSum]  # reports made with the candidate
+    least: int = GROUP  # reports below which a figure is not published, nor a decision made on it
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,9 +108,25 @@ def judge_canary(request: CanaryRequest) -> GateVerdict:
             context = contexts[key] = _said(kernel, cell.context, cell.environment, stable, candidate)
         losses.setdefault((kernel.name, cell.environment), []).append(_loss(row, kernel, context))
         errors.append(_error(row, context))
-    if not errors:
-        return GateVerdict((Check("reported", True, 0.0, 0.0, "no client has reported yet"),))
-    return GateVerdict((*_regret({k: _Score.sum(v) for k, v in losses.items()}), _larger(errors)))
+    count = sum(score.count for score in errors)
+    if count < request.least:
+        reason = f"{count} reports: with fewer than {request.least} nothing is said"
+        return GateVerdict((Check("reported", True, float(count), float(request.least), reason),))
+    return GateVerdict((*_regret(losses, request.least), _larger(errors)))
+
+
+def _places(
+    losses: Mapping[tuple[str, Environment], Sequence[_Score]], least: int
+) -> dict[tuple[str, Environment], _Score]:
+    """What may be told of by name: kernels by browser and version, small groups by browser alone, and what
+    is too small even then not at all."""
+    fine = {place: _Score.sum(scores) for place, scores in losses.items()}
+    coarse: dict[tuple[str, Environment], list[_Score]] = {}
+    for (kernel, environment), score in fine.items():
+        if score.count < least:
+            coarse.setdefault((kernel, coarsen(environment)), []).append(score)
+    merged = {place: _Score.sum(scores) for place, scores in coarse.items()}
+    return {place: score for place, score in [*fine.items(), *merged.items()] if score.count >= least}
 
 
 def _said(
@@ -142,18 +160,22 @@ def _error(row: CellSum, said: _Context) -> _Score:
     return _Score.of(row, -(apart**2), 2 * apart)  # r² − (r − apart)²
 
 
-def _regret(places: Mapping[tuple[str, Environment], _Score]) -> list[Check]:
-    overall, z = _Score.sum(places.values()), NormalDist().inv_cdf(1 - DOUBT)
+def _regret(losses: Mapping[tuple[str, Environment], Sequence[_Score]], least: int) -> list[Check]:
+    overall = _Score.sum(score for scores in losses.values() for score in scores)
+    z = NormalDist().inv_cdf(1 - DOUBT)
     low = overall.low(z)
     reason = (
         f"regret against the stable version in {overall.count} reports: {overall.mean:+.2%} "
         f"({low:+.2%} to {2 * overall.mean - low:+.2%})"
     )
     checks = [Check("reported-regret", low <= 0, overall.mean, 0.0, reason)]
+    places = _places(losses, least)
+    if not places:
+        return checks
     # The place where it is surest; the more places, the surer one of them must be (Bonferroni).
     strict = NormalDist().inv_cdf(1 - DOUBT / len(places))
     (kernel, environment), worst = max(places.items(), key=lambda item: item[1].low(strict))
-    low, where = worst.low(strict), f"{kernel} in {environment.browser} {environment.version}"
+    low, where = worst.low(strict), f"{kernel} in {environment.browser} {environment.version or ''}".strip()
     reason = f"largest sure regret in one place: {low:+.2%} ({where}, {worst.count} reports)"
     checks.append(Check("reported-regret-place", low <= 0, low, 0.0, reason))
     return checks

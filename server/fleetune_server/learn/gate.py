@@ -17,7 +17,7 @@ from fleetune.fit import Rows
 from fleetune.manifest import Manifest
 from fleetune.model import Model
 from fleetune.privacy import mechanism
-from fleetune_server.learn.aggregate import place
+from fleetune_server.learn.aggregate import GROUP, place
 from fleetune_server.learn.quality import Contexts, chosen_rows, decide
 from fleetune_server.store.base import CellSum
 
@@ -64,15 +64,17 @@ def judge(
     manifest: Manifest,
     *,
     improve: bool = False,
+    least: int = GROUP,
 ) -> GateVerdict:
     """Compare a model with its predecessor. `heldout`: reports that neither was trained on.
 
-    With `improve` the held-out error must shrink (one-sided 95 %); otherwise it must not have grown. The
+    With `improve` the held-out error must shrink (one-sided 95 %); otherwise it must not have grown. Fewer
+    than `least` reports are not asked: the verdict is published, and what fewer say is little but noise. The
     first model has no predecessor and is published if it predicts at all.
     """
     if previous is None:
         return GateVerdict((Check("first", True, 0.0, 0.0, "first model: nothing to compare with"),))
-    checks = [*_reports(model, previous, heldout, manifest, improve)]
+    checks = [*_reports(model, previous, heldout, manifest, improve, least)]
     if len(lab):
         checks += _canaries(model, previous, lab)
     checks.append(_movement(model, previous, heldout, lab, manifest))
@@ -85,13 +87,13 @@ def movement_limit(sd: Floats) -> Floats:
 
 
 def _reports(
-    model: Model, previous: Model, heldout: Sequence[CellSum], manifest: Manifest, improve: bool
+    model: Model, previous: Model, heldout: Sequence[CellSum], manifest: Manifest, improve: bool, least: int
 ) -> list[Check]:
     """Difference of squared errors on held-out reports: unbiased although every report is noised, because the
     noise has mean 0 and enters it linearly; the sample variance carries the noise into the interval."""
     rows = [row for row in heldout if row.cell.signature in manifest.by_signature]
     count = np.array([row.count for row in rows], dtype=float)
-    if count.sum() < 2:
+    if count.sum() < max(least, 2):
         return []
     frame = _frame(rows, manifest)
     new, old = model.predict_frame(frame).mean, previous.predict_frame(frame).mean
