@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,14 +36,28 @@ def server(folder: Path, **settings: object) -> Iterator[Running]:
     `program=` names another module that serves, for faults that no request can provoke.
     """
     program = str(settings.pop("program", "fleetune_server"))
+    with server_in({}, folder, settings, program) as running:
+        yield running
+
+
+@contextlib.contextmanager
+def server_in(
+    environment: Mapping[str, str],
+    folder: Path,
+    settings: Mapping[str, object],
+    program: str = "fleetune_server",
+) -> Iterator[Running]:
+    """The same with environment variables that are no settings."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("FLEETUNE_")}
-    own = {"port": 0, "data": folder / "data"} | settings
+    own = {"port": 0, "data": folder / "data"} | dict(settings)
     folder.mkdir(parents=True, exist_ok=True)
     log = folder / "log"
     with log.open("a") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", program, "serve"],
-            env=inherited | {f"FLEETUNE_{key.upper()}": str(value) for key, value in own.items()},
+            env=inherited
+            | dict(environment)
+            | {f"FLEETUNE_{key.upper()}": str(value) for key, value in own.items()},
             stdout=subprocess.PIPE,
             stderr=output,
             text=True,

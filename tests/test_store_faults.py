@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import sqlite3
 from pathlib import Path
 
 import pytest
 from tests import tiny
-from tests.load import Outcome, Round, encode, hammer
+from tests.faults.kill import killed_midway
+from tests.load import Round, encode, hammer
 from tests.postgres import cluster
-from tests.running import Running, server
+from tests.running import server
 from tests.test_store import packets, totals
 
 from fleetune_server.store import sqlite as engine
@@ -29,17 +29,6 @@ def kept(path: Path) -> set[str]:
         rows = connection.execute("SELECT lower(hex(nonce)) FROM packets").fetchall()
     connection.close()
     return {nonce for (nonce,) in rows}
-
-
-async def killed_midway(running: Running, bodies: list[bytes], seed: int) -> Outcome:
-    """Load until the server is killed, at some moment after it has acknowledged some hundred packets."""
-    outcome = Outcome()
-    load = asyncio.create_task(hammer(running.url, bodies, outcome=outcome))
-    chance = random.Random(seed)
-    while len(outcome.acknowledged) < chance.randrange(100, 1500):  # noqa: ASYNC110 - it only counts
-        await asyncio.sleep(0.001 * chance.random())
-    running.kill()
-    return await load
 
 
 def test_killed_under_load_nothing_acknowledged_is_lost_or_counted_twice(tmp_path: Path) -> None:
