@@ -79,6 +79,7 @@ def test_newcomers_are_learnt_after_they_arrive() -> None:
     assert set(story) == {"before", "new_engine_version", "new_variant", "new_kernel"}
     for name in ("new_engine_version", "new_variant", "new_kernel"):
         assert story[name][-1]["mae"] < story[name][0]["mae"]
+    assert story["new_kernel"][-1]["mae"] < story["new_kernel"][0]["mae"] / 2
 
 
 def test_one_in_ten_forged_reports_does_not_ruin_the_fleet() -> None:

@@ -19,6 +19,8 @@ from fleetune_server.fleet.world import World
 from fleetune_server.learn.local import adjusted
 from fleetune_server.learn.quality import Contexts, choice_summary, chosen_rows, decide, prediction_quality
 
+AFTER = (0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0, 1.5, 2.0)
+
 
 def individual(fleet: Fleet, users: int, samples: Sequence[int], seed: int) -> list[dict[str, float]]:
     """For each number of own samples (measured cells of the kernels that a user runs), means over `users`:
@@ -88,8 +90,8 @@ def evolution(
     world: World, manifest: Manifest, lab: Rows, epsilon: float, seed: int, scale: int, progress: Progress
 ) -> dict[str, list[dict[str, float]]]:
     """A new engine version, a new variant and a new kernel arrive after `scale` reports: the quality on
-    exactly their cells just before the server has heard of them, and after `scale` × .1, .5 and 2 more
-    reports.
+    exactly their cells just before the server has heard of them, and after `scale` × AFTER more reports,
+    with a training at each.
 
     The lab knows none of the three. `before` is the quality on all other cells at the arrival.
     """
@@ -104,7 +106,7 @@ def evolution(
     fleet.grow(world)
     result = {name: [{"after": 0.0, **fleet.score(mask)}] for name, mask in arrivals.items()}
     done = 0
-    for share in (0.1, 0.5, 2.0):
+    for share in AFTER:
         fleet.round(int(scale * share) - done)
         done = int(scale * share)
         for name, mask in arrivals.items():

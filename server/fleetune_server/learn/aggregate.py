@@ -23,6 +23,8 @@ BASE_ERROR = 0.02  # a round's own systematic error (rounding, clip bias), added
 FEW = 20  # reports whose mean is about half noise
 FORGED = 0.3  # of the noise's least variance: honest reports do not come below it
 DISCOUNT = 1.0  # deviation added to reports that look forged: they count for next to nothing
+FULL = 0.5  # mean residual, in clips, from which a round may have been cut off by its clip
+CUT_OFF = 2.0  # clips that a wholly cut-off round may be wrong by; more for every newer round
 GROUP = 20  # reports below which a (signature, environment) group is rolled up, not published on its own
 
 
@@ -79,8 +81,9 @@ def combine(rows: Sequence[CellSum], doubt: bool = True) -> Estimates:
     """Decode every (cell, round, ε) and combine a cell's rounds by inverse variance.
 
     A round's estimate is base + clip · mean(x̂); its variance is clip² · var(x̂) / n + 0.02². The variance of
-    one decoded report is the mechanism's own, not the sample's: right for n = 1 too. With `doubt`, reports
-    that look forged count for next to nothing.
+    one decoded report is the mechanism's own, not the sample's: right for n = 1 too. With `doubt`, a round
+    whose reports lie at the clip tells the direction only and yields to newer ones, and reports that look
+    forged count for next to nothing.
     """
     index: dict[tuple[str, Context, Environment, str], int] = {}
     cell = np.array([index.setdefault(place(row.cell), len(index)) for row in rows], dtype=np.int64)
@@ -91,6 +94,9 @@ def combine(rows: Sequence[CellSum], doubt: bool = True) -> Estimates:
     value = base + clip * mean
     spread = clip**2 * noise / np.maximum(count, 1) + BASE_ERROR**2
     if doubt:
+        version = np.array([row.cell.version for row in rows], dtype=np.int64)
+        age = len(np.unique(version)) - np.unique(version, return_inverse=True)[1]  # 1: the newest round
+        spread += (CUT_OFF * clip * age * cut_off(rows, mean)) ** 2
         spread = np.where(too_regular(rows) | crowded(rows), spread + DISCOUNT**2, spread)
     weight = np.bincount(cell, 1 / spread, len(index))
     return Estimates(
@@ -99,6 +105,25 @@ def combine(rows: Sequence[CellSum], doubt: bool = True) -> Estimates:
         1 / weight,
         np.bincount(cell, count, len(index)).astype(np.int64),
     )
+
+
+def cut_off(rows: Sequence[CellSum], mean: Floats) -> Floats:
+    """How far each round was cut off by its clip, 0 to 1, from its mean residuals (rows,) in clip units.
+
+    What is beyond the clip is reported as the clip, so there the mean is no estimate of the truth. Judged by
+    (kernel, candidate, round) and by (kernel, round), shrunk toward 0: single cells have too few reports.
+    """
+    count = np.array([row.count for row in rows], dtype=np.float64)
+    worst = np.zeros(len(rows))
+    for candidates in (True, False):
+        index: dict[tuple[str, str, int], int] = {}
+        cells = (row.cell for row in rows)
+        keys = ((c.signature, c.candidate if candidates else "", c.version) for c in cells)
+        group = np.array([index.setdefault(key, len(index)) for key in keys], dtype=np.int64)
+        reports = np.bincount(group, count, len(index))
+        pooled = np.abs(np.bincount(group, mean * count, len(index))) / (reports + FEW)
+        worst = np.maximum(worst, np.clip((pooled - FULL) / (1 - FULL), 0, 1)[group])
+    return worst
 
 
 def too_regular(rows: Sequence[CellSum]) -> NDArray[np.bool_]:

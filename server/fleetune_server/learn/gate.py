@@ -86,6 +86,12 @@ def movement_limit(sd: Floats) -> Floats:
     return np.asarray(np.maximum(MOVEMENT, UNSURE * sd))
 
 
+def movement(model: Model, previous: Model, frame: Frame) -> Floats:
+    """How far each prediction of a frame moved, (n,), as a share of how far it may in one version."""
+    old, sd, _ = previous.predict_frame(frame)
+    return np.asarray(np.abs(model.predict_frame(frame).mean - old) / movement_limit(sd))
+
+
 def _reports(
     model: Model, previous: Model, heldout: Sequence[CellSum], manifest: Manifest, improve: bool, least: int
 ) -> list[Check]:
@@ -155,8 +161,7 @@ def _movement(
         frames.append(_frame(rows, manifest))
     worst, where = 0.0, "nothing"
     for frame in frames:
-        old, sd, _ = previous.predict_frame(frame)
-        moved = np.abs(model.predict_frame(frame).mean - old) / movement_limit(sd)
+        moved = movement(model, previous, frame)
         at = int(np.argmax(moved))
         if moved[at] > worst:
             worst = float(moved[at])

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 
 from fleetune.features import environment_key
-from fleetune.fit import ARCHITECTURE, Rows, fit
+from fleetune.fit import ARCHITECTURE, Rows, TrainingReport, fit
 from fleetune.manifest import Manifest
 from fleetune.model import Model
 from fleetune.privacy import mechanism
 from fleetune.rows import judged
 from fleetune_server.learn.aggregate import Estimates, combine, roll_up
 from fleetune_server.learn.evenness import crowded
-from fleetune_server.learn.gate import GateVerdict, judge, movement_limit
+from fleetune_server.learn.gate import SLACK, GateVerdict, judge, movement, movement_limit
 from fleetune_server.learn.quality import model_intervals, model_quality
 from fleetune_server.learn.rows import report_rows
 from fleetune_server.store.base import CellSum
@@ -26,8 +26,10 @@ NEW_ENVIRONMENTS = 0.05  # share of reports from unknown environments at which t
 COVERED = 10  # reports from which a cell counts as covered
 # By the number of rounds of reports so far. Narrower would be less noise, but let what is peculiar to one
 # device show through in each of its packets: tests/test_linkability.py says where that becomes too much.
-CLIPS = (0.5, 0.4)
+CLIPS = (0.5, 0.35, 0.25, 0.2)
 LAB_DEVICE = 0.05  # how far one lab machine may be from the fleet's mean in a cell (ln speedup)
+CLIP_FULL = 0.5  # root mean square residual, in clips, from which the next clip is wider
+PART_OF_THE_WAY = 0.5
 LAB_REPORTS = 50  # reports in a cell at which its lab row has lost half of its privilege
 
 
@@ -66,16 +68,28 @@ def train(request: TrainRequest) -> TrainResult:
     judges = zip(known, crowded(known), strict=True)  # what training does not believe does not judge it
     heldout = [row for row, forged in judges if row.heldout and not forged]
     estimates = combine(training)
-    reports = _reports(estimates, manifest, previous)
+    told = report_rows(estimates, manifest)
     clip = _clip(request, training, previous)
-    for deep, yielding in _attempts(previous, len(request.lab) + len(reports)):
+
+    def attempt(deep: str, yielding: float, reach: float) -> tuple[Model, TrainingReport, Rows, GateVerdict]:
+        reports = _within_reach(told, previous, reach)
         rows = Rows.join([_lab(request.lab, estimates, yielding), reports])
         model, report = fit(
             rows, seed=request.seed, init=previous, version=request.version, clip=clip, deep=deep
         )
-        verdict = judge(model, previous, heldout, request.lab, manifest, least=request.group)
+        return (
+            model,
+            report,
+            reports,
+            judge(model, previous, heldout, request.lab, manifest, least=request.group),
+        )
+
+    for deep, yielding in _attempts(previous, len(request.lab) + len(told)):
+        model, report, reports, verdict = attempt(deep, yielding, 1.0)
         if verdict.accepted:
             break
+    if _uncharted(model, previous, told, request.lab, verdict):
+        model, report, reports, verdict = attempt("keep", 0.0, PART_OF_THE_WAY)
     out = judged(request.lab.frame)
     metrics: dict[str, Any] = {"coverage": coverage(training)}
     if out.any():
@@ -163,13 +177,27 @@ def _attempts(previous: Model | None, rows: int) -> list[tuple[str, float]]:
     return [*([("train", 1.0)] if renew else []), ("keep", 1.0), ("keep", 0.3), ("keep", 0.0)]
 
 
-def _reports(estimates: Estimates, manifest: Manifest, previous: Model | None) -> Rows:
-    """Estimates from reports, none further from the previous model than a context may move in one version."""
-    rows = report_rows(estimates, manifest)
+def _uncharted(model: Model, previous: Model | None, told: Rows, lab: Rows, verdict: GateVerdict) -> bool:
+    """Whether a model was refused only because kernels that the lab does not have moved too far.
+
+    What many cells share can carry one of them past its cap; then all go only part of the way.
+    """
+    if previous is None or {check.name for check in verdict.checks if not check.passed} != {"movement"}:
+        return False
+    if len(lab) and (movement(model, previous, lab.frame) > SLACK).any():
+        return False
+    f = told.frame
+    charted = np.isin([kernel.signature for kernel in f.kernels], list(_signatures(lab)))[f.kernel]
+    return not (movement(model, previous, f)[charted] > SLACK).any()
+
+
+def _within_reach(rows: Rows, previous: Model | None, reach: float) -> Rows:
+    """Estimates from reports, none further from the previous model than `reach` times what a context may
+    move in one version."""
     if previous is None or not len(rows):
         return rows
     mean, sd, _ = previous.predict_frame(rows.frame)
-    limit = movement_limit(sd)
+    limit = reach * movement_limit(sd)
     return Rows(rows.frame, np.clip(rows.target, mean - limit, mean + limit), rows.variance)
 
 
@@ -189,14 +217,37 @@ def _lab(lab: Rows, estimates: Estimates, yielding: float) -> Rows:
 
 def _clip(request: TrainRequest, training: Sequence[CellSum], previous: Model | None) -> float:
     """The clip of the next round: the schedule by rounds of reports, started over when new environments
-    appear."""
+    appear; one step wider than the last round's if that cut off too much."""
     rounds = len({row.cell.version for row in training})
     if previous is not None and training:
         known = set(previous.artefact.vocabulary["environment"])
         new = sum(row.count for row in training if environment_key(row.cell.environment) not in known)
         if new > NEW_ENVIRONMENTS * sum(row.count for row in training):
             rounds = 0
-    return request.clips[min(rounds, len(request.clips) - 1)]
+    scheduled = request.clips[min(rounds, len(request.clips) - 1)]
+    newest = max((row.cell.version for row in training), default=0)
+    last = [row for row in training if row.cell.version == newest]
+    if not outgrown(last):
+        return scheduled
+    wider = [clip for clip in request.clips if clip > last[0].cell.clip]
+    return max(scheduled, min(wider, default=last[0].cell.clip))
+
+
+def outgrown(rows: Sequence[CellSum]) -> bool:
+    """Whether the residuals of one round are surely (95 %) so large that its clip was too narrow.
+
+    Their mean square, decoded, is put against what the mechanism gives at a residual of CLIP_FULL.
+    """
+    count = sum(row.count for row in rows)
+    if not count:
+        return False
+    noise = [mechanism(row.cell.epsilon) for row in rows]
+    square = sum(row.squares / (2 * m.scale) ** 2 for row, m in zip(rows, noise, strict=True))
+    bound = sum(
+        row.count * (float(m.variance(CLIP_FULL)) + CLIP_FULL**2) for row, m in zip(rows, noise, strict=True)
+    )
+    # The square of one decoded report deviates by about its own mean.
+    return bool(square > bound * (1 + 1.645 / count**0.5))
 
 
 def _signatures(rows: Rows) -> set[str]:
