@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SAYS = "Fleetune is at "
 
@@ -27,6 +29,11 @@ class Running:
         """As a power cut would end it, children (the trainer) included."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
+
+    def events(self) -> list[dict[str, Any]]:
+        """The log; what the interpreter says about a trainer that was ended is no part of it."""
+        lines = self.log.read_text().splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
 
 
 @contextlib.contextmanager

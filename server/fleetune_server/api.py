@@ -130,11 +130,13 @@ async def metrics(request: Request) -> Response:
     state = state_of(request)
     if not state.settings.dashboard:
         raise HTTPException(404)
-    counts = await state.store.counts()
+    known = state.known.of
+    counts = await known("counts", state.store.counts)
     progress = state.pipeline.progress
-    hours = await state.history.hours()
+    hours = await known("hours", state.history.hours)
     shelf = [summary(record) for record in state.library.records.values()]
-    earlier = [old for old in await state.history.versions() if old["version"] < shelf[0]["version"]]
+    recorded = await known("versions", state.history.versions)
+    earlier = [old for old in recorded if old["version"] < shelf[0]["version"]]
     return JSONResponse(
         {
             "version": state.library.stable,

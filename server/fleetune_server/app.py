@@ -15,10 +15,12 @@ from starlette.routing import BaseRoute, Route, WebSocketRoute
 from fleetune_server import api, decisions, privacy_page, wheel
 from fleetune_server.assets import Assets
 from fleetune_server.intake.headers import BrowserHeaders
+from fleetune_server.intake.ingest import BROKEN_SECONDS
 from fleetune_server.own import api as own_kernels
 from fleetune_server.runtime import running
 from fleetune_server.settings import ROOT, Settings
 from fleetune_server.state import KEY, State
+from fleetune_server.store.base import StoreError
 
 BROWSER = ROOT / "browser"
 FOLDERS = {
@@ -79,9 +81,16 @@ def create_app(settings: Settings) -> Starlette:
     return Starlette(
         routes=routes(Assets(FOLDERS)),
         middleware=[Middleware(BrowserHeaders, isolated=settings.isolated, hot=HOT)],
-        exception_handlers={HTTPException: failure},
+        exception_handlers={HTTPException: failure, StoreError: unavailable},
         lifespan=lifespan,
     )
+
+
+async def unavailable(request: Request, error: Exception) -> Response:
+    """What only the store knows, while it does not answer."""
+    code, message = "store-unavailable", "the server cannot read this at present"
+    headers = {"retry-after": str(BROKEN_SECONDS)}
+    return JSONResponse({"error": {"code": code, "message": message}}, status_code=503, headers=headers)
 
 
 async def failure(request: Request, error: Exception) -> Response:

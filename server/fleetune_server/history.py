@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from fleetune_server.library import Library
+from fleetune_server.logs import Condition
 from fleetune_server.store.base import Store, StoreError, VersionRecord
 
 log = logging.getLogger(__name__)
@@ -29,12 +30,15 @@ class History:
 
     async def run(self) -> None:
         """Until cancelled: note the totals of the hour. What cannot be written is written next time."""
+        unwritten = Condition(log, "history not written")
         while True:
             try:
                 if await self.store.lead():
                     await self.note(time.time())
             except StoreError as error:
-                log.warning("history not written", extra={"reason": str(error)})
+                unwritten.holds(str(error), logging.WARNING)
+            else:
+                unwritten.ended("history written again")
             await asyncio.sleep(TURN_SECONDS)
 
     async def note(self, now: float) -> None:

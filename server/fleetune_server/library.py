@@ -47,6 +47,13 @@ class Library:
             del self.records[oldest], self.models[oldest]
             self._bases = {key: value for key, value in self._bases.items() if key[0] != oldest}
 
+    def artefact(self, sha256: str) -> bytes | None:
+        """A full model by its hash, without asking the store, which may be gone for a while."""
+        for version, record in self.records.items():
+            if record.sha256 == sha256:
+                return self.models[version].to_bytes()
+        return None
+
     @property
     def version(self) -> int:
         """The newest version; 0 before the first."""

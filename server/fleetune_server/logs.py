@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "color_message"}
@@ -56,5 +57,42 @@ def configure(level: int = logging.INFO) -> None:
     # These announce process ids, sockets and peers' addresses.
     for name in ("uvicorn.access", "websockets", "httpx", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)  # tells of every attempt; we, once
     # This one warns of each malformed request: strangers could fill the disk.
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
+
+
+class Condition:
+    """Something that stays wrong for a while: told when it begins and once an hour, not each time it is met.
+
+    One that comes and goes, or changes its reason back and forth, is told at most once a minute per reason.
+    """
+
+    HOUR, MINUTE = 3600.0, 60.0
+
+    def __init__(self, log: logging.Logger, event: str, now: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._event = event
+        self._now = now
+        self._told: dict[str, float] = {}  # reason: when it was told last
+        self._since: str | None = None  # the reason that holds now
+        self._open = False  # told, and its end not yet
+
+    def holds(self, reason: str, level: int = logging.ERROR) -> None:
+        """It is so, for this reason."""
+        quiet = self.HOUR if reason == self._since else self.MINUTE
+        self._since = reason
+        if self._now() - self._told.get(reason, -quiet) < quiet:
+            return
+        if len(self._told) > 100:
+            self._told.clear()
+        self._told[reason] = self._now()
+        self._open = True
+        self._log.log(level, self._event, extra={"reason": reason})
+
+    def ended(self, event: str) -> None:
+        """It is no more."""
+        self._since = None
+        if self._open:
+            self._open = False
+            self._log.info(event)

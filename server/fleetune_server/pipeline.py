@@ -16,6 +16,7 @@ from fleetune_server.deliver.publish import Publisher, PublishError
 from fleetune_server.learn.canary import judge_canary
 from fleetune_server.learn.train import CLIPS, TrainRequest, TrainResult
 from fleetune_server.library import Library, Trial
+from fleetune_server.logs import Condition
 from fleetune_server.metrics import Metrics
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import CellSum, Store, StoreError
@@ -99,8 +100,7 @@ class Pipeline:
     async def start(self) -> None:
         """Take the published versions from the store; the very first start trains version 1 from the lab."""
         await self.refresh()
-        seen = await self.store.get(_TRAINED) or {"reports": 0, "at": time.time()}
-        self.progress.trained_reports, self.progress.trained_at = seen["reports"], seen["at"]
+        self.progress.trained_at = self.progress.trained_at or time.time()
         self.progress.reports = (await self.store.counts()).reports
         while self.manifest.kernels and not self.library.version:
             if await self.store.lead():
@@ -129,6 +129,13 @@ class Pipeline:
                     raise StoreError(f"the artefact of version {record.version} is missing")
                 self.library.add(record, artefact)
         await self.canary.load()
+        await self._recall()
+
+    async def _recall(self) -> None:
+        """What the last training has seen, whichever replica it was."""
+        seen = await self.store.get(_TRAINED)
+        if seen and seen["at"] > self.progress.trained_at:
+            self.progress.trained_reports, self.progress.trained_at = seen["reports"], seen["at"]
 
     async def _published_elsewhere(self, version: int) -> None:
         """Another replica published: take it over and tell this one's clients."""
@@ -155,17 +162,20 @@ class Pipeline:
 
     async def run(self) -> None:
         """Until cancelled: fold what is old enough, retrain when due. An error is told and tried again."""
+        trouble = Condition(log, "learning failed")
         while True:
             try:
                 await self._turn()
             except (StoreError, TrainerDiedError, PublishError, OSError) as error:
                 self._failed(error)
-                log.error("learning failed", extra={"reason": str(error)})
+                trouble.holds(str(error))
                 await asyncio.sleep(RETRY_SECONDS)
             except Exception as error:
                 self._failed(error)
                 log.exception("learning failed unexpectedly")
                 await asyncio.sleep(RETRY_SECONDS)
+            else:
+                trouble.ended("learning goes on")
 
     async def _turn(self) -> None:
         try:
@@ -181,6 +191,7 @@ class Pipeline:
         self._wake.clear()
         if not await self.store.lead():
             return
+        await self._recall()  # who led until now may have trained from these reports already
         await self._fold()
         pinned = bool(await self.store.get(PINNED))
         if pinned:

@@ -85,6 +85,10 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         metrics.waiting.read = lambda: store.waiting
         metrics.version.read = lambda: library.stable
         metrics.sockets.read = lambda: len(hub)
+
+        async def published(sha256: str) -> bytes | None:
+            return library.artefact(sha256) or await store.blob(sha256)
+
         async with asyncio.TaskGroup() as group:
             history = History(store, library)
             jobs = (pipeline.run(), pipeline.listen(), history.run())
@@ -98,7 +102,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
                     store, limiter, settings.stale_days, settings.body_seconds, time.time
                 ),
                 decisions=Decisions(catalogue.manifest, catalogue.root),
-                distributor=Distributor(library.records, store.blob, keys, library.target),
+                distributor=Distributor(library.records, published, keys, library.target),
                 hub=hub,
                 keys=keys,
                 pipeline=pipeline,
@@ -107,6 +111,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
                 history=history,
                 own_marks=marks,
             )
+            await state.remember()
             pipeline.shared = lambda: follow(state)
             tasks = [group.create_task(job) for job in jobs]
             yield state

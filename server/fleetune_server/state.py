@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.requests import HTTPConnection
+
+from fleetune_server.store.base import StoreError
 
 if TYPE_CHECKING:  # some of them use state_of
     from fleetune_server.canary import Canary
@@ -26,6 +29,24 @@ if TYPE_CHECKING:  # some of them use state_of
     from fleetune_server.store.base import Store
 
 KEY = "fleetune"
+T = TypeVar("T")
+
+
+class LastKnown:
+    """What the store said last, for readers who must have an answer while it is gone."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, Any] = {}
+
+    async def of(self, name: str, read: Callable[[], Awaitable[T]]) -> T:
+        """What `read` says now, or else said last; StoreError if it never did."""
+        try:
+            self._values[name] = await read()
+        except StoreError:
+            if name not in self._values:
+                raise
+        known: T = self._values[name]
+        return known
 
 
 @dataclass
@@ -46,10 +67,17 @@ class State:
     canary: Canary
     metrics: Metrics
     history: History
+    known: LastKnown = field(default_factory=LastKnown)
     earlier: list[Catalogue] = field(default_factory=list)  # whose files stay for a while
     own_marks: dict[str, str] = field(default_factory=dict)  # which of them the catalogue has
     own_kernels: asyncio.Lock = field(default_factory=asyncio.Lock)  # held while an operator changes them
     started: float = field(default_factory=time.time)  # unix seconds
+
+    async def remember(self) -> None:
+        """Ask once what readers will want to know although the store may be gone by then."""
+        await self.known.of("counts", self.store.counts)
+        await self.known.of("hours", self.history.hours)
+        await self.known.of("versions", self.history.versions)
 
 
 def state_of(connection: HTTPConnection) -> State:

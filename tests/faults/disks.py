@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
-import json
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -121,11 +120,7 @@ class _Trial:
                 client.post("api/telemetry", json=(taken + after)[i : i + 100]).json()["accepted"]
                 for i in range(0, len(taken + after), 100)
             )
-        told = [
-            line["event"]
-            for line in map(json.loads, running.log.read_text().splitlines())
-            if line["level"] in ("warning", "error")
-        ]
+        told = [line["event"] for line in running.events() if line["level"] in ("warning", "error")]
         problems = " ".join(state.json()["problems"])
         result: dict[str, Any] = {
             "acknowledged": len(taken) + len(after),

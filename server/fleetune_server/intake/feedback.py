@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
@@ -41,6 +42,7 @@ class FeedbackIntake:
         self.stale_days = stale_days
         self.body_seconds = body_seconds
         self.clock = clock
+        self._counted = [0, 0]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raw ASGI, so that no header is kept by a framework."""
@@ -49,7 +51,9 @@ class FeedbackIntake:
 
     async def satisfaction(self) -> Satisfaction:
         """The debiased share of good choices so far, with its interval."""
-        good, bad = [await self.store.get(key) or 0 for key in (GOOD, BAD)]
+        with suppress(StoreError):  # then what was counted when it last answered
+            self._counted = [await self.store.get(key) or 0 for key in (GOOD, BAD)]
+        good, bad = self._counted
         return estimate(good, good + bad)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:

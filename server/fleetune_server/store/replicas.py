@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from fleetune_server.logs import Condition
 from fleetune_server.store.base import StoreError
 from fleetune_server.store.postgres_connection import FAILURES, connect, told
 
@@ -23,6 +24,7 @@ class Replicas:
 
     def __init__(self, url: str) -> None:
         self._url = url
+        self._deaf = Condition(log, "not listening for versions")
         self._leading: Any = None  # the connection that holds the trainer's lock
 
     async def lead(self) -> bool:
@@ -48,7 +50,7 @@ class Replicas:
             try:
                 await self._listen(announced)
             except (*FAILURES, StoreError) as error:
-                log.warning("not listening for versions", extra={"reason": str(error)})
+                self._deaf.holds(str(error) or type(error).__name__, logging.WARNING)
                 await asyncio.sleep(RECONNECT_SECONDS)
 
     async def _listen(self, announced: Callable[[int], Awaitable[None]]) -> None:
@@ -56,6 +58,7 @@ class Replicas:
         try:
             wake = asyncio.Event()
             await connection.add_listener(CHANNEL, lambda *_: wake.set())
+            self._deaf.ended("listening for versions again")
             told_of = 0
             while True:
                 woken = wake.is_set()

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
+from fleetune_server.logs import Condition
 from fleetune_server.store.base import StoreBusyError, StoredPacket, StoreError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 PROBE_SECONDS = 1.0  # between attempts to write while the store is failing
+HEAL_SECONDS = 2.0  # without a failure, before it counts as well again
 
 
 class Engine(Protocol):
@@ -54,6 +57,8 @@ class Writer:
         self.engine = engine
         self.limit = limit  # packets that may wait
         self.problem: str | None = None
+        self._failed = 0.0  # when, by the monotonic clock
+        self._condition = Condition(log, "store cannot write")
         self._group: _Group | None = None
         self._committing = 0
         self._jobs: deque[tuple[Callable[[], Awaitable[Any]], asyncio.Future[Any]]] = deque()
@@ -130,17 +135,18 @@ class Writer:
         try:
             result = await change
         except StoreError as error:
-            if error.__cause__ is not None and self.problem != str(error):  # the engine's, not the work's own
-                self.problem = str(error)
-                log.error("store cannot write", extra={"problem": self.problem})
+            if error.__cause__ is not None:  # the engine's, not the work's own
+                self.problem, self._failed = str(error), time.monotonic()
+                self._condition.holds(self.problem)
             future.set_exception(error)
         except Exception as error:  # a defect: its sender gets it, the writer lives on
             log.exception("unexpected error in the store")
             future.set_exception(error)
         else:
-            if self.problem:
-                log.info("store writes again")
+            # A full disk still takes a little now and then: that alone does not make it well.
+            if self.problem and time.monotonic() - self._failed >= HEAL_SECONDS:
                 self.problem = None
+                self._condition.ended("store writes again")
             future.set_result(result)
 
 
