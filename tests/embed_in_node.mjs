@@ -66,26 +66,39 @@ for (const entry of manifest.kernels) {
   }
 }
 
-/** Which of the 32 calls the dispatcher takes: each returns its own number, resident ones plus 100. */
-function bucketsOf(module, buffer) {
-  const numbers = (offset) => Array.from({ length: 32 }, (_, k) => () => k + offset);
-  return module.dispatcher(numbers(100), numbers(0), buffer, { js: 0 });
+/** A dispatcher over calls that return their own number: decisions for these log2 sizes, copied ones plus 100. */
+async function numbered(entry, module, log2Sizes) {
+  const names = [...log2Sizes.keys()].flatMap((i) => [`c${i}`, `c${i + 100}`]);
+  const baselines = Object.fromEntries([["js", () => -1], ...names.map((name) => [name, () => Number(name.slice(1))])]);
+  const [pattern] = entry.patterns;
+  const tuned = new TunedKernel({ ...entry, baselines: names }, { ...module, baselines }, 1 << 20, compile(entry), pattern);
+  const rows = (offset) => log2Sizes.map((log2Size, i) => decision(`c${i + offset}`, log2Size));
+  await tuned.follow({ [pattern]: rows(0), [`${pattern}+copied`]: rows(100) });
+  return tuned;
 }
 const dot = await script("dot");
-const inside = new Float32Array(4);
-const dispatch = bucketsOf(dot, inside.buffer);
-const buckets = sizes.map((size) => dispatch(new Float32Array(0), new Float32Array(0), size));
-const measured = [];
-for (const entry of manifest.kernels) {
-  const module = await script(entry.name);
-  const call = bucketsOf(module, new ArrayBuffer(0));
-  for (const pattern of entry.patterns) {
-    for (const size of entry.sizes) measured.push([entry.name, size, call(...module.makeInput(size, pattern, seeded(1)))]);
+const entry = manifest.kernels.find(({ name }) => name === "dot");
+/** For each size the log2 size that is taken, where every one from 0 to 29 is decided, six at a time. */
+const buckets = sizes.map(() => -1);
+for (let first = 0; first <= 24; first += 4) {
+  const { call } = await numbered(entry, dot, [0, 1, 2, 3, 4, 5].map((k) => first + k));
+  for (const [at, size] of sizes.entries()) {
+    const taken = call(new Float32Array(0), new Float32Array(0), size) - 100;
+    if ((taken > 0 || first === 0) && (taken < 5 || first === 24)) buckets[at] = first + taken;
   }
 }
+const measured = [];
+for (const one of manifest.kernels) {
+  const module = await script(one.name);
+  const { call } = await numbered(one, module, one.sizes.map((size) => Math.round(Math.log2(size))));
+  for (const pattern of one.patterns) {
+    for (const [at, size] of one.sizes.entries()) measured.push([one.name, at + 100, call(...module.makeInput(size, pattern, seeded(1)))]);
+  }
+}
+const places = await numbered(entry, dot, [0, 4, 8, 12, 16, 20]);
+const inside = places.arena.alloc(Float32Array, 8);
 
 // What a page may get wrong, and what a server may.
-const entry = manifest.kernels.find(({ name }) => name === "dot");
 const small = new TunedKernel(entry, dot, 1 << 20, compile(entry), "random");
 await small.follow(always(entry, "vectorization"));
 const long = new Float32Array(1 << 20).fill(1);
@@ -112,7 +125,8 @@ for (const rows of [[decision("js", 4), decision("vectorization", 6)], [decision
 }
 const edges = {
   followed,
-  insideTable: dispatch(inside, inside, 4), outsideTable: dispatch(new Float32Array(4), inside, 4),
+  insideTable: [inside, inside.subarray(2)].map((array) => places.call(array, inside, 4)),
+  outsideTable: places.call(new Float32Array(4), inside, 4),
   tooLong: small.call(long, long), plainArrays: small.call([1, 2, 3], [4, 5, 6]), lengthLeftOut: small.call(Float32Array.of(1, 2), Float32Array.of(3, 4)),
   wrong: [...wrong.setAside], wrongGives: wrong.call(Float32Array.of(2), Float32Array.of(3)),
   missing: [...missing.setAside], missingGives: missing.call(Float32Array.of(2), Float32Array.of(3)),

@@ -5,16 +5,7 @@
  * version here and goes no further. The same fields as `fleetune.context.Environment`.
  */
 
-/**
- * @typedef {object} Environment
- * @property {"chromium" | "firefox" | "webkit" | "other"} browser
- * @property {number} version major version
- * @property {"windows" | "macos" | "linux" | "android" | "ios" | "other"} os
- * @property {boolean} simd
- * @property {boolean} relaxedSimd
- * @property {boolean} threads
- * @property {"1" | "2-3" | "4-7" | "8-15" | "16+"} cores
- */
+/** @typedef {import("./fleetune.d.ts").Environment} Environment */
 
 const MODULE_HEADER = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0];
 /** The smallest modules that need a feature: i8x16.splat + popcnt, and i8x16.relaxed_swizzle. */

@@ -110,29 +110,3 @@ export async function remove(key) {
   if (!(await exists())) return void volatile.delete(key);
   await transact("readwrite", (store) => store.delete(key), () => void volatile.delete(key));
 }
-
-/** @type {Map<string, Promise<void>>} the tail of each queue, where there are no locks */
-const queues = new Map();
-
-/**
- * Hold the named lock, shared by every tab and worker, until `release` is called.
- * @param {string} name @returns {Promise<() => void>} release
- */
-export async function lock(name) {
-  /** @type {() => void} */
-  let release = () => {};
-  /** @type {Promise<void>} */
-  const held = new Promise((resolve) => (release = resolve));
-  /** @type {Promise<boolean>} */
-  const shared = new Promise((resolve) => {
-    if (!navigator.locks) return resolve(false);
-    // Refused in frames of no origin, which share nothing.
-    navigator.locks.request(`fleetune:${name}`, () => (resolve(true), held)).catch(() => resolve(false));
-  });
-  if (!(await shared)) {
-    const before = queues.get(name);
-    queues.set(name, (before ?? Promise.resolve()).then(() => held));
-    await before;
-  }
-  return release;
-}

@@ -9,7 +9,9 @@ import { near, seeded } from "./compare.js";
  *   why?: string, candidates: Record<string, number>}} Decision
  */
 
-const BUCKETS = 32;
+/** Call sites of a chain (kernels_wasm/embed.py), and a size beyond all. */
+const SEGMENTS = 6;
+const NEVER = 2 ** 30 - 1;
 const COPIED = "+copied";
 /** Sizes for the check against JavaScript: small, odd, and past every unrolling. */
 const CHECK_SIZES = [1, 7, 67];
@@ -19,11 +21,10 @@ export class TunedKernel {
   #calls = new Map();
   /** @type {Map<string, string>} candidate → why it is not used */
   setAside = new Map();
-  /** The 32 calls by log2 size bucket that the dispatcher indexes; replaced in place when decisions change. */
-  #resident;
-  #copied;
-  /** Below `js` elements both say JavaScript. */
-  #limits = { js: 0 };
+  /** What the call sites take up to which size: inside, outside; the same for the next decisions. @type {any[]} */
+  #segments = [{}, {}, {}, {}];
+  #limits = { js: 0, same: NEVER, turn: 1 };
+  #followed = "";
 
   /**
    * @param {any} entry the kernel's entry of the manifest
@@ -44,10 +45,9 @@ export class TunedKernel {
     this.arena = arena ?? new Arena(entry.dataEnd, entry.memory ? 0 : memoryBytes);
     /** @type {Call} */
     this.fallback = script.baselines.js;
-    this.#resident = Array(BUCKETS).fill(this.fallback);
-    this.#copied = Array(BUCKETS).fill(this.fallback);
+    for (const segments of this.#segments) this.#fill(segments, []);
     for (const name of entry.baselines) this.#calls.set(name, script.baselines[name]);
-    this.call = script.dispatcher(this.#resident, this.#copied, this.arena.buffer, this.#limits);
+    this.call = script.dispatcher(this.arena.buffer, this.#limits, this.#segments);
   }
 
   /** Follow these decisions: load what they choose, then swap both tables. @param {Record<string, Decision[]>} patterns */
@@ -56,21 +56,37 @@ export class TunedKernel {
     const copied = patterns[this.pattern + COPIED] ?? resident;
     const names = new Set([...resident, ...copied].map((decision) => decision.choice));
     await Promise.all([...names].map((name) => this.#ready(name)));
-    this.#fill(this.#resident, resident);
-    this.#fill(this.#copied, copied);
-    const first = this.#resident.findIndex((call, bucket) => call !== this.fallback || this.#copied[bucket] !== this.fallback);
-    this.#limits.js = first < 0 ? 2 ** 31 : first && Math.ceil(2 ** (first - 0.5));
+    const steps = [resident, copied].map((rows) => this.#steps(rows));
+    const followed = String(steps);
+    if (followed === this.#followed) return;
+    this.#followed = followed;
+    const turn = 1 - this.#limits.turn;
+    steps.forEach((one, i) => this.#fill(this.#segments[2 * turn + i], one));
+    const [inside, outside] = steps.map((one) => one.at(-1) ?? /** @type {const} */ ([0, "js"]));
+    const modules = steps.map((one) => one.find(([, call]) => call !== "js")?.[0] ?? NEVER);
+    this.#limits.js = Math.min(...modules);
+    this.#limits.same = inside[1] === outside[1] ? Math.max(inside[0], outside[0]) : NEVER;
+    this.#limits.turn = turn;
   }
 
-  /** @param {Call[]} table @param {Decision[]} decisions ascending sizes */
-  #fill(table, decisions) {
-    if (!decisions.length) return;
-    for (let bucket = 0; bucket < BUCKETS; bucket++) {
-      // The decision for the nearest size that the catalogue measures.
-      const nearest = decisions.reduce((best, next) =>
-        Math.abs(next.log2Size - bucket) < Math.abs(best.log2Size - bucket) ? next : best,
-      );
-      table[bucket] = this.#calls.get(nearest.choice) ?? this.fallback;
+  /** From which size which call: that of the nearest log2 size, rounded as contexts are. @param {Decision[]} decisions ascending */
+  #steps(decisions) {
+    /** @type {[number, string][]} */
+    const steps = [];
+    decisions.forEach(({ choice, log2Size }, i) => {
+      const call = this.#calls.has(choice) ? choice : "js";
+      const begin = i && Math.ceil(2 ** (Math.floor((decisions[i - 1].log2Size + log2Size) / 2) + 0.5));
+      if (steps.at(-1)?.[1] !== call) steps.push([begin, call]);
+    });
+    return steps;
+  }
+
+  /** The last segments; those in front are passed by. @param {any} segments @param {[number, string][]} steps */
+  #fill(segments, steps) {
+    for (let i = 0; i < SEGMENTS; i++) {
+      const at = i - SEGMENTS + steps.length;
+      segments[`to${i}`] = at < 0 ? 0 : (steps[at + 1]?.[0] ?? NEVER);
+      segments[`call${i}`] = this.#calls.get(steps[at]?.[1]) ?? this.fallback;
     }
   }
 

@@ -5,6 +5,7 @@
  */
 import { Bench } from "./bench.js";
 import { detectEnvironment } from "./environment.js";
+import { lock } from "./lock.js";
 import { errorData, RemoteError } from "./protocol.js";
 import { emit, refuse, serve } from "./rpc.js";
 import { startPyodide } from "./start_pyodide.js";
@@ -86,7 +87,7 @@ function host(bench, boot, manifest) {
     /** @param {string} key @param {string} json */
     set: (key, json) => storage.set(key, JSON.parse(json)),
     remove: storage.remove,
-    lock: storage.lock,
+    lock,
 
     /** @param {string} op @param {string} args JSON @param {number} limitMs */
     bench: (op, args, limitMs) => answer(() => bench.call(op, JSON.parse(args), limitMs)),
