@@ -6,7 +6,7 @@
 const SETS_BYTES = 1 << 16;
 const MAX_SETS = 8; // small inputs vary, so that no branch predictor learns them
 const NEAR = 1.4;
-const ROUNDS = 6;
+const ROUNDS = 8; // many short batches: on a busy machine some are left alone
 let made = 0;
 let sink = 0;
 
@@ -46,7 +46,7 @@ function timed(one, ms) {
  */
 function least(works, kept, step) {
   const all = works.map((work) => ({ work, n: 1, best: Infinity }));
-  const [short, long] = [Math.max(4, 6 * step), Math.max(6, 15 * step)];
+  const [short, long] = [Math.max(3, 6 * step), Math.max(3, 15 * step)];
   for (const one of all) {
     one.best = Math.min(timed(one, short), timed(one, short), timed(one, short)); // compilers are at work meanwhile
     one.n = Math.max(1, Math.ceil(long / one.best));
