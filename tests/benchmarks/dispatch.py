@@ -46,8 +46,10 @@ CONNECTED = "for (let i = 0; !window.tuner && i < 600; i++) await new Promise((r
 PAGE_SCRIPT = Path(__file__).with_name("dispatch_page.js").read_text()
 
 
-def measure(engine: str, server: Server, budget: float, inside: bool, worst: int) -> dict[str, Any]:
+def measure(engine: str, server: Server, options: argparse.Namespace) -> dict[str, Any]:
     """The figures of one engine."""
+    budget, inside, worst = options.budget, not options.outside, options.worst
+    only = options.kernels.split(",") if options.kernels else []
     files = {
         "/": PAGE,
         "/page.js": SCRIPT.replace("SERVER", server.url.rstrip("/") + "/"),
@@ -63,10 +65,17 @@ def measure(engine: str, server: Server, budget: float, inside: bool, worst: int
         )
         defaults = {k.name: safe_default(k, environment.features) for k in manifest.kernels.values()}
         cost = page.evaluate(module + "page.overhead(tuner)", timeout=120)
-        page.evaluate(module + "page.prepare(tuner, ...a)", inside, timeout=120)
+        page.evaluate(module + "page.prepare(tuner, ...a)", inside, only, timeout=120)
         if budget:
-            page.evaluate("await tuner.benchmark({ budgetMs: a[0] })", budget * 1000, timeout=budget + 180)
-        cells = page.evaluate(module + "page.workload(tuner, ...a)", defaults, inside, timeout=900)["cells"]
+            page.evaluate(
+                "await tuner.benchmark({ budgetMs: a[0], kernels: a[1] ?? undefined })",
+                budget * 1000,
+                only or None,
+                timeout=budget + 180,
+            )
+        cells = page.evaluate(module + "page.workload(tuner, ...a)", defaults, inside, only, timeout=900)[
+            "cells"
+        ]
     return {
         "overhead_ns": round(cost["overhead"], 1),
         **summary(cells),
@@ -115,6 +124,7 @@ def main() -> int:
     )
     parser.add_argument("--engines", default="chromium,firefox")
     parser.add_argument("--budget", type=float, default=60, help="seconds of measuring first; 0: none")
+    parser.add_argument("--kernels", default="", help="only these, separated by commas")
     parser.add_argument("--outside", action="store_true", help="ordinary arrays, not in the kernels' memory")
     parser.add_argument("--worst", type=int, default=0, help="show so many cells that lose most (ns a call)")
     parser.add_argument("--json", action="store_true")
@@ -122,7 +132,7 @@ def main() -> int:
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, Server(Path(folder) / "data") as server:
         for engine in options.engines.split(","):
-            figures[engine] = measure(engine, server, options.budget, not options.outside, options.worst)
+            figures[engine] = measure(engine, server, options)
     figures["widget_gzip_bytes"] = gzipped(before_pyodide("fleetune.js"))
     figures["element_gzip_bytes"] = gzipped(before_pyodide("widget.js"))
     print(json.dumps(figures, indent=None if options.json else 2))

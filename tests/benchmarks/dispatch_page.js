@@ -107,10 +107,11 @@ async function direct(entry, script, candidate, arena, compile) {
   return script.bind[candidate](exports.run, arena, script.baselines.js);
 }
 
-/** Load what the page calls, as a page does before it measures. @param {any} tuner @param {boolean} inside */
-export async function prepare(tuner, inside) {
+/** Load what the page calls, as a page does before it measures. @param {any} tuner @param {boolean} inside @param {string[]} only */
+export async function prepare(tuner, inside, only) {
   const { manifest } = await parts(tuner);
   for (const { name } of manifest.kernels) {
+    if (only.length && !only.includes(name)) continue;
     await tuner.kernel(name);
     if (inside) tuner.alloc(name, Float32Array, 8);
   }
@@ -119,15 +120,16 @@ export async function prepare(tuner, inside) {
 /**
  * Every kernel that leaves its input alone, in all sizes.
  * @param {any} tuner @param {Record<string, string>} defaults the safe default of each kernel @param {boolean} inside whether arrays lie in the kernels' memory
+ * @param {string[]} only these kernels; none: all
  */
-export async function workload(tuner, defaults, inside) {
+export async function workload(tuner, defaults, inside, only) {
   const { manifest, TunedKernel, Arena, inputSets, root, compile } = await parts(tuner);
   const arena = new Arena(Math.max(...manifest.kernels.map((/** @type {any} */ kernel) => kernel.dataEnd)), 16 << 20);
   const features = ["simd", "relaxedSimd"].filter((feature) => tuner.environment[feature]);
   const step = clockStep();
   const cells = [];
   for (const entry of manifest.kernels) {
-    if (entry.params.some((/** @type {any} */ { dir }) => dir === "inout")) continue;
+    if (entry.params.some((/** @type {any} */ { dir }) => dir === "inout") || (only.length && !only.includes(entry.name))) continue;
     const [name, pattern] = [entry.name, entry.patterns[0]];
     const call = await tuner.kernel(name);
     const runnable = entry.variants.filter((/** @type {any} */ v) => v.features.every((/** @type {string} */ f) => features.includes(f)));
