@@ -236,8 +236,8 @@ export class Tuner extends EventTarget {
   }
 
   /**
-   * Measure on this device and follow what was measured (calls.js). Nothing is sent. Aborting ends it early and keeps
-   * what was measured; before anything was, it fails with the signal's reason.
+   * Measure on this device and follow that (calls.js). Nothing is sent. Aborting keeps what was measured; before
+   * anything was, it fails with the signal's reason.
    * @param {import("./fleetune.d.ts").BenchmarkOptions} [options]
    */
   async benchmark(options = {}) {

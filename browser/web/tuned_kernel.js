@@ -21,7 +21,7 @@ export class TunedKernel {
   #calls = new Map();
   /** @type {Map<string, string>} candidate → why it is not used */
   setAside = new Map();
-  /** What the call sites take up to which size: inside, outside; the same for the next decisions. @type {any[]} */
+  /** What call sites take: inside, outside, and the same for the next decisions. @type {any[]} */
   #segments = [{}, {}, {}, {}];
   #limits = { js: 0, same: NEVER, turn: 1 };
   #followed = "";
@@ -50,7 +50,7 @@ export class TunedKernel {
     this.call = script.dispatcher(this.arena.buffer, this.#limits, this.#segments);
   }
 
-  /** Follow these decisions: load what they choose, then swap both tables. @param {Record<string, Decision[]>} patterns */
+  /** Load what these decisions choose, then follow them. @param {Record<string, Decision[]>} patterns */
   async follow(patterns) {
     const resident = patterns[this.pattern] ?? [];
     const copied = patterns[this.pattern + COPIED] ?? resident;
@@ -69,7 +69,7 @@ export class TunedKernel {
     this.#limits.turn = turn;
   }
 
-  /** From which size which call: that of the nearest log2 size, rounded as contexts are. @param {Decision[]} decisions ascending */
+  /** From which size which call: the nearest log2 size's, rounded as contexts are. @param {Decision[]} decisions ascending */
   #steps(decisions) {
     /** @type {[number, string][]} */
     const steps = [];
@@ -81,16 +81,15 @@ export class TunedKernel {
     return steps;
   }
 
-  /** The last segments; those in front are passed by. @param {any} segments @param {[number, string][]} steps */
+  /** Small sizes first: there each comparison counts. @param {any} segments @param {[number, string][]} steps */
   #fill(segments, steps) {
     for (let i = 0; i < SEGMENTS; i++) {
-      const at = i - SEGMENTS + steps.length;
-      segments[`to${i}`] = at < 0 ? 0 : (steps[at + 1]?.[0] ?? NEVER);
-      segments[`call${i}`] = this.#calls.get(steps[at]?.[1]) ?? this.fallback;
+      segments[`to${i}`] = steps[i + 1]?.[0] ?? NEVER;
+      segments[`call${i}`] = this.#calls.get((steps[i] ?? steps.at(-1))?.[1]) ?? this.fallback;
     }
   }
 
-  /** Instantiate a variant and check it; what fails is set aside and JavaScript takes its place. @param {string} name */
+  /** Instantiate and check a variant; what fails is set aside for JavaScript. @param {string} name */
   async #ready(name) {
     if (this.#calls.has(name) || this.setAside.has(name)) return;
     try {
