@@ -70,7 +70,7 @@ def test_a_group_under_k_changes_no_byte_of_a_version(crowd: list[CellSum]) -> N
     small = group(Model.from_bytes(first().model), FEW, RARE)
     assert {row.heldout for row in small} == {False, True}, "the gate's share of it is small as well"
     assert published(learned(crowd + small)) == published(learned(crowd))
-    more = group(Model.from_bytes(first().model), GROUP, RARE)
+    more = group(Model.from_bytes(first().model), GROUP + 4, RARE)
     assert published(learned(crowd + more)) != published(learned(crowd)), "from k on it does count"
 
 

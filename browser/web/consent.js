@@ -1,5 +1,5 @@
 // @ts-check
-/** The choice about telemetry: written by the page alone, judged by Python (`fleetune.app.consent`). No record: undecided. */
+/** The choice about telemetry: written by the page alone, judged by Python. */
 import * as storage from "./storage.js";
 
 /** @typedef {{choice: "on" | "off", revision: number, epsilon: number, perDay: number, at: number}} ConsentRecord */
@@ -8,12 +8,10 @@ const KEY = "consent";
 
 let header = false;
 
-/** Some browsers and extensions state it in requests alone, which only the server sees. @param {any} boot its answer */
-export function heedHeader(boot) {
-  header ||= boot.privacySignal === true;
-}
+/** In requests, only the server sees it. @param {any} boot */
+export const heedHeader = (boot) => (header ||= boot.privacySignal);
 
-/** Global Privacy Control: only where the browser states it, to the page or in its requests. */
+/** Global Privacy Control: only where the browser states it. */
 export function privacySignal() {
   return header || /** @type {any} */ (navigator).globalPrivacyControl === true;
 }
@@ -34,7 +32,7 @@ export async function writeConsent(choice, { revision, strict }) {
 }
 
 /**
- * What holds now, and which words say so.
+ * What holds, and which words say so.
  * @param {ConsentRecord | undefined} record @param {number} revision the policy's
  */
 export function consentState(record, revision) {

@@ -1,5 +1,5 @@
 // @ts-check
-/** The choice about telemetry of the embedding page's origin; packets would go to the tuner's server. */
+/** The choice about telemetry of the embedding page's origin. */
 import { getJson } from "./get_json.js";
 
 export class EmbedConsent {
@@ -22,12 +22,12 @@ export class EmbedConsent {
 
   /** Of the server's policy. @returns {Promise<number>} */
   async #revision() {
-    const [boot, { heedHeader }] = await Promise.all([getJson(`${this.#server}api/boot.json`), this.#parts()]);
-    heedHeader(boot);
+    const boot = await getJson(`${this.#server}api/boot.json`);
+    (await this.#parts()).heedHeader(boot);
     return boot.policyRevision;
   }
 
-  /** What holds now. Asks the server for its policy's revision only if the answer was yes. */
+  /** What holds now. The server is asked only if the answer was yes. */
   async get() {
     const { readConsent, consentState } = await this.#parts();
     const record = await readConsent();
@@ -42,10 +42,10 @@ export class EmbedConsent {
     return answer ? this.record(answer.choice, answer.strict) : this.get();
   }
 
-  /** Keep what the visitor has just chosen. @param {"on" | "off"} choice @param {boolean} [strict] more noise */
+  /** Keep the choice. @param {"on" | "off"} choice @param {boolean} [strict] more noise */
   async record(choice, strict = false) {
     const { writeConsent } = await this.#parts();
-    // A yes is to the policy as it stands now; a no needs no answer from the server.
+    // A yes is to the policy as it stands; a no needs no server.
     await writeConsent(choice, { revision: choice === "on" ? await this.#revision() : 0, strict });
     return this.get();
   }
