@@ -10,6 +10,7 @@ import socket
 import sys
 
 import uvicorn
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleetune_server.app import create_app
 from fleetune_server.intake.connections import PatientProtocol
@@ -22,6 +23,7 @@ SWITCH_SECONDS = (
     0.0005  # until the store's thread gets the interpreter from a busy event loop; 5 ms by default
 )
 GARBAGE = (50_000, 20, 100)  # requests leave hardly any cycles behind, so looking for them may be rare
+ADVICE = "`fleetune db check` says what is wrong, `fleetune db restore FILE` puts a backup in its place"
 WEBSOCKET_BYTES = 4096  # clients have next to nothing to say
 
 
@@ -65,7 +67,7 @@ def listen(settings: Settings) -> socket.socket:
 def config(settings: Settings) -> uvicorn.Config:
     """uvicorn as measured: fastest parser and loop, small WebSockets, no addresses in logs."""
     return uvicorn.Config(
-        create_app(settings),
+        Plain(create_app(settings)),
         http=PatientProtocol,
         loop="uvloop",
         ws="websockets-sansio",
@@ -79,6 +81,29 @@ def config(settings: Settings) -> uvicorn.Config:
         backlog=BACKLOG,
         timeout_graceful_shutdown=10,
     )
+
+
+class Plain:
+    """The application, whose start says in one line what is wrong with the store and what helps."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass everything on; a traceback that ends in a StoreError becomes its message."""
+        if scope["type"] != "lifespan":
+            await self.app(scope, receive, send)
+            return
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "lifespan.startup.failed":
+                last = message["message"].strip().splitlines()[-1]
+                name, _, reason = last.partition(": ")
+                if name.endswith(".StoreError"):
+                    message = {**message, "message": f"{reason}. {ADVICE}"}
+            await send(message)
+
+        await self.app(scope, receive, tell)
 
 
 class Server(uvicorn.Server):
