@@ -7,6 +7,8 @@ import contextlib
 import json
 import signal
 import sqlite3
+import subprocess
+import sys
 import time
 from contextlib import closing
 from pathlib import Path
@@ -84,3 +86,9 @@ async def test_nonces_are_forgotten_when_their_time_is_over_and_sums_stay(
             assert (counts.nonces, counts.reports) == (nonces, 30)
             monkeypatch.undo()
         assert counts.folded == 30
+
+
+def test_the_installed_command_starts_from_any_folder(tmp_path: Path) -> None:
+    command = [str(Path(sys.executable).with_name("fleetune")), "serve", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
