@@ -41,3 +41,14 @@ def test_the_wheels_packages_import_without_the_checkout(tmp_path: Path) -> None
     where, *path = done.stdout.splitlines()
     assert Path(where) == tmp_path / "kernels_wasm" / "scripts.py"
     assert {str(ROOT), str(ROOT / "browser"), str(ROOT / "server")}.isdisjoint(path)
+
+
+def test_a_checkout_runs_from_any_folder(tmp_path: Path) -> None:
+    command = Path(sys.executable).with_name(
+        "fleetune"
+    )  # unlike `python -m`, it does not look where it stands
+    done = subprocess.run(
+        [command, "kernels", "--help"], capture_output=True, text=True, check=False, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert "add" in done.stdout

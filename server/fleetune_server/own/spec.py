@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
+
+from kernels_wasm.catalogue import NUMBER_TYPES, CatalogueError, Param, read_param
 
 from fleetune.manifest import SCALAR, variant_name
 from fleetune_server.own.fields import SpecError, Table
-from fleetune_server.settings import ROOT
-
-if find_spec("kernels_wasm") is None:  # a wheel brings it; an editable install leaves it in the checkout
-    sys.path.append(str(ROOT))
-from kernels_wasm.catalogue import NUMBER_TYPES, CatalogueError, Param, read_param
 
 NAME = r"[a-z][a-z0-9_]{0,39}"
 IDENTIFIER = r"[A-Za-z_$][\w$]{0,79}"
