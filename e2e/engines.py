@@ -12,6 +12,13 @@ from typing import Any
 from e2e.drivers.base import Browser, DriverError, Page
 
 TIER_PROBE = (Path(__file__).parent / "tier_probe.js").read_text()
+# Lockdown Mode has no WebAssembly; private windows and policies may refuse storage with a SecurityError.
+NO_WASM = "delete globalThis.WebAssembly;"
+NO_STORAGE = """
+const refuse = () => { throw new DOMException("The operation is insecure.", "SecurityError"); };
+Object.defineProperty(globalThis, "indexedDB", { get: refuse });
+Object.defineProperty(globalThis, "caches", { get: refuse });
+"""
 TIER_BOUND = 1.5  # WebAssembly ÷ JavaScript time of one float loop; measured: see e2e/README.md
 
 
@@ -31,7 +38,9 @@ class Engine:
     simd: bool = True
     relaxed_simd: bool = True
     optimising: bool = True  # WebAssembly's optimising tier is on
+    script: str = ""  # run in every page before its own scripts
     privacy_signal: bool = False  # Global Privacy Control
+    lab: bool = True  # a kind of browser that the lab measures in, not a state of the page
 
     @property
     def wire_browser(self) -> str:
@@ -97,6 +106,27 @@ ENGINES = {
             relaxed_simd=False,
             optimising=False,
         ),
+        # These take a feature away; Chromium has no switch for storage: pages (not workers) are refused it.
+        Engine("chromium-nowasm", "chromium", script=NO_WASM, simd=False, relaxed_simd=False, lab=False),
+        Engine("chromium-nostorage", "chromium", script=NO_STORAGE, lab=False),
+        Engine(
+            "webkit-nowasm",
+            "webkit",
+            environment={"JSC_useWasm": "0"},
+            simd=False,
+            relaxed_simd=False,
+            lab=False,
+        ),
+        Engine("firefox-nowasm", "firefox", script=NO_WASM, simd=False, relaxed_simd=False, lab=False),
+        Engine(
+            "webkit-nosimd",
+            "webkit",
+            environment={"JSC_useWasmSIMD": "0"},
+            simd=False,
+            relaxed_simd=False,
+            lab=False,
+        ),
+        Engine("firefox-nostorage", "firefox", preferences={"network.cookie.cookieBehavior": 2}, lab=False),
         Engine(
             "firefox-gpc",
             "firefox",
@@ -105,12 +135,13 @@ ENGINES = {
                 "privacy.globalprivacycontrol.functionality.enabled": True,
             },
             privacy_signal=True,
+            lab=False,
         ),
     )
 }
 ALWAYS = ("chromium", "firefox")  # what is promised about silence is tested in two engines, always
 JOURNEY_ENGINES = ("chromium", "firefox", "webkit")
-LAB_ENGINES = tuple(name for name, engine in ENGINES.items() if not engine.privacy_signal)
+LAB_ENGINES = tuple(name for name, engine in ENGINES.items() if engine.lab)
 
 
 def chosen_engines(setting: str | None = None) -> tuple[str, ...]:
@@ -135,13 +166,13 @@ def firefox_path() -> str | None:
 def _chromium(engine: Engine) -> Browser:
     from e2e.drivers.playwright_driver import PlaywrightBrowser
 
-    return PlaywrightBrowser("chromium", chromium_path(), arguments=engine.arguments)
+    return PlaywrightBrowser("chromium", chromium_path(), arguments=engine.arguments, script=engine.script)
 
 
 def _firefox(engine: Engine) -> Browser:
     from e2e.drivers.playwright_driver import PlaywrightBrowser
 
-    return PlaywrightBrowser("firefox", firefox_path(), preferences=engine.preferences)
+    return PlaywrightBrowser("firefox", firefox_path(), preferences=engine.preferences, script=engine.script)
 
 
 def _webkit(engine: Engine) -> Browser:

@@ -17,6 +17,7 @@ from fleetune.app.consent import DEFAULT_EPSILON, STRICT_EPSILON, Terms
 from fleetune.app.ledger import CAP, WINDOW_DAYS
 from fleetune.fields import COVERS, FIELDS, HONESTY, NEVER_SENT
 from fleetune_server import policy, privacy_page
+from fleetune_server.languages import LANGUAGES
 from fleetune_server.settings import Settings
 
 # Change the policy's words, the field table or a promise, and this differs: raise policy.REVISION, so that
@@ -47,7 +48,7 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
 
-@pytest.mark.parametrize("language", privacy_page.LANGUAGES)
+@pytest.mark.parametrize("language", LANGUAGES)
 def test_the_page_explains_every_field_in_well_formed_html(language: str) -> None:
     text = privacy_page.render(language, Settings())
     page = Page()

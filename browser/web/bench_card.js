@@ -18,13 +18,14 @@ export function benchCard(python, { onResult, onDone }) {
   );
   const bar = /** @type {HTMLProgressElement} */ (find("#progress"));
   const text = find("#progressText");
+  const possible = typeof WebAssembly === "object";
   let paused = false;
   let hiddenPause = false;
   let measured = 0;
 
   /** @param {boolean} busy */
   function busy(busy) {
-    run.disabled = thorough.disabled = busy;
+    run.disabled = thorough.disabled = busy || !possible;
     pause.disabled = stop.disabled = !busy;
   }
 
@@ -62,6 +63,8 @@ export function benchCard(python, { onResult, onDone }) {
     }
   }
 
+  busy(false);
+  if (!possible) text.textContent = say("notice.noWasm");
   run.addEventListener("click", () => {
     find("#benchmark").scrollIntoView({ block: "nearest" });
     start(BUDGETS_MS.run);

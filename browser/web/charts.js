@@ -2,21 +2,20 @@
 /** One chart of speedups over sizes: lines for candidates, crosses for predictions, a ring for the choice. */
 import { element, fill } from "./dom.js";
 import { say, times } from "./i18n.js";
-import { plotter } from "./plot.js";
+import { colour, onNewColours, plotter } from "./plot.js";
 
 /** @typedef {import("./view.js").Row} Row */
 
-/** Okabe and Ito's palette: told apart by colour-blind readers too; dashes tell the rest. */
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8c6d1f", "#7f7f7f"];
+const COLOURS = 8; // --line-1 … in style.css
 const HEIGHT = 360;
 const MOST_LINES = 7;
 
-/** @param {string} name a CSS custom property */
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+/** @param {number} index of a candidate's line */
+const hue = (index) => colour(`--line-${1 + (index % COLOURS)}`);
 
 /** @param {number} index @param {boolean} dashed */
 function stroke(index, dashed) {
-  return { stroke: COLOURS[index % COLOURS.length], width: 2, dash: dashed ? [5, 4] : index >= COLOURS.length ? [2, 3] : [] };
+  return { stroke: hue(index), width: 2, dash: dashed ? [5, 4] : index >= COLOURS ? [2, 3] : [] };
 }
 
 /**
@@ -42,6 +41,7 @@ function leaders(rows) {
 function marks(rows, names) {
   return (/** @type {import("uplot")} */ plot) => {
     const { ctx } = plot;
+    const [ink, hues] = [colour("--ink"), names.map((_, index) => hue(index))];
     ctx.save();
     ctx.lineWidth = 2 * devicePixelRatio;
     rows().forEach((row) => {
@@ -50,7 +50,7 @@ function marks(rows, names) {
         const y = value(row, name);
         if (y === null) return;
         const left = plot.valToPos(row.size, "x", true);
-        ctx.strokeStyle = COLOURS[index % COLOURS.length];
+        ctx.strokeStyle = hues[index];
         if (cell?.measured && cell.spread) {
           // The spread says how much slower than its best the candidate usually is.
           ctx.beginPath();
@@ -69,7 +69,7 @@ function marks(rows, names) {
           ctx.stroke();
         }
         if (name === row.choice) {
-          ctx.strokeStyle = colour("--ink");
+          ctx.strokeStyle = ink;
           ctx.beginPath();
           ctx.arc(left, plot.valToPos(y, "y", true), 7 * devicePixelRatio, 0, 2 * Math.PI);
           ctx.stroke();
@@ -129,7 +129,7 @@ export function speedupChart(host) {
     };
     plot = new Plot(/** @type {any} */ (options), /** @type {any} */ (data), host);
   }
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw(current));
+  onNewColours(() => draw(current));
   return draw;
 }
 

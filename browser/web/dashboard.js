@@ -1,9 +1,10 @@
 // @ts-check
 /** The dashboard: `GET /api/metrics` and `GET /api/decisions` as tiles, charts and the tables behind them. */
 import * as panels from "./dashboard_panels.js";
-import { element, fill, find, notice } from "./dom.js";
+import { element, fill, find } from "./dom.js";
 import { getJson } from "./get_json.js";
 import { heatMap } from "./heat.js";
+import { notice } from "./notice.js";
 import { clock, count, day, kilobytes, languageSwitch, percent, say, translate } from "./i18n.js";
 import { download, panel, written } from "./panel.js";
 import { terms } from "./terms.js";
@@ -51,6 +52,32 @@ function versionRow(version) {
 }
 const VERSION_COLUMNS = ["version", "time", "reports", "size", ...METRICS, "trial", "gate"];
 
+/** What became of a version's trial; the server's own words are English. @param {any} trial */
+function trialWords(trial) {
+  if (!trial) return ["–"];
+  return [say(`dash.trial.${trial.state}`), trial.reason ? element("small", { lang: "en" }, trial.reason) : ""];
+}
+
+/** The trial under way, if there is one. @param {any} metrics */
+function trial({ versions }) {
+  const tried = versions.findLast((/** @type {any} */ version) => version.canary?.state === "trying");
+  const note = find("#trial");
+  note.hidden = !tried;
+  if (!tried) return;
+  const { share, began, stable } = tried.canary;
+  const since = new Date(1000 * began);
+  note.textContent = say("dash.trying", { version: count(tried.version), share: percent(share), time: `${day(since)} ${clock(since)}`, stable: count(stable) });
+}
+
+/** How the simulation was made. @param {any} metrics */
+function simulatedHow({ simulation }) {
+  const how = find("#simulatedHow");
+  how.hidden = !simulation;
+  if (!simulation) return;
+  const { command, date, cells, parameters } = simulation;
+  how.textContent = say("dash.simulatedHow", { command, date: day(new Date(date)), cells: count(cells), epsilon: count(parameters.epsilon), seed: count(parameters.seed) });
+}
+
 /** @param {any} metrics */
 function versionsTable({ versions, learning }) {
   const heads = ["dash.version", "dash.when", "dash.reports", "dash.size", ...METRICS.map((name) => `metric.${name}`), "dash.trial", "dash.gate"];
@@ -65,8 +92,8 @@ function versionsTable({ versions, learning }) {
       element("td", {}, count(Number(reports))),
       element("td", {}, kilobytes(Number(size))),
       ...METRICS.map((name, i) => element("td", {}, written(name, rest[i]))),
-      element("td", { class: "gate" }, version.canary ? `${version.canary.state}: ${version.canary.reason ?? ""}` : "–"),
-      element("td", { class: "gate" }, version.gate.join("; ")),
+      element("td", { class: "gate" }, ...trialWords(version.canary)),
+      element("td", { class: "gate", lang: "en" }, version.gate.join("; ")),
     );
   });
   fill(find("#versionsTable tbody"), ...rows);
@@ -107,6 +134,9 @@ async function main() {
     if (state === drawn) return;
     drawn = state;
     versionsTable(metrics);
+    trial(metrics);
+    simulatedHow(metrics);
+    /** @type {HTMLButtonElement} */ (find("#csv")).disabled = false;
     quality();
     draw.recorded(panels.recorded(metrics));
     draw.simulated(panels.simulated(metrics));
@@ -124,8 +154,11 @@ async function main() {
   metric.addEventListener("change", quality);
   over.addEventListener("change", quality);
   find("#csv").addEventListener("click", () => download("fleetune-versions.csv", panels.csv({ columns: VERSION_COLUMNS, rows: metrics.versions.map(versionRow) }), "text/csv"));
+  const again = () => refresh().then(() => fill(find("#notices")), offline);
   await refresh().catch(offline);
-  setInterval(() => refresh().then(() => fill(find("#notices")), offline), REFRESH_MS);
+  setInterval(again, REFRESH_MS);
+  addEventListener("online", again);
+  document.addEventListener("visibilitychange", () => document.hidden || again());
 }
 
 main();

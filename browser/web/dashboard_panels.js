@@ -8,6 +8,7 @@
  * @property {(string | number | null)[][]} rows
  * @property {string} [x] column of the horizontal axis
  * @property {{column: string, low?: string, high?: string}[]} [lines]
+ * @property {number} [asinh] the axis is linear up to about this and logarithmic beyond
  * @property {string} [bars] column drawn as bars instead
  */
 
@@ -45,7 +46,7 @@ export function simulated({ simulation }) {
   const curve = simulation?.curve;
   if (!Array.isArray(curve) || !curve.length) return undefined;
   const columns = ["reports", "accuracy", "mae", "regret", "percent_of_oracle"].filter((name) => name in curve[0]);
-  return { columns, rows: curve.map((point) => columns.map((name) => point[name])), x: "reports", lines: [{ column: "mae" }] };
+  return { columns, rows: curve.map((point) => columns.map((name) => point[name])), x: "reports", asinh: 250, lines: [{ column: "accuracy" }] };
 }
 
 /** @param {any} data @returns {Table} */

@@ -1,5 +1,5 @@
 // @ts-check
-/** Four helpers over the DOM; text is always text, never markup. */
+/** Three helpers over the DOM; text is always text, never markup. */
 
 /** The one element that matches; its absence is a mistake in the page. @param {string} selector @returns {HTMLElement} */
 export function find(selector, root = /** @type {ParentNode} */ (document)) {
@@ -21,11 +21,4 @@ export function element(tag, attributes, ...children) {
 /** @param {HTMLElement} host @param {...(Node | string)} children */
 export function fill(host, ...children) {
   host.replaceChildren(...children);
-}
-
-/** A line in the page's notices, once per text. @param {string} text @param {"good" | "bad" | "warn"} [kind] */
-export function notice(text, kind = "warn") {
-  const host = find("#notices");
-  if ([...host.children].some((child) => child.textContent === text)) return;
-  host.append(element("p", { class: `notice ${kind}` }, text));
 }

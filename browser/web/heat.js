@@ -69,6 +69,7 @@ export function heatMap() {
   return async (/** @type {any[]} */ next) => {
     const answers = await Promise.all(next.map((environment) => getJson(decisionsPath(environment))));
     [environments, columns] = [next, answers];
+    for (const id of ["#heatCsv", "#heatJson"]) /** @type {HTMLButtonElement} */ (find(id)).disabled = false;
     show();
   };
 }

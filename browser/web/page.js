@@ -2,12 +2,13 @@
 /** The page: useful from the server's predictions at once; Python starts when it is first needed. */
 import { benchCard } from "./bench_card.js";
 import { heedHeader } from "./consent.js";
-import { element, fill, find, notice } from "./dom.js";
+import { element, fill, find } from "./dom.js";
 import { detectEnvironment } from "./environment.js";
 import { crowdDecisions, crowdPath, getJson, own } from "./get_json.js";
 import { keptJson } from "./kept_json.js";
 import { count, languageSwitch, say, times, translate } from "./i18n.js";
 import { liveEntry, liveState, liveSwap, showVersion } from "./live.js";
+import { notice } from "./notice.js";
 import { registerServiceWorker } from "./offline.js";
 import { privacyCard } from "./privacy_card.js";
 import { Python } from "./python.js";
@@ -54,7 +55,7 @@ function nothingKnown() {
 
 /** Ask for the newest decisions, of a version that was announced here; the count of choices that changed. */
 async function refreshDecisions(version = 0) {
-  return view.predict(await crowdDecisions("", environment, version));
+  return view.predict(runnable(await crowdDecisions("", environment, version)));
 }
 
 /** For tests/benchmarks/startup.py: the first time counts. @param {string} name */
@@ -65,9 +66,18 @@ function mark(name) {
 /** What is asked of the server before anything is pressed. */
 const QUESTIONS = ["api/boot.json", "api/model/latest", "api/kernels", crowdPath(environment)];
 
+/** What of everyone's choices can run here: without WebAssembly, JavaScript alone. @param {any} decisions */
+function runnable(decisions) {
+  if (typeof WebAssembly === "object") return decisions;
+  for (const entry of Object.values(decisions.kernels).flatMap((patterns) => Object.values(patterns).flat())) {
+    Object.assign(entry, { candidates: { js: 1 }, choice: "js", source: "only", speedup: 1 });
+  }
+  return decisions;
+}
+
 /** Show the answers to QUESTIONS: the page is useful from here on. @param {any[]} answers @param {(catalogue: any[]) => void} showResults */
 function show([, latest, catalogue, decisions], showResults) {
-  view.predict(own(decisions, environment));
+  view.predict(runnable(own(decisions, environment)));
   showVersion(decisions.version);
   showCrowd(latest);
   mark("content");
@@ -88,6 +98,32 @@ async function main() {
   terms();
   showEnvironment();
   const showResults = resultsSection(view);
+  /** @type {{refresh: () => Promise<void>} | undefined} */
+  let privacy;
+  // Before anything is waited for: a press counts from now on.
+  benchCard(python, {
+    onResult(result) {
+      view.measure(result);
+      showResults({ follow: { kernel: result.kernel, pattern: result.context.pattern } });
+    },
+    onDone(seconds) {
+      showResults({ seconds });
+      beforeEveryone();
+      privacy?.refresh();
+      registerServiceWorker();
+    },
+  });
+  let recovered = () => {};
+  python.addEventListener("crash", (event) => {
+    recovered = notice(say("notice.crashed", { message: /** @type {CustomEvent} */ (event).detail.message }), "bad");
+  });
+
+  python.addEventListener("updated", (event) => {
+    recovered();
+    const { error } = /** @type {CustomEvent} */ (event).detail;
+    if (error) liveEntry("live.rejected", { reason: error });
+  });
+
   // The answers of the last visit are there at once; the server's replace them.
   const [kept] = await Promise.all([Promise.all(QUESTIONS.map(keptJson)), recall()]);
   const known = kept.every(Boolean) ? kept : undefined;
@@ -103,27 +139,7 @@ async function main() {
 
   const [boot, latest] = answers ?? known ?? [{ policyRevision: 0 }, { version: 0 }];
   heedHeader(boot);
-  const privacy = await privacyCard(python, boot.policyRevision, registerServiceWorker);
-  benchCard(python, {
-    onResult(result) {
-      view.measure(result);
-      showResults({ follow: { kernel: result.kernel, pattern: result.context.pattern } });
-    },
-    onDone(seconds) {
-      showResults({ seconds });
-      beforeEveryone();
-      privacy.refresh();
-      registerServiceWorker();
-    },
-  });
-  python.addEventListener("crash", (event) => {
-    notice(say("notice.crashed", { message: /** @type {CustomEvent} */ (event).detail.message }), "bad");
-  });
-
-  python.addEventListener("updated", (event) => {
-    const { error } = /** @type {CustomEvent} */ (event).detail;
-    if (error) liveEntry("live.rejected", { reason: error });
-  });
+  privacy = await privacyCard(python, boot.policyRevision, registerServiceWorker);
 
   /** What the first model that the server still has would have chosen here: the measure of what everyone's reports brought. */
   async function beforeEveryone() {
@@ -152,7 +168,7 @@ async function main() {
     liveSwap(swap, change);
     showResults();
     showCrowd(await getJson("api/model/latest"));
-    privacy.refresh();
+    privacy?.refresh();
   }
   subscribe({ version: () => version, onVersion, onState: liveState });
 }

@@ -1,18 +1,17 @@
 // @ts-check
 /** One panel of the dashboard: a chart, the table behind it, and its download as CSV and JSON. */
 import { csv, json, METRICS } from "./dashboard_panels.js";
-import { element, fill } from "./dom.js";
+import { element, fill, find } from "./dom.js";
 import { track } from "./track.js";
-import { clock, count, day, percent, say, sayOr, times } from "./i18n.js";
-import { plotter } from "./plot.js";
+import { clock, count, day, language, percent, say, sayOr, times } from "./i18n.js";
+import { colour, onNewColours, plotter } from "./plot.js";
 
 /** @typedef {import("./dashboard_panels.js").Table} Table */
 
 const HEIGHT = 280;
 const COLOURS = ["--accent", "--warn"];
 
-/** @param {string} name a CSS custom property */
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const order = new Intl.NumberFormat(language, { notation: "compact" });
 
 /** A value as its column is written. @param {string} column @param {string | number | null} value */
 export function written(column, value) {
@@ -50,11 +49,12 @@ function series({ columns, rows, x, lines = [] }) {
   return { names, data: [column(x ?? columns[0]), ...names.map(column)] };
 }
 
-/** A range that gives one lonely point some room. @param {number} least on either side */
-const padded = (least) => (/** @type {any} */ _, /** @type {number} */ from, /** @type {number} */ to) => {
+/** A range that gives one lonely point some room; uPlot's own would begin at 0. @param {any[]} xs @param {number} least on either side */
+function padded(xs, least) {
+  const [from, to] = [Math.min(...xs), Math.max(...xs)];
   const room = Math.max(least, 0.02 * (to - from));
-  return [from - room, to + room];
-};
+  return () => /** @type {[number, number]} */ ([from - room, to + room]);
+}
 
 /** Bars without a library: counts beside what they count. @param {Table} table */
 function barsOf({ columns, rows, bars = "" }) {
@@ -74,8 +74,9 @@ export function panel(host, { empty = "dash.empty" } = {}) {
   const plot = element("div", { class: "plot", role: "img", "aria-labelledby": `${host.id}-title` });
   const bars = element("ul", { class: "bars narrow" });
   const note = element("p", { class: "hint" });
-  const table = element("table", { "aria-labelledby": `${host.id}-title` });
-  const scroll = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-labelledby": `${host.id}-title` }, table);
+  const label = say("dash.tableOf", { title: find("h3", host).textContent ?? "" });
+  const table = element("table", { "aria-label": label });
+  const scroll = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": label }, table);
   const details = element("details", {}, element("summary", {}, say("dash.table")), scroll);
   const saves = ["CSV", "JSON"].map((kind) => element("button", { type: "button" }, say("dash.save", { kind })));
   const below = element("div", { class: "below" }, details, element("div", { class: "actions" }, ...saves));
@@ -86,7 +87,7 @@ export function panel(host, { empty = "dash.empty" } = {}) {
   let drawn;
   const size = () => ({ width: Math.max(plot.clientWidth, 200), height: HEIGHT });
   new ResizeObserver(() => drawn?.setSize(size())).observe(plot);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => draw());
+  onNewColours(draw);
   saves[0].addEventListener("click", () => shown && download(`fleetune-${host.id}.csv`, csv(shown), "text/csv"));
   saves[1].addEventListener("click", () => shown && download(`fleetune-${host.id}.json`, json(shown), "application/json"));
 
@@ -108,12 +109,14 @@ export function panel(host, { empty = "dash.empty" } = {}) {
     const time = shown.x === "time";
     const integers = { values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((x) => (Number.isInteger(x) ? count(x) : "")) };
     const dates = { values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((x) => `${day(new Date(1000 * x))}\n${new Date(1000 * x).toTimeString().slice(0, 5)}`), space: 90 };
+    const orders = { values: (/** @type {any} */ _, /** @type {(number | null)[]} */ v) => v.map((x) => (x === null ? "" : order.format(x))) };
+    const whole = data[1].every((y) => y === null || Number.isInteger(y));
     let bands = 0;
     const options = {
-      ...size(), scales: { x: { time: false, range: time || shown.rows.length < 2 ? padded(time ? 6 * 3600 : 1) : undefined } }, legend: { show: false },
+      ...size(), scales: { x: { time: false, ...(shown.asinh ? { distr: 4, asinh: shown.asinh } : {}), range: time || shown.rows.length < 2 ? padded(data[0], time ? 6 * 3600 : 1) : undefined } }, legend: { show: false },
       axes: [
-        { ...axis, label: sayOr(`column.${shown.x}`), ...(time ? dates : integers) },
-        { ...axis, size: 72, values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((y) => written(main, y)) },
+        { ...axis, label: sayOr(`column.${shown.x}`), ...(time ? dates : shown.asinh ? orders : integers) },
+        { ...axis, size: 72, values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((y) => (whole && !Number.isInteger(y) ? "" : written(main, y))) },
       ],
       series: [{}, ...names.map((name) => {
         const end = name === "low" || name === "high";

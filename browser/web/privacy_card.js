@@ -25,6 +25,7 @@ export async function privacyCard(python, revision, onChoice) {
     strict.checked = record?.epsilon === 1;
     box.disabled = strict.disabled = privacySignal();
     /** @type {HTMLButtonElement} */ (find("#accept")).disabled = privacySignal();
+    for (const id of ["#refuse", "#withdraw"]) /** @type {HTMLButtonElement} */ (find(id)).disabled = false;
     find("#consentState").textContent = say(words, { epsilon: count(record?.epsilon ?? 2) });
     return on;
   }

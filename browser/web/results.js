@@ -1,7 +1,7 @@
 // @ts-check
 /** Results: the pickers, the table and its chart, the four tiles, and what each way of choosing gives. */
 import { speedupChart } from "./charts.js";
-import { count, percent, say, sayOr, times } from "./i18n.js";
+import { count, language, percent, say, sayOr, times } from "./i18n.js";
 import { element, find, fill } from "./dom.js";
 import { track } from "./track.js";
 import { geometricMean, policies } from "./view.js";
@@ -30,9 +30,9 @@ function cell(row, name) {
   return element("td", { class: kinds.filter(Boolean).join(" ") }, main, mark, below && element("small", {}, below));
 }
 
-/** @param {Row} row */
+/** Python's sentence has the figures and is English. @param {Row} row */
 function why(row) {
-  return row.why ?? say(`why.${row.source}`);
+  return (language === "en" && row.why) || say(`why.${row.source}`);
 }
 
 /** Candidates down, sizes across; then the choice and why. @param {Row[]} rows */

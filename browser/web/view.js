@@ -3,7 +3,7 @@
 
 /**
  * @typedef {{measured?: number, predicted?: number, spread?: number, ok?: boolean}} Cell speedups over JavaScript
- * @typedef {"measured" | "personal" | "predicted" | "default"} Source
+ * @typedef {"measured" | "personal" | "predicted" | "default" | "only"} Source
  * @typedef {object} Row
  * @property {string} kernel
  * @property {string} pattern data pattern; ends in `+copied` where arrays are copied on every call

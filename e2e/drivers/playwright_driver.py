@@ -71,8 +71,22 @@ class PlaywrightPage:
     def choose(self, selector: str, value: str) -> None:
         self._page.locator(selector).select_option(value)
 
+    def press(self, key: str) -> None:
+        """One key, as a keyboard would send it."""
+        self._page.keyboard.press(key)
+
+    def look(self, width: int, height: int = 900, **media: Any) -> None:
+        """Another window size; `media` is Playwright's (color_scheme, reduced_motion, forced_colors)."""
+        self._page.set_viewport_size({"width": width, "height": height})
+        if media:
+            self._page.emulate_media(**media)
+
     def screenshot(self, path: Path) -> None:
         self._page.screenshot(path=path, full_page=True)
+
+    def picture(self, selector: str, path: Path) -> None:
+        """One element, as it looks now."""
+        self._page.locator(selector).screenshot(path=path)
 
     def console(self) -> list[str]:
         return list(self._errors)
@@ -96,7 +110,9 @@ class PlaywrightBrowser(Closing):
         *,
         arguments: Sequence[str] = (),
         preferences: Mapping[str, bool | int | str] | None = None,
+        script: str = "",
     ) -> None:
+        self._script = script
         self._playwright = pw.sync_playwright().start()
         try:
             if family == "chromium":
@@ -114,14 +130,20 @@ class PlaywrightBrowser(Closing):
             self._playwright.stop()
             raise DriverError(f"{family} did not start: {error.message}") from error
         self.version = self._browser.version
-        self._context = self._browser.new_context()
+        self._context = self._profile()
+
+    def _profile(self) -> pw.BrowserContext:
+        context = self._browser.new_context()
+        if self._script:
+            context.add_init_script(self._script)
+        return context
 
     def new_page(self) -> PlaywrightPage:
         return PlaywrightPage(self._context.new_page())
 
     def fresh(self) -> None:
         self._context.close()
-        self._context = self._browser.new_context()
+        self._context = self._profile()
 
     def before_scripts(self, script: str) -> None:
         """Run `script` in every page and frame of this profile before anything of theirs runs."""

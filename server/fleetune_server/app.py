@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
 
-from fleetune_server import api, decisions, privacy_page, wheel
+from fleetune_server import api, decisions, missing_page, privacy_page, wheel
 from fleetune_server.assets import Assets
 from fleetune_server.intake.headers import BrowserHeaders
 from fleetune_server.intake.ingest import BROKEN_SECONDS
@@ -94,8 +94,10 @@ async def unavailable(request: Request, error: Exception) -> Response:
 
 
 async def failure(request: Request, error: Exception) -> Response:
-    """Errors leave as data: {"error": {"code", "message"}}."""
+    """Errors leave as data: {"error": {"code", "message"}}; a person who follows a dead link gets a page."""
     assert isinstance(error, HTTPException)
+    if error.status_code == 404 and missing_page.wanted(request):
+        return missing_page.render(request)
     code = error.detail.lower().replace(" ", "_")
     return JSONResponse(
         {"error": {"code": code, "message": f"{error.detail}: {request.url.path}"}},

@@ -13,11 +13,11 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from fleetune import feedback
 from fleetune.fields import COVERS, FIELDS, HONESTY, NEVER_SENT
 from fleetune_server import policy
+from fleetune_server.languages import LANGUAGES, language_of
 from fleetune_server.learn.aggregate import GROUP
 from fleetune_server.settings import Settings
 from fleetune_server.state import state_of
 
-LANGUAGES = ("en", "ru")
 LANGUAGE_NAMES: Mapping[str, str] = {"en": "English", "ru": "Русский"}
 # Promises that live in the browser's code; a test holds them to fleetune.app.consent and fleetune.app.ledger.
 PROMISES: Mapping[str, Any] = {
@@ -34,7 +34,7 @@ GPC_UPDATED = "2026-11-23"
 
 async def page(request: Request) -> Response:
     """The policy in `?lang=`, or in the language that the browser prefers."""
-    language = _language(request)
+    language = language_of(request)
     html = render(language, state_of(request).settings)
     headers = {"cache-control": "no-cache", "vary": "accept-language", "content-language": language}
     return HTMLResponse(html, headers=headers)
@@ -118,14 +118,3 @@ def _table(language: str) -> str:
         '<div class="scroll" tabindex="0" role="region" aria-labelledby="fields">'
         f"<table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
     )
-
-
-def _language(request: Request) -> str:
-    asked = request.query_params.get("lang")
-    if asked in LANGUAGES:
-        return asked
-    for part in request.headers.get("accept-language", "").split(","):
-        language = part.split(";")[0].strip().lower().split("-")[0]
-        if language in LANGUAGES:
-            return language
-    return LANGUAGES[0]
