@@ -92,7 +92,6 @@ def test_a_server_that_restarts_is_found_again(page: Page, wire: Wire, server: S
     assert violations(page) == []
     server.start(port)
     wait_text(page, "#liveState", "Connected", timeout=90)
-    measure_a_little(page)
     assert page.evaluate("return window.neverReloaded") is True
 
 
