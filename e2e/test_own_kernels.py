@@ -126,7 +126,7 @@ def test_an_operator_publishes_kernels_and_a_foreign_page_calls_them(
             assert "memories of its own" in found["resident"]
 
     page.evaluate(
-        """tuner.benchmark({ budgetMs: 12000, kernels: a[0] }).then(
+        """tuner.benchmark({ budgetMs: 24000, kernels: a[0] }).then(
           ({ results, setAside }) => (window.measured = { results: results.map((r) => r.kernel), setAside }),
           (error) => (window.measured = String(error)));""",
         [f"sum_{way}" for way in WAYS],
