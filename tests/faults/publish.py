@@ -24,33 +24,34 @@ PATIENCE = 60
 
 
 def killed_publishing(trials: int, seed: int, folder: Path) -> dict[str, Any]:
-    """Each trial: reports for a new version, death at a random write of what follows, a new start."""
+    """Each trial: reports for version 2, death at a random write of what follows, a new start, version 2."""
     chance = Random(seed)
-    data = folder / "data"
-    orders = Orders(folder, data)
-    settings = {"kernels": tiny.write(folder / "dist"), "lab": folder, "retrain_packets": ENOUGH}
     killed, problems = 0, list[str]()
-    for _ in range(trials):
-        with server_in(orders.environment, folder, settings) as running:
-            before = _newest(running)
-            packets = Round.fetch(running.url).packets(ENOUGH, tiny.ENVIRONMENT)
-            asyncio.run(hammer(running.url, encode(packets[1:], 59), 1))
-            orders.kill_after(chance.randrange(3, WRITES))
-            asyncio.run(hammer(running.url, encode(packets[:1]), 1))
-            killed += _died(running, before)
-        orders.kill_after(0)
-        problems += check(data / "fleetune.db")
-        with server(folder, **settings) as running:
-            problems += _served(running)
-            if _newest(running) == before:
-                _until(running, before + 1)
-            problems += _served(running)
-    return {
-        "trials": trials,
-        "killed": killed,
-        "problems": problems[:5],
-        "clean": not problems and killed > 0,
-    }
+    for trial in range(trials):
+        died, found = _trial(folder / str(trial), chance.randrange(3, WRITES))
+        killed += died
+        problems += found
+    clean = not problems and killed > 0
+    return {"trials": trials, "killed": killed, "problems": problems[:5], "clean": clean}
+
+
+def _trial(folder: Path, writes: int) -> tuple[bool, list[str]]:
+    folder.mkdir()
+    orders = Orders(folder, folder / "data")
+    settings = {"kernels": tiny.write(folder / "dist"), "lab": folder, "retrain_packets": ENOUGH}
+    with server_in(orders.environment, folder, settings) as running:
+        packets = Round.fetch(running.url).packets(ENOUGH, tiny.ENVIRONMENT)
+        asyncio.run(hammer(running.url, encode(packets[1:], 59), 1))
+        orders.kill_after(writes)
+        asyncio.run(hammer(running.url, encode(packets[:1]), 1))
+        died = _died(running, 1)
+    problems = check(folder / "data" / "fleetune.db")
+    with server(folder, **settings) as running:
+        problems += _served(running)
+        asyncio.run(hammer(running.url, encode(packets[:1]), 1))  # it may have had no answer
+        _until(running, 2)
+        problems += _served(running)
+    return died, problems
 
 
 def _newest(running: Running) -> int:
