@@ -81,15 +81,17 @@ def _states(browser: PlaywrightBrowser, server: Server, out: Path, language: str
         page.open(f"{server.url}{path}?lang={language}")
         yield from _looks(page, out, f"{path.partition('/')[0]}-{language}")
     page.close()
-    for engine in ("chromium-nowasm", "chromium-nosimd", "chromium-nostorage"):
-        with ENGINES[engine].launch() as odd:
-            assert isinstance(odd, PlaywrightBrowser)
-            page = odd.new_page()
-            page.open(f"{server.url}?lang={language}")
-            wait_for(page, "find('#notices').childElementCount > 0")
-            yield from _looks(
-                page, out, f"state-{engine.partition('-')[2]}-{language}", ("#notices", ".hero")
-            )
+
+
+def _missing(server: Server, out: Path, engine: str, language: str) -> Iterator[Path]:
+    """A browser that lacks something. Playwright drives one browser at a time: it has to be the only one."""
+    with ENGINES[engine].launch() as browser:
+        assert isinstance(browser, PlaywrightBrowser)
+        page = browser.new_page()
+        page.open(f"{server.url}?lang={language}")
+        wait_for(page, "find('#notices').childElementCount > 0")
+        state = f"state-{engine.partition('-')[2]}-{language}"
+        yield from _looks(page, out, state, ("#notices", ".hero"))
 
 
 def _dashboard(browser: PlaywrightBrowser, server: Server, out: Path, language: str) -> Iterator[Path]:
@@ -112,6 +114,24 @@ def _offline(browser: PlaywrightBrowser, server: Server, out: Path, language: st
     wait_for(page, "find('#liveDot').className.includes('off')")
     yield from _looks(page, out, f"state-offline-{language}", ("#benchmark", "#live"))
     page.close()
+
+
+def _usual(browser: PlaywrightBrowser, server: Server, out: Path, seconds: int) -> Iterator[Path]:
+    """Everything that a browser which lacks nothing shows, in both languages."""
+    watching = browser.new_page()  # a trial needs somebody to try
+    watching.open(server.url)
+    wait_text(watching, "#liveState", "Connected")
+    crowd(server, CROWD)
+    wait_for(watching, f"{VERSIONS} > 1", timeout=TRAIN_SECONDS)
+    for language in LANGUAGES:
+        browser.fresh()
+        yield from _dashboard(browser, server, out, language)
+        yield from _home(browser, server, out, language, seconds)
+        yield from _states(browser, server, out, language)
+    for language in LANGUAGES:
+        browser.fresh()
+        yield from _offline(browser, server, out, language)
+        server.start()
 
 
 def _sheets(browser: PlaywrightBrowser, out: Path, pictures: Sequence[Path]) -> None:
@@ -144,27 +164,14 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory() as data,
         Server(Path(data) / "data", retrain_packets=CROWD, hold_seconds=60, canary_clients=1) as server,
-        ENGINES["chromium"].launch() as browser,
     ):
-        assert isinstance(browser, PlaywrightBrowser)
-        watching = browser.new_page()  # a trial needs somebody to try
-        watching.open(server.url)
-        wait_text(watching, "#liveState", "Connected")
-        crowd(server, CROWD)
-        wait_for(
-            watching, "(await (await fetch('api/metrics')).json()).versions.length > 1", timeout=TRAIN_SECONDS
-        )
-        watching.close()
-        for language in LANGUAGES:
-            browser.fresh()
-            pictures += _home(browser, server, args.out, language, args.measure)
-            pictures += _states(browser, server, args.out, language)
-            pictures += _dashboard(browser, server, args.out, language)
-        for language in LANGUAGES:
-            browser.fresh()
-            pictures += _offline(browser, server, args.out, language)
-            server.start()
-        _sheets(browser, args.out, pictures)
+        for engine in ("chromium-nowasm", "chromium-nosimd", "chromium-nostorage"):
+            for language in LANGUAGES:
+                pictures += _missing(server, args.out, engine, language)
+        with ENGINES["chromium"].launch() as browser:
+            assert isinstance(browser, PlaywrightBrowser)
+            pictures += _usual(browser, server, args.out, args.measure)
+            _sheets(browser, args.out, pictures)
     print(f"{len(pictures)} pictures in {args.out}", file=sys.stderr)
     return 0
 

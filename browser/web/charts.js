@@ -41,6 +41,7 @@ function leaders(rows) {
 function marks(rows, names) {
   return (/** @type {import("uplot")} */ plot) => {
     const { ctx } = plot;
+    const floor = plot.bbox.top + plot.bbox.height;
     const [ink, hues] = [colour("--ink"), names.map((_, index) => hue(index))];
     ctx.save();
     ctx.lineWidth = 2 * devicePixelRatio;
@@ -55,7 +56,7 @@ function marks(rows, names) {
           // The spread says how much slower than its best the candidate usually is.
           ctx.beginPath();
           ctx.moveTo(left, plot.valToPos(y, "y", true));
-          ctx.lineTo(left, plot.valToPos(y / (1 + cell.spread), "y", true));
+          ctx.lineTo(left, Math.min(plot.valToPos(y / (1 + cell.spread), "y", true), floor));
           ctx.stroke();
         }
         if (cell?.measured && cell.predicted) {
