@@ -69,6 +69,32 @@ def test_the_choice_survives_a_reload_and_can_be_taken_back(page: Page, wire: Wi
     assert_only_public(wire)
 
 
+def test_a_changed_policy_asks_again_and_is_silent_until_answered(page: Page, wire: Wire) -> None:
+    open_home(page, wire)
+    turn_telemetry_on(page)
+    revision = page.evaluate(REVISE, -1)
+    page.reload()
+    wait_text(page, "#consentState", "The privacy policy has changed")
+    assert page.evaluate("return document.querySelector('#enableTelemetry').checked") is False
+    measure_a_little(page)
+    assert page.evaluate("return document.querySelector('#send').disabled") is True
+    wait_text(page, "#packetHint", "Telemetry is off")
+    assert_only_public(wire)
+    turn_telemetry_on(page)
+    assert page.evaluate(REVISE, 0) == revision, "the new yes is to the policy as it stands"
+    shown_packet(page)
+
+
+# The stored yes as if it had been given to another revision of the policy; which it was given to.
+REVISE = """
+const answer = (request) => new Promise((done) => (request.onsuccess = () => done(request.result)));
+const store = (await answer(indexedDB.open("fleetune"))).transaction("kv", "readwrite").objectStore("kv");
+const record = await answer(store.get("consent"));
+await answer(store.put({ ...record, revision: record.revision + a[0] }, "consent"));
+return record.revision;
+"""
+
+
 def test_consent_shows_the_packet_but_does_not_send_it(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     turn_telemetry_on(page)
