@@ -17,6 +17,8 @@ from fleetune.rows import Rows
 FLOOR2 = 0.01**2  # least variance of any prediction: browser launches differ by this much
 MISFIT = 0.05  # variance added to each row's own when the deep part is trained: what features cannot explain
 DEEP_ROWS = 60_000  # the deep part is a prior: a sample of rows is enough for it
+ENOUGH = 16_000  # rows from which the deep part takes fewer epochs
+LEAST_EPOCHS = 12
 
 
 def deep_part(
@@ -53,6 +55,7 @@ def deep_part(
         )  # fmt: skip
         return p, scaling, losses, left
     sample = _sample(teaches, rng)
+    epochs = _epochs(epochs, len(sample))
     part, target = inputs.take(sample), rows.target[sample]
     weight = _weights(rows.variance[sample])
     scaling = standardisation(part)
@@ -129,6 +132,11 @@ def _sample(teaches: NDArray[np.bool_], rng: np.random.Generator) -> Ints:
 def _weights(variance: Floats) -> Floats:
     weight = 1 / (variance + MISFIT)
     return np.asarray(weight / weight.mean())
+
+
+def _epochs(most: int, count: int) -> int:
+    """More rows need fewer passes: about as many steps as ENOUGH rows take, so that time grows slowly."""
+    return min(most, max(LEAST_EPOCHS, most * ENOUGH // count))
 
 
 def _batch(count: int) -> int:

@@ -23,7 +23,7 @@ from fleetune_server.intake.feedback import FeedbackIntake
 from fleetune_server.intake.ingest import Intake
 from fleetune_server.intake.limits import RateLimiter
 from fleetune_server.learn.aggregate import is_heldout
-from fleetune_server.learn.lab import load
+from fleetune_server.learn.lab import load, of_visitors
 from fleetune_server.learn.rows import lab_rows
 from fleetune_server.learn.train import train
 from fleetune_server.library import Library
@@ -121,7 +121,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
 
 def _measured(settings: Settings, manifest: Manifest) -> Lab:
     """The public measurements that training starts from; without any, the prior."""
-    rows = lab_rows(load(settings.lab, manifest), manifest)
+    rows = lab_rows(of_visitors(load(settings.lab, manifest)), manifest)
     if len(rows):
         return Lab(rows)
     log.warning("no lab measurements: the first model knows no more than the capability heuristic")

@@ -12,7 +12,7 @@ from typing import Any
 from fleetune.manifest import Manifest
 from fleetune_server.learn.baselines import available
 from fleetune_server.learn.evaluate import SPLITS, evaluate
-from fleetune_server.learn.lab import load
+from fleetune_server.learn.lab import load, of_visitors
 from fleetune_server.settings import Settings
 
 COLUMNS = (
@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = Settings.from_env(os.environ)
     manifest = Manifest.load((settings.kernels / "manifest.json").read_bytes())
-    lab = load(args.lab or settings.lab, manifest)
+    lab = of_visitors(load(args.lab or settings.lab, manifest))
     if not lab:
         print("fleetune: no lab measurements of these kernels; run make lab", file=sys.stderr)
         return 1

@@ -27,7 +27,7 @@ from fleetune_server.fleet.scenarios import attackers, evolution, individual, ti
 from fleetune_server.fleet.simulate import Fleet, original_scheme
 from fleetune_server.fleet.simulate import run as run_rounds
 from fleetune_server.fleet.world import Parameters, World, build
-from fleetune_server.learn.lab import load
+from fleetune_server.learn.lab import load, of_visitors
 from fleetune_server.learn.rows import lab_rows
 from fleetune_server.settings import Settings
 
@@ -116,7 +116,7 @@ def run_simulation(args: argparse.Namespace, manifest: Manifest, lab: Rows) -> d
 def run(args: argparse.Namespace) -> int:
     settings = Settings.from_env(os.environ)
     manifest = Manifest.load((settings.kernels / "manifest.json").read_bytes())
-    lab = load(args.lab or settings.lab, manifest)
+    lab = of_visitors(load(args.lab or settings.lab, manifest))
     if not lab:
         print("fleetune: no lab measurements to draw a fleet around; run make lab", file=sys.stderr)
         return 1

@@ -19,11 +19,11 @@ import numpy as np
 
 from fleetune.app.platform import NetworkError, Platform
 from fleetune.app.update import Good, UpdateOutcome, update
-from fleetune.context import LAB_BROWSERS, Context, Environment
+from fleetune.context import Context, Environment
 from fleetune.manifest import BASELINE, Kernel, Manifest
 from fleetune.packet import DAY, Packet, build, encode
 from fleetune.signed import read_keys
-from fleetune_server.learn.lab import LabRow
+from fleetune_server.learn.lab import LabRow, of_visitors
 
 BATCH = 100  # packets a request, the server's limit
 # Noise of ln speedup. Another machine of the same kind differs from the lab's by about 5 % in a cell; the
@@ -183,9 +183,9 @@ class Client:
 def measurements(rows: Sequence[LabRow], manifest: Manifest) -> list[tuple[Place, float]]:
     """Every lab measurement that a visitor's browser could have made, with its ln speedup."""
     found = []
-    for row in rows:
+    for row in of_visitors(rows):
         kernel = manifest.by_signature.get(row.signature)
-        if kernel is None or row.environment.browser in LAB_BROWSERS:
+        if kernel is None:
             continue
         runnable = kernel.candidates(row.environment.features)
         for variant, value in row.log_speedups().items():

@@ -66,6 +66,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Every split's metrics, the baselines beside them on the same rows, and the retest ceiling.
 
+    Asked is about browsers as people have them; switched-off forms only teach (`by_engine` shows them too).
+
     All figures are fractions except speedups; `interval` holds 95 % bootstrap bounds over kernels.
     """
     rows = lab_rows(lab, manifest)
@@ -107,7 +109,7 @@ def _split(
     best, kernels, row_kernels, extra = [], [], [], _Extra()
     for number, fold in enumerate(folds):
         progress(f"{name}: fold {number + 1} of {len(folds)}, {len(fold.train)} rows")
-        contexts = Contexts.of(fold.test)
+        contexts = Contexts.of(splits.of_people(fold.test))
         f, variants = contexts.frame, ~contexts.is_script
         signatures = [kernel.signature for kernel in f.kernels]
         codes = np.array([int(s[:8], 16) for s in signatures], dtype=np.int64)
@@ -127,6 +129,8 @@ def _split(
         mean, decisions = answer.mean, decide(contexts, answer)
         add("model", chosen_rows(contexts, decisions), mean)
         extra.add(name, fold, contexts, model, answer, decisions, seed)
+        if name == "known_cell":
+            extra.by_engine(Contexts.of(fold.test), model)
         add("js", contexts.start[:-1])
         add("capability_heuristic", contexts.heuristic())
         add("best_fixed", baselines.best_fixed(fold.train, contexts))
@@ -178,15 +182,17 @@ class _Extra:
         self.shipped.append(np.where(sure, chosen, everyone) - best)
         self.measured.extend(0 if decision.confirm == () else len(decision.confirm) for decision in decisions)
         variants = ~contexts.is_script
-        noise = fold.test.variance.mean()
+        noise = splits.of_people(fold.test).variance.mean()
         self.scaled.append(((answer.mean - contexts.truth) / np.sqrt(answer.sd**2 + noise))[variants])
         if split == "heldout_engine":
             self.local.append((fold.engine, after_local(model, contexts, LOCAL, seed)))
-        if split == "known_cell":
-            self._by_engine(contexts, chosen, best, answer.mean)
 
-    def _by_engine(self, contexts: Contexts, chosen: Floats, best: Floats, mean: Floats) -> None:
+    def by_engine(self, contexts: Contexts, model: Model) -> None:
+        """Figures of every environment in `contexts`, the lab's own too."""
         f = contexts.frame
+        answer = model.predict_frame(f)
+        best = contexts.truth[contexts.best()]
+        chosen = contexts.truth[chosen_rows(contexts, decide(contexts, answer))]
         asked = np.flatnonzero(~contexts.is_script)
         first = contexts.start[:-1]
         where = f.environment[first]
@@ -204,7 +210,7 @@ class _Extra:
                         continue
                     rows = asked[f.environment[asked] == number]
                     target |= summary | {"oracle_speedup": float(np.exp(best[mask].mean()))}
-                    target |= prediction_quality(mean[rows], contexts.truth[rows])
+                    target |= prediction_quality(answer.mean[rows], contexts.truth[rows])
 
     def figures(self, kernels: Ints, draws: int) -> dict[str, Any]:
         everyone, shipped = np.concatenate(self.confirmed), np.concatenate(self.shipped)
@@ -251,7 +257,7 @@ def retest(lab: Sequence[LabRow], manifest: Manifest) -> dict[str, float]:
     """What a perfect memory of the earlier repeats scores on the last: no predictor can be expected to
     beat it."""
     (fold,) = splits.known_cell(lab, manifest)
-    remembered, contexts = Contexts.of(fold.train), Contexts.of(fold.test)
+    remembered, contexts = Contexts.of(fold.train), Contexts.of(splits.of_people(fold.test))
     f = contexts.frame
     table = {}
     for row in range(len(remembered.truth)):

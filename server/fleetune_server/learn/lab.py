@@ -11,12 +11,12 @@ import json
 import logging
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fleetune.context import Context, Environment
+from fleetune.context import LAB_BROWSERS, Context, Environment
 from fleetune.manifest import BASELINE, Manifest
 
 SCHEMA = 1
@@ -93,6 +93,15 @@ def load(folder: Path, manifest: Manifest) -> list[LabRow]:
     for name, count in stale.items():
         log.warning("lab: %d rows of %s are of an older build of it and not used; run make lab", count, name)
     return rows
+
+
+def of_visitors(rows: Sequence[LabRow]) -> list[LabRow]:
+    """Rows of environments that a visitor can have: what models are trained on.
+
+    A switched-off compiler tier is no browser that anybody reports from; its rows are for `lab report`, and
+    would make each training take three times as long.
+    """
+    return [row for row in rows if row.environment.browser not in LAB_BROWSERS]
 
 
 def headers(folder: Path) -> list[LabHeader]:

@@ -42,6 +42,11 @@ def main_engine(rows: Rows) -> NDArray[np.bool_]:
     return np.array(main, dtype=bool)[rows.frame.environment]
 
 
+def of_people(rows: Rows) -> Rows:
+    """Only rows of browsers as people have them."""
+    return rows.take(main_engine(rows))
+
+
 def known_cell(lab: Sequence[LabRow], manifest: Manifest) -> Iterator[Fold]:
     """Trained on all repeats but the last, asked about the last; nothing if there is only one."""
     repeats = sorted({row.repeat for row in lab})
