@@ -90,14 +90,14 @@ def test_rounds_cut_off_by_their_clip_yield_to_the_one_that_was_not() -> None:
     rounds = []
     for version, base in enumerate((0.7, 0.9, 1.3, 1.7, 1.95)):
         cell = Cell("ab" * 16, CONTEXT, HERE, "scalar", version, 2.0, clip, base)
-        residual = np.full(100, np.clip((truth - base) / clip, -1, 1))
+        residual = np.full(400, np.clip((truth - base) / clip, -1, 1))
         rounds.append(summed(draw_many(mechanism(2.0), residual, rng), cell))
     for known, least in ((2, 0.95), (3, 1.25), (4, 1.6)):
         assert combine(rounds[:known]).mean[0] > least, "each round goes on from the one before"
     told = combine(rounds)
     assert told.mean[0] == pytest.approx(truth, abs=0.08)
     assert told.variance[0] < 0.05**2
-    assert combine(rounds[:1]).variance[0] > clip**2, "at the clip the truth may be far"
+    assert combine(rounds[:1]).variance[0] > (0.2 * clip) ** 2, "at the clip the truth may be further"
 
 
 def test_a_single_report_has_the_mechanism_s_variance_not_none() -> None:

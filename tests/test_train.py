@@ -6,17 +6,14 @@ import pickle
 from dataclasses import replace
 
 import numpy as np
-import pytest
 from tests.learning_world import FLEET, LAB, MANIFEST, first, reports
 
 from fleetune.fit import Rows
 from fleetune.model import Model
-from fleetune.privacy import mechanism
 from fleetune.rows import judged
-from fleetune_server.fleet.simulate import draw_many
-from fleetune_server.learn.aggregate import fold_symbols, merge
-from fleetune_server.learn.train import TrainRequest, coverage, outgrown, train
-from fleetune_server.store.base import Cell, CellSum
+from fleetune_server.learn.aggregate import merge
+from fleetune_server.learn.train import TrainRequest, coverage, train
+from fleetune_server.store.base import CellSum
 
 
 def test_the_first_version_comes_from_the_lab_and_says_so() -> None:
@@ -64,24 +61,6 @@ def test_the_clip_shrinks_by_rounds_and_starts_over_for_a_new_engine_version() -
     newcomers = reports(model, 3000, 2, FLEET, heldout=0.0)
     result = train(TrainRequest(MANIFEST.raw, LAB, newcomers, first().model, 2, group=1))
     assert result.metadata["clip"] == 0.5
-
-
-@pytest.mark.parametrize("epsilon", [1.0, 2.0])
-def test_a_clip_is_outgrown_when_residuals_fill_it(epsilon: float) -> None:
-    rng, noise = np.random.default_rng(5), mechanism(epsilon)
-    f = FLEET.frame
-    place = f.kernels[0].signature, f.contexts[0], f.environments[0], f.candidates[0]
-    cell = Cell(*place, 1, epsilon, 0.25, 0.0)
-
-    def of(residual: float, count: int) -> list[CellSum]:
-        symbols = draw_many(noise, np.full(count, residual), rng)
-        sums = fold_symbols(np.zeros(count, dtype=np.int64), symbols, 1)
-        return [CellSum(cell, False, *(int(part[0]) for part in sums))]
-
-    assert outgrown(of(0.9, 500))
-    assert not outgrown(of(0.2, 500))
-    assert not outgrown(of(0.9, 2)), "two reports are no evidence"
-    assert not outgrown([])
 
 
 def test_reports_about_unknown_kernels_and_candidates_are_left_out() -> None:

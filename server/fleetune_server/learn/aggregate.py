@@ -23,8 +23,9 @@ BASE_ERROR = 0.02  # a round's own systematic error (rounding, clip bias), added
 FEW = 20  # reports whose mean is about half noise
 FORGED = 0.3  # of the noise's least variance: honest reports do not come below it
 DISCOUNT = 1.0  # deviation added to reports that look forged: they count for next to nothing
-FULL = 0.5  # mean residual, in clips, from which a round may have been cut off by its clip
-CUT_OFF = 2.0  # clips that a wholly cut-off round may be wrong by; more for every newer round
+FULL = 0.85  # mean residual, in clips, from which a round may have been cut off by its clip
+CUT_OFF = 0.5  # clips that a wholly cut-off newest round may be wrong by,
+SUPERSEDED = 2.0  # and more for every newer round
 GROUP = 20  # reports below which a (signature, environment) group is rolled up, not published on its own
 
 
@@ -95,8 +96,8 @@ def combine(rows: Sequence[CellSum], doubt: bool = True) -> Estimates:
     spread = clip**2 * noise / np.maximum(count, 1) + BASE_ERROR**2
     if doubt:
         version = np.array([row.cell.version for row in rows], dtype=np.int64)
-        age = len(np.unique(version)) - np.unique(version, return_inverse=True)[1]  # 1: the newest round
-        spread += (CUT_OFF * clip * age * cut_off(rows, mean)) ** 2
+        newer = len(np.unique(version)) - 1 - np.unique(version, return_inverse=True)[1]  # rounds
+        spread += ((CUT_OFF + SUPERSEDED * newer) * clip * cut_off(rows, mean)) ** 2
         spread = np.where(too_regular(rows) | crowded(rows), spread + DISCOUNT**2, spread)
     weight = np.bincount(cell, 1 / spread, len(index))
     return Estimates(

@@ -28,7 +28,6 @@ COVERED = 10  # reports from which a cell counts as covered
 # device show through in each of its packets: tests/test_linkability.py says where that becomes too much.
 CLIPS = (0.5, 0.35, 0.25, 0.2)
 LAB_DEVICE = 0.05  # how far one lab machine may be from the fleet's mean in a cell (ln speedup)
-CLIP_FULL = 0.5  # root mean square residual, in clips, from which the next clip is wider
 PART_OF_THE_WAY = 0.5
 LAB_REPORTS = 50  # reports in a cell at which its lab row has lost half of its privilege
 
@@ -217,37 +216,14 @@ def _lab(lab: Rows, estimates: Estimates, yielding: float) -> Rows:
 
 def _clip(request: TrainRequest, training: Sequence[CellSum], previous: Model | None) -> float:
     """The clip of the next round: the schedule by rounds of reports, started over when new environments
-    appear; one step wider than the last round's if that cut off too much."""
+    appear."""
     rounds = len({row.cell.version for row in training})
     if previous is not None and training:
         known = set(previous.artefact.vocabulary["environment"])
         new = sum(row.count for row in training if environment_key(row.cell.environment) not in known)
         if new > NEW_ENVIRONMENTS * sum(row.count for row in training):
             rounds = 0
-    scheduled = request.clips[min(rounds, len(request.clips) - 1)]
-    newest = max((row.cell.version for row in training), default=0)
-    last = [row for row in training if row.cell.version == newest]
-    if not outgrown(last):
-        return scheduled
-    wider = [clip for clip in request.clips if clip > last[0].cell.clip]
-    return max(scheduled, min(wider, default=last[0].cell.clip))
-
-
-def outgrown(rows: Sequence[CellSum]) -> bool:
-    """Whether the residuals of one round are surely (95 %) so large that its clip was too narrow.
-
-    Their mean square, decoded, is put against what the mechanism gives at a residual of CLIP_FULL.
-    """
-    count = sum(row.count for row in rows)
-    if not count:
-        return False
-    noise = [mechanism(row.cell.epsilon) for row in rows]
-    square = sum(row.squares / (2 * m.scale) ** 2 for row, m in zip(rows, noise, strict=True))
-    bound = sum(
-        row.count * (float(m.variance(CLIP_FULL)) + CLIP_FULL**2) for row, m in zip(rows, noise, strict=True)
-    )
-    # The square of one decoded report deviates by about its own mean.
-    return bool(square > bound * (1 + 1.645 / count**0.5))
+    return request.clips[min(rounds, len(request.clips) - 1)]
 
 
 def _signatures(rows: Rows) -> set[str]:
