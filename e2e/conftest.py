@@ -1,9 +1,14 @@
-"""Fixtures of the journeys: engine × mode, one booted browser and server a module, and the parity table."""
+"""Fixtures of the journeys: engine × mode, one booted browser and server a module, and the parity table.
+
+With pytest-xdist (`-n 2`) a module's journeys in one engine and mode stay in one worker.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +23,7 @@ from e2e.wire import Wire
 RESULTS = ROOT / "test-results"
 MODES = {"isolated": 1, "plain": 0}  # cross-origin isolation of our own pages
 PARITY = Parity()
+VERSIONS: dict[str, str] = {}  # of the engines that this process launched
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -53,20 +59,38 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "always_in(*pairs): run in these, whatever FLEETUNE_ENGINES says")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A journey of an engine that FLEETUNE_ENGINES leaves out is deselected, not skipped."""
     out = [item for item in items if item.name.endswith("[NOTSET]")]
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
+    for item in items:
+        group = "-".join((item.nodeid.partition("::")[0], *(_pair(item) or ())))
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _pair(item: pytest.Item) -> tuple[str, str] | None:
+    """The (engine, mode) of a journey; None for a test without a browser."""
+    callspec = getattr(item, "callspec", None)
+    pair: tuple[str, str] | None = callspec.params.get("environment") if callspec else None
+    return pair
 
 
 @pytest.fixture(scope="session")
-def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The data folder of a server that has trained and published version 1."""
-    data = tmp_path_factory.mktemp("seed")
-    with Server(data):
-        pass
+def seed(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The data folder of a server that has trained and published version 1; made once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    data = shared / "seed"
+    with (shared / "seed.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not data.exists():
+            making = base / "seed-in-the-making"
+            with Server(making):
+                pass
+            making.rename(data)
     return data
 
 
@@ -82,7 +106,7 @@ def browser(environment: tuple[Engine, str]) -> Iterator[Browser]:
     """One booted browser a module; a missing engine fails here and says what to install."""
     engine, _ = environment
     with engine.launch() as launched:
-        PARITY.versions[engine.name] = launched.version
+        VERSIONS[engine.name] = launched.version
         yield launched
 
 
@@ -133,12 +157,19 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report: pytest.TestReport = yield  # type: ignore[assignment]
     if report.failed:
         item.stash[FAILED] = True
-    callspec = getattr(item, "callspec", None)
-    pair = callspec.params.get("environment") if callspec else None
+    pair = _pair(item)
     if pair and (report.when == "call" or report.failed):
         journey = item.module.__name__.rsplit("test_", 1)[1]  # type: ignore[attr-defined]
-        PARITY.outcomes.append(Outcome(journey, pair[0], pair[1], report.passed, report.duration))
+        version = VERSIONS.get(pair[0], "?")
+        outcome = Outcome(journey, pair[0], version, pair[1], report.passed, report.duration)
+        report.user_properties.append(("outcome", asdict(outcome)))
     return report  # type: ignore[return-value]
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Where the summary is printed: outcomes come with the reports, from whichever worker."""
+    found: list[Any] = [value for name, value in report.user_properties if name == "outcome"]
+    PARITY.outcomes.extend(Outcome(**fields) for fields in found)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:

@@ -35,14 +35,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run and report; 1 if anything failed."""
     parser = argparse.ArgumentParser(prog="python -m e2e.flake")
     parser.add_argument("--times", type=int, default=20, help="runs of every journey in each engine")
+    parser.add_argument("--workers", type=int, default=0, help="run so many at once (default: one by one)")
     parser.add_argument("--json", action="store_true", help="print only the figures, as JSON")
     parser.add_argument("journeys", nargs="*", help="e.g. consent learn (default: all)")
     args = parser.parse_args(argv)
     paths = [f"e2e/test_{journey}.py" for journey in args.journeys] or ["e2e"]
     counter = Counter()
     quiet = ["-q", "-q", "--no-summary", "--no-header"] if args.json else ["-q"]
+    workers = ["-n", str(args.workers), "--dist", "loadgroup"] if args.workers else []
     code = pytest.main(
-        [*quiet, f"--rootdir={ROOT}", f"--times={args.times}", *(str(ROOT / path) for path in paths)],
+        [
+            *quiet,
+            *workers,
+            f"--rootdir={ROOT}",
+            f"--times={args.times}",
+            *(str(ROOT / path) for path in paths),
+        ],
         plugins=[counter],
     )
     figures = {

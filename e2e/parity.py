@@ -15,6 +15,7 @@ class Outcome:
 
     journey: str
     engine: str
+    version: str
     mode: str
     passed: bool
     seconds: float
@@ -22,23 +23,23 @@ class Outcome:
 
 @dataclass
 class Parity:
-    """Outcomes of a run, and the versions of the browsers in it."""
+    """Outcomes of a run."""
 
     outcomes: list[Outcome] = field(default_factory=list)
-    versions: dict[str, str] = field(default_factory=dict)
 
     def table(self) -> Iterator[str]:
         """Markdown: a row per engine and mode, a column per journey: passed / run and seconds."""
         journeys = sorted({outcome.journey for outcome in self.outcomes})
         yield f"| engine | version | mode | {' | '.join(journeys)} |"
         yield "|" + " --- |" * (len(journeys) + 3)
-        for engine, mode in dict.fromkeys((o.engine, o.mode) for o in self.outcomes):
+        for engine, mode in sorted({(o.engine, o.mode) for o in self.outcomes}):
+            versions = {o.version for o in self.outcomes if o.engine == engine} - {"?"}
             cells = []
             for journey in journeys:
                 own = [o for o in self.outcomes if (o.journey, o.engine, o.mode) == (journey, engine, mode)]
                 passed = sum(o.passed for o in own)
                 cells.append(f"{passed}/{len(own)}, {sum(o.seconds for o in own):.0f} s" if own else "")
-            yield f"| {engine} | {self.versions.get(engine, '?')} | {mode} | {' | '.join(cells)} |"
+            yield f"| {engine} | {', '.join(sorted(versions)) or '?'} | {mode} | {' | '.join(cells)} |"
 
     def write(self, readme: Path) -> None:
         """Replace the table between the markers of `readme`."""
