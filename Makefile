@@ -32,15 +32,18 @@ help:
 run: $(RUNTIME) $(PAGE) $(KERNELS)
 	@FLEETUNE_PORT=$${FLEETUNE_PORT:-$(PORT)} exec $(VENV)/bin/fleetune serve
 
+# Two workers: what shares a module (and, end to end, an engine) stays in one of them.
+PARALLEL := -n $(or $(WORKERS),2)
+
 test: $(DEVELOPMENT) $(PAGE) $(KERNELS) browsers lint
-	$(PY) -m pytest tests
-	$(PY) -m pytest e2e
+	$(PY) -m pytest tests $(PARALLEL) --dist loadfile
+	$(PY) -m pytest e2e $(PARALLEL) --dist loadgroup
 
 unit: $(DEVELOPMENT) $(PAGE) $(KERNELS)
-	$(PY) -m pytest tests
+	$(PY) -m pytest tests $(PARALLEL) --dist loadfile
 
 e2e: $(DEVELOPMENT) $(PAGE) $(KERNELS) browsers
-	$(PY) -m pytest e2e
+	$(PY) -m pytest e2e $(PARALLEL) --dist loadgroup
 
 lint: $(DEVELOPMENT) $(PAGE)
 	$(PY) -m ruff check .
