@@ -46,6 +46,12 @@ class Gauge:
         yield f"{name} {self.read():g}"
 
 
+class Total(Gauge):
+    """A number that only grows, read where it is counted."""
+
+    kind = "counter"
+
+
 class Histogram:
     """Observations in seconds, by upper bounds."""
 
@@ -88,7 +94,11 @@ CATALOGUE: dict[str, tuple[str, str, Callable[[], Count | Gauge | Histogram]]] =
         "Packets acknowledged, by outcome: accepted or duplicate.",
         lambda: Count("outcome"),
     ),
-    "rejected": ("fleetune_rejected_total", "Requests refused, by error code.", lambda: Count("code")),
+    "rejected": (
+        "fleetune_rejected_total",
+        "Packets and answers refused, by error code.",
+        lambda: Count("code"),
+    ),
     "sessions": ("fleetune_sessions_total", "Pages that asked what to run at their start.", Count),
     "withdrawn": ("fleetune_withdrawn_total", "Packets withdrawn by their senders.", Count),
     "ingest": (
@@ -111,6 +121,7 @@ CATALOGUE: dict[str, tuple[str, str, Callable[[], Count | Gauge | Histogram]]] =
     ),
     "version": ("fleetune_model_version", "Newest published model version.", Gauge),
     "sockets": ("fleetune_sockets", "Open WebSockets.", Gauge),
+    "dropped": ("fleetune_sockets_dropped_total", "WebSockets ended: silent, stalled or gone.", Total),
     "delay": (
         "fleetune_telemetry_to_model_seconds",
         "From the first packet since the last model to the next model's publication.",
@@ -121,8 +132,13 @@ CATALOGUE: dict[str, tuple[str, str, Callable[[], Count | Gauge | Histogram]]] =
 
 # Estimates that /api/metrics gives too: (name, meaning).
 ESTIMATES = {
-    "satisfaction": ("fleetune_satisfaction", "Share of choices called good, randomised answers debiased."),
-    "adoption": ("fleetune_adoption", "Reports per session."),
+    "satisfaction": ("fleetune_satisfaction", "choices called good, randomised answers debiased"),
+    "adoption": ("fleetune_adoption", "sessions that agreed: no less than this"),
+}
+_PARTS = {
+    "share": "Share of {}; NaN while too little is known.",
+    "low": "Lower end of the 95 % interval of the share of {}.",
+    "high": "Upper end of the 95 % interval of the share of {}.",
 }
 
 
@@ -141,9 +157,9 @@ def estimates(values: Mapping[str, Estimate]) -> str:
     """Exposition of ESTIMATES, each with the bounds of its interval; NaN while there is nothing to say."""
     lines: list[str] = []
     for key, (stem, meaning) in ESTIMATES.items():
-        for part in ("share", "low", "high"):
+        for part, sentence in _PARTS.items():
             name, value = f"{stem}_{part}", getattr(values[key], part)
-            lines += [f"# HELP {name} {meaning}", f"# TYPE {name} gauge"]
+            lines += [f"# HELP {name} {sentence.format(meaning)}", f"# TYPE {name} gauge"]
             lines.append(f"{name} {'NaN' if value is None else format(value, '.6g')}")
     return "\n".join(lines) + "\n"
 
@@ -163,6 +179,7 @@ class Metrics:
     trainings: Count
     version: Gauge
     sockets: Gauge
+    dropped: Total
     delay: Histogram
 
     def __init__(self) -> None:

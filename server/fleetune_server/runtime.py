@@ -85,6 +85,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         metrics.waiting.read = lambda: store.waiting
         metrics.version.read = lambda: library.stable
         metrics.sockets.read = lambda: len(hub)
+        metrics.dropped.read = lambda: hub.dropped
 
         async def published(sha256: str) -> bytes | None:
             return library.artefact(sha256) or await store.blob(sha256)
@@ -99,7 +100,12 @@ async def running(settings: Settings) -> AsyncIterator[State]:
                 library=library,
                 intake=intake,
                 feedback=FeedbackIntake(
-                    store, limiter, settings.stale_days, settings.body_seconds, time.time
+                    store,
+                    limiter,
+                    settings.stale_days,
+                    settings.body_seconds,
+                    time.time,
+                    lambda code: metrics.rejected.add(label=code),
                 ),
                 decisions=Decisions(catalogue.manifest, catalogue.root),
                 distributor=Distributor(library.records, published, keys, library.target),

@@ -36,9 +36,11 @@ class FeedbackIntake:
         stale_days: int,
         body_seconds: float,
         clock: Callable[[], float],
+        refused: Callable[[str], None] = lambda code: None,
     ) -> None:
         self.store = store
         self.limiter = limiter
+        self.refused = refused  # told of each refusal's code
         self.stale_days = stale_days
         self.body_seconds = body_seconds
         self.clock = clock
@@ -46,7 +48,11 @@ class FeedbackIntake:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; raw ASGI, so that no header is kept by a framework."""
-        answer = await self._answer(scope, receive)
+        try:
+            answer = await self._answer(scope, receive)
+        except _RefusedError as error:
+            self.refused(error.code)
+            answer = error.answer
         await answer(scope, receive, send)
 
     async def satisfaction(self) -> Satisfaction:
@@ -58,33 +64,40 @@ class FeedbackIntake:
 
     async def _answer(self, scope: Scope, receive: Receive) -> Response:
         if scope["method"] != "POST":
-            return _error(405, "method-not-allowed", "POST one answer")
+            raise _RefusedError(405, "method-not-allowed", "POST one answer")
         if PRIVACY_SIGNAL in scope["headers"]:
-            return _error(403, "privacy-signal", REFUSED_BY_SIGNAL)
+            raise _RefusedError(403, "privacy-signal", REFUSED_BY_SIGNAL)
         try:
             body = await read_body(scope["headers"], receive, MAX_BYTES, self.body_seconds)
             feedback = check(json.loads(body))
         except BodyError as error:
-            return _error(error.status, error.code, str(error))
+            raise _RefusedError(error.status, error.code, str(error)) from error
         except PacketError as error:
-            return _error(422, error.reason, str(error))
-        except (ValueError, RecursionError):
-            return _error(400, "bad-json", "the body is not JSON in UTF-8")
+            raise _RefusedError(422, error.reason, str(error)) from error
+        except (ValueError, RecursionError) as error:
+            raise _RefusedError(400, "bad-json", "the body is not JSON in UTF-8") from error
         now = self.clock()
         if feedback.timestamp > now + CLOCK_SLACK:
-            return _error(422, "future", "timestamp: the day has not begun yet")
+            raise _RefusedError(422, "future", "timestamp: the day has not begun yet")
         if feedback.timestamp <= now - (self.stale_days + 1) * DAY:
-            return _error(422, "stale", "timestamp: the day is too long ago")
+            raise _RefusedError(422, "stale", "timestamp: the day is too long ago")
         wait = self.limiter.take(scope, 1)
         if wait:
-            return _error(429, "too-many", "too many answers from this network; come back later", wait)
+            raise _RefusedError(429, "too-many", "too many answers from this network; come back later", wait)
         try:
             fresh = await self.store.tally(feedback.nonce, GOOD if feedback.good else BAD)
-        except StoreError:
-            return _error(503, "store-unavailable", "the server cannot write at present", BROKEN_SECONDS)
+        except StoreError as error:
+            message = "the server cannot write at present"
+            raise _RefusedError(503, "store-unavailable", message, BROKEN_SECONDS) from error
         return JSONResponse({"accepted": int(fresh), "duplicates": int(not fresh)}, status_code=202)
 
 
-def _error(status: int, code: str, message: str, wait: int = 0) -> Response:
-    headers = {"retry-after": str(wait)} if wait else None
-    return JSONResponse({"error": {"code": code, "message": message}}, status_code=status, headers=headers)
+class _RefusedError(Exception):
+    """An answer that is not counted, and what the sender hears."""
+
+    def __init__(self, status: int, code: str, message: str, wait: int = 0) -> None:
+        super().__init__(message)
+        self.code = code
+        headers = {"retry-after": str(wait)} if wait else None
+        error = {"error": {"code": code, "message": message}}
+        self.answer = JSONResponse(error, status_code=status, headers=headers)
