@@ -11,6 +11,7 @@ from tests import tiny
 from tests.running import Running, server
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
+from websockets.typing import Origin
 
 from fleetune_server import wheel
 from fleetune_server.app import FOLDERS, HOT, routes
@@ -141,8 +142,8 @@ def test_the_answer_that_is_sent_by_the_million_says_only_what_its_reader_needs(
 def test_sockets_of_other_pages_are_refused(running: Running) -> None:
     url = running.url.replace("http:", "ws:") + "ws"
     with pytest.raises(InvalidStatus) as caught:
-        connect(url, origin=FOREIGN)  # type: ignore[arg-type]
+        connect(url, origin=Origin(FOREIGN))
     assert caught.value.response.status_code == 403
     assert "set-cookie" not in caught.value.response.headers
-    with connect(url, origin=running.url.rstrip("/")):  # type: ignore[arg-type]
+    with connect(url, origin=Origin(running.url.rstrip("/"))):
         pass
