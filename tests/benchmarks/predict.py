@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from e2e.engines import ENGINES, JOURNEY_ENGINES, Engine
 from e2e.server import Server
 
-PATIENCE = 240.0
+PATIENCE = 600.0
 PYTHON = """
 import json, time
 import numpy as np
