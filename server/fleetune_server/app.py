@@ -7,10 +7,10 @@ from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.types import ASGIApp
 
 from fleetune_server import api, decisions, missing_page, privacy_page, wheel
 from fleetune_server.assets import Assets
@@ -70,20 +70,20 @@ def routes(assets: Assets) -> list[BaseRoute]:
     ]
 
 
-def create_app(settings: Settings) -> Starlette:
-    """The ASGI application for these settings."""
+def create_app(settings: Settings) -> ASGIApp:
+    """The ASGI application for these settings. The headers are outermost: on what no route answers, too."""
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[dict[str, State]]:
         async with running(settings) as state:
             yield {KEY: state}
 
-    return Starlette(
+    app = Starlette(
         routes=routes(Assets(FOLDERS)),
-        middleware=[Middleware(BrowserHeaders, isolated=settings.isolated, hot=HOT)],
         exception_handlers={HTTPException: failure, StoreError: unavailable},
         lifespan=lifespan,
     )
+    return BrowserHeaders(app, settings.isolated, HOT)
 
 
 async def unavailable(request: Request, error: Exception) -> Response:

@@ -14,7 +14,6 @@ import asyncio
 import contextlib
 import json
 import os
-import secrets
 import shutil
 import signal
 import subprocess
@@ -23,10 +22,8 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import cycle
 from pathlib import Path
 from statistics import median
-from typing import cast
 
 import httpx
 import numpy as np
@@ -35,15 +32,14 @@ import uvloop
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
+from tests.benchmarks.post_load import CONNECTIONS, NONCE, Bodies, Load  # noqa: E402
 from tests.load import Round  # noqa: E402
 
 from fleetune.context import Environment  # noqa: E402
 
-CONNECTIONS = 64
 BATCH = 50
 PACE = 1000  # packets a second, one a request
 TRAINED = 100_000  # reports
-NONCE = b"0" * 32
 
 
 @dataclass
@@ -84,102 +80,6 @@ def start(kind: str, folder: Path, **settings: object) -> Iterator[Server]:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         process.stdout.close()
-
-
-class Bodies:
-    """Requests without end: real packets, each time with another nonce."""
-
-    def __init__(self, packets: Sequence[bytes], batch: int = 1) -> None:
-        assert all(packet.count(NONCE) == 1 for packet in packets)
-        self._parts = cycle([packet.split(NONCE) for packet in packets])
-        self._batch = batch
-
-    def __next__(self) -> bytes:
-        packets = []
-        for _ in range(self._batch):
-            before, after = next(self._parts)
-            packets.append(before + secrets.token_hex(16).encode() + after)
-        body = packets[0] if self._batch == 1 else b"[" + b",".join(packets) + b"]"
-        head = f"POST /api/telemetry HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
-        return head.encode() + body
-
-
-class Connection(asyncio.Protocol):
-    """One keep-alive connection; `answered` is called with itself after each whole response."""
-
-    def __init__(self, load: Load) -> None:
-        self.load = load
-        self.begun = 0.0
-        self.received = b""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self.transport = cast(asyncio.Transport, transport)  # uvloop's is no subclass
-
-    def ask(self, begun: float) -> None:
-        self.begun = begun
-        self.transport.write(next(self.load.bodies))
-
-    def data_received(self, data: bytes) -> None:
-        self.received += data
-        head, separator, body = self.received.partition(b"\r\n\r\n")
-        if not separator or len(body) < int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]):
-            return
-        self.received = b""
-        self.load.answered(self, head[9:12])
-
-
-class Load:
-    """Either as fast as answers come (pace 0) or `pace` requests a second, from the moment each was due."""
-
-    def __init__(self, bodies: Bodies, pace: float) -> None:
-        self.bodies = bodies
-        self.pace = pace
-        self.seconds: list[float] = []
-        self.refused: dict[bytes, int] = {}
-        self.idle: list[Connection] = []
-        self.due: list[float] = []
-        self.ending = False
-        self.quiet = asyncio.Event()
-
-    def answered(self, connection: Connection, status: bytes) -> None:
-        now = time.perf_counter()
-        self.seconds.append(now - connection.begun)
-        if status not in (b"200", b"202"):
-            self.refused[status] = self.refused.get(status, 0) + 1
-        if not self.pace and not self.ending:
-            connection.ask(now)
-        elif self.due:
-            connection.ask(self.due.pop(0))
-        else:
-            self.idle.append(connection)
-            if self.ending and len(self.idle) == CONNECTIONS:
-                self.quiet.set()
-
-    async def run(self, port: int, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        made = [
-            await loop.create_connection(lambda: Connection(self), "127.0.0.1", port)
-            for _ in range(CONNECTIONS)
-        ]
-        begin = time.perf_counter()
-        self.idle = [connection for _transport, connection in made]
-        if not self.pace:
-            starting, self.idle = self.idle, []
-            for connection in starting:
-                connection.ask(begin)
-            await asyncio.sleep(seconds)
-        sent = 0
-        while self.pace and (now := time.perf_counter()) < begin + seconds:
-            while sent < (now - begin) * self.pace:
-                due = begin + sent / self.pace
-                self.idle.pop(0).ask(due) if self.idle else self.due.append(due)
-                sent += 1
-            await asyncio.sleep(0.001)
-        self.ending = True
-        if len(self.idle) < CONNECTIONS:
-            await self.quiet.wait()
-        for transport, _connection in made:
-            transport.close()
 
 
 @dataclass(frozen=True)
@@ -226,34 +126,37 @@ def while_training(server: Server, bodies: Bodies, seconds: float) -> tuple[floa
 
 
 def _take(bodies: Bodies, count: int) -> list[list[bytes]]:
-    return [next(bodies._parts) for _ in range(count)]
+    return [next(bodies.parts) for _ in range(count)]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=2.0, help="of each measurement")
+    parser.add_argument("--trained", type=Path, help="folder that keeps the first training between runs")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     parser.add_argument("--serve", choices=sorted(SERVERS), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
         SERVERS[args.serve]()
         return
-    figures = compare(args.rounds, args.seconds)
+    figures = compare(args.rounds, args.seconds, args.trained)
     print(
         json.dumps(figures) if args.json else "\n".join(f"{name}: {value}" for name, value in figures.items())
     )
 
 
-def compare(rounds: int, seconds: float) -> dict[str, object]:
+def compare(rounds: int, seconds: float, trained: Path | None) -> dict[str, object]:
     """All figures."""
     environment = Environment("firefox", 153, "linux", True, True, False, "2-3")
     with tempfile.TemporaryDirectory() as name, contextlib.ExitStack() as stack:
         folder = Path(name)
-        with start("group", folder / "first"):
-            pass  # trains version 1; the others begin with its data
+        first = trained or folder / "first"
+        if not (first / "group").exists():
+            with start("group", first):
+                pass  # trains version 1; the others begin with its data
         for kind in ("plain", "naive", "learning"):
-            shutil.copytree(folder / "first" / "group", folder / kind)
+            shutil.copytree(first / "group", folder / kind)
         servers = {"echo": stack.enter_context(start("echo", folder))}
         for kind, data, packets in (
             ("group", "plain", 10**9),

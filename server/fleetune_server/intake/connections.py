@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import ClassVar
 from weakref import WeakKeyDictionary
 
@@ -19,23 +20,26 @@ class PatientProtocol(HttpToolsProtocol):
     One sweep for all connections of a loop: a timer for each request would cost more than reading it.
     """
 
-    _expecting: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, dict[PatientProtocol, float]]] = (
-        WeakKeyDictionary()
-    )
+    _watched: ClassVar[WeakKeyDictionary[asyncio.AbstractEventLoop, _Watch]] = WeakKeyDictionary()
     _header_bytes = 0
     _in_headers = True
+    deadline = math.inf  # while nothing is under way: when the next headers must be complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if self.loop not in self._expecting:
-            self._expecting[self.loop] = {}
-            self.loop.call_later(SWEEP_SECONDS, _sweep, self.loop, self._expecting[self.loop])
-        self._waiting = self._expecting[self.loop]
+        if self.loop not in self._watched:
+            self._watched[self.loop] = _Watch()
+        self._watch = self._watched[self.loop]
+        self._watch.connections.add(self)
         self._expect_headers()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._waiting.pop(self, None)
+        self._watch.connections.discard(self)
         super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._watch.connections.discard(self)
+        super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
         if self._in_headers:
@@ -51,31 +55,36 @@ class PatientProtocol(HttpToolsProtocol):
         self._expect_headers()
 
     def on_headers_complete(self) -> None:
-        self._waiting.pop(self, None)
+        self.deadline = math.inf
         self._in_headers = False
         super().on_headers_complete()
-
-    def _expect_headers(self) -> None:
-        self._in_headers = True
-        self._header_bytes = 0
-        self._waiting[self] = self.loop.time() + HEADER_SECONDS
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
         if self.cycle.response_complete:
             # Nothing is under way: what is left of an unread body and the next headers must come in time.
             # uvicorn's own timer starts anew with every byte.
-            self._waiting[self] = self.loop.time() + HEADER_SECONDS
+            self.deadline = self._watch.now + HEADER_SECONDS
 
-    def give_up(self) -> None:
-        """Close a connection that takes too long."""
-        if not self.transport.is_closing():
-            self.transport.close()
+    def _expect_headers(self) -> None:
+        self._in_headers = True
+        self._header_bytes = 0
+        self.deadline = self._watch.now + HEADER_SECONDS
 
 
-def _sweep(loop: asyncio.AbstractEventLoop, expecting: dict[PatientProtocol, float]) -> None:
-    now = loop.time()
-    for connection in [connection for connection, deadline in expecting.items() if deadline < now]:
-        del expecting[connection]
-        connection.give_up()
-    loop.call_later(SWEEP_SECONDS, _sweep, loop, expecting)
+class _Watch:
+    """The connections of one loop and a clock that is as exact as the sweep."""
+
+    def __init__(self) -> None:
+        self.connections: set[PatientProtocol] = set()
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Close connections that take too long, now and again and again."""
+        loop = asyncio.get_running_loop()
+        self.now = loop.time()
+        for connection in [one for one in self.connections if one.deadline < self.now]:
+            self.connections.discard(connection)
+            if not connection.transport.is_closing():
+                connection.transport.close()
+        loop.call_later(SWEEP_SECONDS, self.sweep)

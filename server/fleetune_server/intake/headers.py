@@ -66,7 +66,7 @@ _ALLOWED = {
 
 
 class BrowserHeaders:
-    """Plain ASGI middleware: security headers on everything, CORS on what embedders need.
+    """Plain ASGI around the application: security headers on everything, CORS on what embedders need.
 
     Paths in `hot` are answered right behind it: a framework's routing costs as much as taking a packet.
     """

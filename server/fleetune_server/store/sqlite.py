@@ -8,7 +8,7 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,22 +27,12 @@ from fleetune_server.store.base import (
 )
 from fleetune_server.store.ranges import nonce_ranges
 from fleetune_server.store.sqlite_file import BUSY_SECONDS, PRAGMAS, held, prepare
+from fleetune_server.store.sqlite_group import KNOWN, chunks, insert
 from fleetune_server.store.writer import Writer
 
 T = TypeVar("T")
 CELL_CACHE = 20_000
-CHUNK = 1024  # values in one IN list
-# Rows in one statement: each step of a statement gives up the interpreter's lock, and to have it back it
-# waits for the event loop. Powers of two, so that few texts serve every length and stay prepared.
-_INSERTS = {
-    size: "INSERT INTO packets VALUES " + ", ".join(["(?, ?, ?, ?, ?)"] * size)
-    for size in (1, 2, 4, 8, 16, 32, 64, 128)
-}
 
-_CELL = f"INSERT INTO cells ({rows.CELL}) VALUES ({', '.join('?' * 9)}) ON CONFLICT DO NOTHING"
-_KNOWN = (
-    "SELECT nonce FROM packets WHERE nonce IN ({0}) UNION ALL SELECT nonce FROM nonces WHERE nonce IN ({0})"
-)
 _RANGE = "received < ?1 AND nonce >= ?2 AND nonce < ?3"
 _TALLY = """INSERT INTO settings VALUES (?, '1')
     ON CONFLICT (key) DO UPDATE SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT)"""
@@ -120,7 +110,7 @@ class SqliteStore:
     async def tally(self, nonce: str, key: str) -> bool:
         async def work() -> bool:
             raw = bytes.fromhex(nonce)
-            if await self._among(_KNOWN, [raw]):
+            if await self._among(KNOWN, [raw]):
                 return False
             await self._writing.execute_fetchall("INSERT INTO nonces VALUES (?, 1, ?)", (raw, time.time()))
             await self._writing.execute_fetchall(_TALLY, (key,))
@@ -236,7 +226,7 @@ class SqliteStore:
         # One visit to the connection's thread for the whole group: five would cost more than the work itself.
         try:
             fresh, cells = await self._writing._execute(  # type: ignore[no-untyped-call]
-                _insert, self._writing._conn, self._cells, packets
+                insert, self._writing._conn, self._cells, packets
             )
         except sqlite3.Error as error:
             raise StoreError(str(error)) from error
@@ -250,7 +240,7 @@ class SqliteStore:
 
     async def _among(self, query: str, nonces: Sequence[bytes]) -> list[tuple[Any, ...]]:
         found: list[tuple[Any, ...]] = []
-        for part, chunk in _chunks(query, nonces):
+        for part, chunk in chunks(query, nonces):
             found += map(tuple, await self._writing.execute_fetchall(part, chunk))
         return found
 
@@ -259,49 +249,3 @@ class SqliteStore:
             "INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (key, json.dumps(value)),
         )
-
-
-def _insert(
-    connection: sqlite3.Connection, known: Mapping[int, tuple[Cell, int]], packets: Sequence[StoredPacket]
-) -> tuple[list[bool], dict[int, tuple[Cell, int]]]:
-    """One transaction: which packets were new, and the cells that were not `known`, with their ids."""
-    nonces = [bytes.fromhex(packet.nonce) for packet in packets]
-    seen: set[bytes] = set()
-    for query, chunk in _chunks(_KNOWN, nonces):
-        seen.update(nonce for (nonce,) in connection.execute(query, chunk))
-    fresh: list[bool] = []
-    values: list[object] = []  # of all new rows, one after the other
-    cells: dict[int, tuple[Cell, int]] = {}
-    now = time.time()
-    for packet, nonce in zip(packets, nonces, strict=True):
-        fresh.append(nonce not in seen)
-        if fresh[-1]:
-            seen.add(nonce)
-            cell = packet.cell
-            row = known.get(id(cell)) or cells.get(id(cell))
-            if row is None:
-                row = cells[id(cell)] = cell, rows.cell_id(cell)
-            values += nonce, row[1], packet.symbol, packet.heldout, now
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        if cells:
-            connection.executemany(_CELL, [rows.cell_columns(cell) for cell, _number in cells.values()])
-        at = 0
-        while at < len(values):
-            size = min(max(_INSERTS), 1 << ((len(values) - at) // 5).bit_length() - 1)
-            connection.execute(_INSERTS[size], values[at : at + 5 * size])
-            at += 5 * size
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-    return fresh, cells
-
-
-def _chunks(query: str, nonces: Sequence[bytes]) -> Iterator[tuple[str, Sequence[bytes]]]:
-    """The query for each part of a long list, and its values; padded, so that few queries are prepared."""
-    for start in range(0, len(nonces), CHUNK):
-        chunk = list(nonces[start : start + CHUNK])
-        chunk += chunk[-1:] * ((1 << (len(chunk) - 1).bit_length()) - len(chunk))
-        yield query.format(",".join(f"?{number}" for number in range(1, len(chunk) + 1))), chunk
