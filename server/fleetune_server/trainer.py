@@ -29,6 +29,8 @@ class Trainer:
     async def run(self, work: Callable[[A], R], request: A) -> R:
         """Run `work(request)` there; all three must be picklable. A dead pool is replaced next time."""
         if self._pool is None:
+            for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS"):
+                os.environ.setdefault(name, "1")  # before numpy, which may come with the child's main module
             spawn = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self.workers, mp_context=spawn, initializer=_prepare)
         try:
@@ -50,6 +52,3 @@ class Trainer:
 
 def _prepare() -> None:
     os.nice(NICENESS)
-    # Read when numpy is first imported, which is later than this.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
