@@ -32,7 +32,7 @@ def wait(client: httpx.Client, present: bool) -> float:
 
 def test_reports_sharpen_what_is_predicted_for_an_own_kernel(tmp_path: Path) -> None:
     truth = {"scalar": -0.25, "vectorization": 0.3}  # how wrong the first predictions are, ln
-    settings = {"kernels": tiny.write(tmp_path / "dist"), "lab": tmp_path, "retrain_packets": 400}
+    settings = {"kernels": tiny.write(tmp_path / "dist"), "lab": tmp_path, "retrain_packets": 6000}
     with server(tmp_path, **settings) as running, httpx.Client(base_url=running.url) as client:
         token = Tokens(tmp_path / "data" / "operators.json").new()
         document = to_document(description(), SCRIPT, modules())
@@ -40,7 +40,8 @@ def test_reports_sharpen_what_is_predicted_for_an_own_kernel(tmp_path: Path) -> 
         client.post("/api/own-kernels", content=document, headers=headers).raise_for_status()
         listing = client.get("/api/kernels").json()
         first, before = predictions(client, listing)
-        packets = reports(client, listing, truth.__getitem__, each=200)
+        # So many that their mean's noise is a tenth of the truth: the bound is five deviations away.
+        packets = reports(client, listing, truth.__getitem__, each=3000)
         for start in range(0, len(packets), 100):
             assert client.post("/api/telemetry", json=packets[start : start + 100]).status_code == 202
         began, newest, after = time.monotonic(), first, before
