@@ -137,6 +137,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, wire: Wire, server: S
     """A tab in a fresh profile; what it shows is kept when the journey fails."""
     browser.fresh()
     wire.mend()
+    wire.adds = b""
     wire.requests.clear()
     tab = browser.new_page()
     yield tab

@@ -19,6 +19,10 @@ const refuse = () => { throw new DOMException("The operation is insecure.", "Sec
 Object.defineProperty(globalThis, "indexedDB", { get: refuse });
 Object.defineProperty(globalThis, "caches", { get: refuse });
 """
+# Chromium has no Global Privacy Control: as extensions add it, to pages (not workers) and requests.
+PRIVACY_SIGNAL = """
+Object.defineProperty(Navigator.prototype, "globalPrivacyControl", { get: () => true, configurable: true });
+"""
 TIER_BOUND = 1.5  # WebAssembly ÷ JavaScript time of one float loop; measured: see e2e/README.md
 
 
@@ -39,6 +43,7 @@ class Engine:
     relaxed_simd: bool = True
     optimising: bool = True  # WebAssembly's optimising tier is on
     script: str = ""  # run in every page before its own scripts
+    headers: Mapping[str, str] = field(default_factory=dict)  # added to every request (Chromium)
     privacy_signal: bool = False  # Global Privacy Control
     lab: bool = True  # a kind of browser that the lab measures in, not a state of the page
 
@@ -128,6 +133,14 @@ ENGINES = {
         ),
         Engine("firefox-nostorage", "firefox", preferences={"network.cookie.cookieBehavior": 2}, lab=False),
         Engine(
+            "chromium-gpc",
+            "chromium",
+            script=PRIVACY_SIGNAL,
+            headers={"Sec-GPC": "1"},
+            privacy_signal=True,
+            lab=False,
+        ),
+        Engine(
             "firefox-gpc",
             "firefox",
             preferences={
@@ -166,7 +179,13 @@ def firefox_path() -> str | None:
 def _chromium(engine: Engine) -> Browser:
     from e2e.drivers.playwright_driver import PlaywrightBrowser
 
-    return PlaywrightBrowser("chromium", chromium_path(), arguments=engine.arguments, script=engine.script)
+    return PlaywrightBrowser(
+        "chromium",
+        chromium_path(),
+        arguments=engine.arguments,
+        script=engine.script,
+        headers=engine.headers,
+    )
 
 
 def _firefox(engine: Engine) -> Browser:

@@ -105,11 +105,23 @@ def test_consent_shows_the_packet_but_does_not_send_it(page: Page, wire: Wire) -
     assert_only_public(wire)
 
 
-@pytest.mark.only_in(("firefox-gpc", "isolated"))
+@pytest.mark.only_in(("chromium-gpc", "isolated"), ("firefox-gpc", "isolated"))
 def test_global_privacy_control_outranks_the_checkbox(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     wait_text(page, "#consentState", "Global Privacy Control")
     assert page.evaluate("return document.querySelector('#enableTelemetry').disabled") is True
     measure_a_little(page)
     assert page.evaluate("return document.querySelector('#send').disabled") is True
+    assert_only_public(wire)
+
+
+def test_the_signal_in_requests_alone_is_heeded_too(page: Page, wire: Wire) -> None:
+    """Some proxies add the header and leave the page's navigator as it is."""
+    open_home(page, wire)
+    turn_telemetry_on(page)
+    wire.adds = b"Sec-GPC: 1"
+    page.reload()
+    wait_text(page, "#consentState", "Global Privacy Control")
+    assert page.evaluate("return navigator.globalPrivacyControl !== true")
+    assert page.evaluate("return document.querySelector('#enableTelemetry').disabled") is True
     assert_only_public(wire)

@@ -72,6 +72,7 @@ class Wire(Closing):
         self.received = 0  # bytes that the browser was sent
         self.delay = 0.0  # seconds that each piece of an answer is held back: a slow network
         self.messages: list[bytes] = []  # what browsers said over WebSockets
+        self.adds = b""  # a header that is put into every request, as some proxies do
         self._target_port = target_port
         self._connected = True
         self._writers: set[asyncio.StreamWriter] = set()
@@ -117,7 +118,9 @@ class Wire(Closing):
         try:
             # Either side's end ends both: an HTTP client reconnects, a WebSocket is over.
             tasks = {
-                asyncio.ensure_future(_pump(reader, up_writer, recorder.listen(), said=self.messages.append)),
+                asyncio.ensure_future(
+                    _pump(reader, up_writer, recorder.listen(), said=self.messages.append, adds=self._adding)
+                ),
                 asyncio.ensure_future(_pump(up_reader, writer, None, self._passing)),
             }
             _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -130,6 +133,9 @@ class Wire(Closing):
                 end.close()
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
+
+    def _adding(self, data: bytes) -> bytes:
+        return data.replace(b" HTTP/1.1\r\n", b" HTTP/1.1\r\n" + self.adds + b"\r\n") if self.adds else data
 
     async def _passing(self, size: int) -> None:
         self.received += size
@@ -158,9 +164,12 @@ async def _pump(
     parser: httptools.HttpRequestParser | Frames | None,
     passing: Callable[[int], Awaitable[None]] | None = None,
     said: Callable[[bytes], None] = lambda message: None,
+    adds: Callable[[bytes], bytes] = lambda data: data,
 ) -> None:
     with contextlib.suppress(OSError):
         while data := await reader.read(CHUNK):
+            if not isinstance(parser, Frames):
+                data = adds(data)
             if parser is not None:
                 try:
                     parser.feed_data(data)

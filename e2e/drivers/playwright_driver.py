@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from playwright import sync_api as pw
 
 from e2e.closing import Closing
-from e2e.drivers.base import PATIENCE_SECONDS, DriverError
+from e2e.drivers.base import PATIENCE_SECONDS, DriverError, Page
 
 CHROMIUM_ARGUMENTS = (
     "--no-sandbox",
@@ -111,8 +112,10 @@ class PlaywrightBrowser(Closing):
         arguments: Sequence[str] = (),
         preferences: Mapping[str, bool | int | str] | None = None,
         script: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         self._script = script
+        self._headers = dict(headers or {})
         self._playwright = pw.sync_playwright().start()
         try:
             if family == "chromium":
@@ -133,7 +136,7 @@ class PlaywrightBrowser(Closing):
         self._context = self._profile()
 
     def _profile(self) -> pw.BrowserContext:
-        context = self._browser.new_context()
+        context = self._browser.new_context(extra_http_headers=self._headers)
         if self._script:
             context.add_init_script(self._script)
         return context
@@ -148,6 +151,15 @@ class PlaywrightBrowser(Closing):
     def before_scripts(self, script: str) -> None:
         """Run `script` in every page and frame of this profile before anything of theirs runs."""
         self._context.add_init_script(script)
+
+    def crash(self, page: Page) -> None:
+        """End a tab as a crash does: its renderer where the browser can, else without any farewell."""
+        assert isinstance(page, PlaywrightPage)
+        if self._browser.browser_type.name == "chromium":
+            with contextlib.suppress(pw.Error):  # the one answer that there can be
+                page._page.goto("chrome://crash", timeout=5_000)
+        else:
+            page._page.close(run_before_unload=False)
 
     def set_offline(self, offline: bool) -> None:
         self._context.set_offline(offline)
