@@ -136,11 +136,13 @@ async def intake(tmp_path: Path) -> AsyncIterator[FeedbackIntake]:
         yield FeedbackIntake(store, RateLimiter(0, ()), 2, 5.0, lambda: TODAY * DAY + 60.0)
 
 
-async def post(intake: FeedbackIntake, body: bytes, method: str = "POST") -> httpx.Response:
+async def post(
+    intake: FeedbackIntake, body: bytes, method: str = "POST", headers: dict[str, str] | None = None
+) -> httpx.Response:
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(intake), base_url="http://fleetune.test"
     ) as http:
-        return await http.request(method, "/api/feedback", content=body)
+        return await http.request(method, "/api/feedback", content=body, headers=headers)
 
 
 async def test_answers_are_counted_once_each(intake: FeedbackIntake) -> None:
@@ -173,6 +175,17 @@ async def test_what_is_not_an_answer_is_refused(
     assert answer.status_code == status
     assert code is None or answer.json()["error"]["code"] == code
     assert (await intake.satisfaction()).answers == 0
+
+
+async def test_who_sends_the_privacy_signal_is_not_counted(intake: FeedbackIntake) -> None:
+    """Global Privacy Control as a header: refused unread, so not even that the nonce was seen is kept."""
+    body = encode(build(True, TODAY))
+    for refused in (body, b"{", b" " * (MAX_BYTES + 1)):
+        answer = await post(intake, refused, headers={"sec-gpc": "1"})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (403, "privacy-signal")
+    assert (await intake.satisfaction()).answers == 0
+    first = await post(intake, body, headers={"sec-gpc": "0"})
+    assert first.json() == {"accepted": 1, "duplicates": 0}
 
 
 async def test_only_post_is_understood(intake: FeedbackIntake) -> None:
