@@ -25,6 +25,7 @@ HTML = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Embedder</
 <main><h1>Embedder</h1><button id="ask">Ask</button></main>
 <script type="module" src="/host.js"></script></html>"""
 OVERFLOW = "return document.documentElement.scrollWidth - document.documentElement.clientWidth"
+STATES = {"": "You have not chosen yet", "Keep off": "Telemetry is off.", "Turn on": "Telemetry is on"}
 MODES: dict[str, dict[str, Any]] = {
     "plain": {},
     "dark": {"color_scheme": "dark"},
@@ -90,6 +91,16 @@ def test_axe_finds_nothing_in_consent_and_packet_cards(page: Page, wire: Wire) -
     assert violations(page, "#privacy") == []
     page.evaluate("document.querySelectorAll('#privacy details').forEach((one) => (one.open = true))")
     assert violations(page, "#privacy") == []
+
+
+def test_axe_finds_nothing_on_the_home_page_whatever_was_chosen(page: Page, wire: Wire) -> None:
+    open_home(page, wire)
+    wait_text(page, "#liveState", "Connected")
+    for choice, state in STATES.items():
+        if choice:
+            page.click("button", choice)
+        wait_text(page, "#consentState", state)
+        assert violations(page) == [], state
 
 
 @pytest.mark.only_in(("chromium", "isolated"))
