@@ -9,6 +9,7 @@ import { near, seeded } from "./compare.js";
  *   why?: string, candidates: Record<string, number>}} Decision
  */
 
+/** @typedef {[number, string]} Step from which size which call */
 /** Call sites of a chain (kernels_wasm/embed.py), and a size beyond all. */
 const SEGMENTS = 6;
 const NEVER = 2 ** 30 - 1;
@@ -21,9 +22,9 @@ export class TunedKernel {
   #calls = new Map();
   /** @type {Map<string, string>} candidate → why it is not used */
   setAside = new Map();
-  /** What call sites take: inside, outside, and the same for the next decisions. @type {any[]} */
-  #segments = [{}, {}, {}, {}];
-  #limits = { js: 0, same: NEVER, turn: 1 };
+  /** What call sites take, inside and outside, in each turn. @type {any[]} */
+  #segments;
+  #limits = { js: 0, same: NEVER, turn: 0 };
   #followed = "";
 
   /**
@@ -45,7 +46,7 @@ export class TunedKernel {
     this.arena = arena ?? new Arena(entry.dataEnd, entry.memory ? 0 : memoryBytes);
     /** @type {Call} */
     this.fallback = script.baselines.js;
-    for (const segments of this.#segments) this.#fill(segments, []);
+    this.#segments = Array.from({ length: 2 * (script.turns ?? 2) }, () => this.#fill({}, []));
     for (const name of entry.baselines) this.#calls.set(name, script.baselines[name]);
     this.call = script.dispatcher(this.arena.buffer, this.#limits, this.#segments);
   }
@@ -60,18 +61,22 @@ export class TunedKernel {
     const followed = String(steps);
     if (followed === this.#followed) return;
     this.#followed = followed;
-    const turn = 1 - this.#limits.turn;
+    const turn = (this.#limits.turn + 1) % (this.#segments.length / 2);
     steps.forEach((one, i) => this.#fill(this.#segments[2 * turn + i], one));
-    const [inside, outside] = steps.map((one) => one.at(-1) ?? /** @type {const} */ ([0, "js"]));
     const modules = steps.map((one) => one.find(([, call]) => call !== "js")?.[0] ?? NEVER);
     this.#limits.js = Math.min(...modules);
-    this.#limits.same = inside[1] === outside[1] ? Math.max(inside[0], outside[0]) : NEVER;
+    this.#limits.same = NEVER; // from where both call the same
+    for (const [begin] of steps.flat().sort(([a], [b]) => b - a)) {
+      const [inside, outside] = steps.map((one) => one.filter(([from]) => from <= begin).at(-1)?.[1] ?? "js");
+      if (inside !== outside) break;
+      this.#limits.same = begin;
+    }
     this.#limits.turn = turn;
   }
 
   /** From which size which call: the nearest log2 size's, rounded as contexts are. @param {Decision[]} decisions ascending */
   #steps(decisions) {
-    /** @type {[number, string][]} */
+    /** @type {Step[]} */
     const steps = [];
     decisions.forEach(({ choice, log2Size }, i) => {
       const call = this.#calls.has(choice) ? choice : "js";
@@ -81,12 +86,13 @@ export class TunedKernel {
     return steps;
   }
 
-  /** Small sizes first: there each comparison counts. @param {any} segments @param {[number, string][]} steps */
+  /** Small sizes first: there each comparison counts. @param {any} segments @param {Step[]} steps */
   #fill(segments, steps) {
     for (let i = 0; i < SEGMENTS; i++) {
       segments[`to${i}`] = steps[i + 1]?.[0] ?? NEVER;
       segments[`call${i}`] = this.#calls.get((steps[i] ?? steps.at(-1))?.[1]) ?? this.fallback;
     }
+    return segments;
   }
 
   /** Instantiate and check a variant; what fails is set aside for JavaScript. @param {string} name */
