@@ -62,7 +62,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A journey of an engine that FLEETUNE_ENGINES leaves out is deselected, not skipped."""
-    out = [item for item in items if item.name.endswith("[NOTSET]")]
+    out = [item for item in items if not isinstance(_pair(item), tuple | None)]
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
@@ -72,7 +72,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _pair(item: pytest.Item) -> tuple[str, str] | None:
-    """The (engine, mode) of a journey; None for a test without a browser."""
+    """The (engine, mode) of a journey; None without a browser; pytest's NOTSET if none is chosen."""
     callspec = getattr(item, "callspec", None)
     pair: tuple[str, str] | None = callspec.params.get("environment") if callspec else None
     return pair
