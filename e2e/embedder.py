@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.server
 import threading
 import urllib.parse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from e2e.closing import Closing
 
@@ -30,9 +30,17 @@ def policy(server: str) -> str:
 
 
 class Embedder(Closing):
-    """Serves `files` (path → text) under `host`, which may be localhost or 127.0.0.1: two origins."""
+    """Serves `files` (path → text) under `host`, which may be localhost or 127.0.0.1: two origins.
 
-    def __init__(self, files: Mapping[str, str], csp: str | None, host: str = "localhost") -> None:
+    `sandboxed` are the paths that are shown in a frame without an origin."""
+
+    def __init__(
+        self,
+        files: Mapping[str, str],
+        csp: str | None,
+        host: str = "localhost",
+        sandboxed: Sequence[str] = (),
+    ) -> None:
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 path, _, query = self.path.partition("?")
@@ -45,7 +53,9 @@ class Embedder(Closing):
                 self.send_header("content-type", TYPES["js" if path.endswith(".js") else "html"])
                 self.send_header("content-length", str(len(body)))
                 if csp is not None:
-                    self.send_header("content-security-policy", csp)
+                    # WebKit's 'self' matches nothing in a sandboxed frame: its policy names the origin.
+                    own = f"'self' http://{self.headers['host']}" if path in sandboxed else "'self'"
+                    self.send_header("content-security-policy", csp.replace("'self'", own))
                 # The script of a frame without an origin is asked for with CORS.
                 self.send_header("access-control-allow-origin", "*")
                 self.end_headers()

@@ -62,7 +62,7 @@ FILES = {
     "/module.js": MODULE,
     "/widget": HEAD + "<h1>Widget</h1>"
     '<fleetune-widget kernels="dot, saxpy"></fleetune-widget>'
-    '<fleetune-widget kernels="dot" lang="ru" push server="SERVER"></fleetune-widget>'
+    '<fleetune-widget kernels="dot, saxpy" lang="ru" push server="SERVER"></fleetune-widget>'
     '<script type="module" src="SERVERwidget.js"></script>',
     "/auto": HEAD + "<h1>Auto</h1>" + "<p>Above.</p>" * 200 + "<fleetune-widget kernels='dot' auto>"
     "</fleetune-widget>"
@@ -115,7 +115,7 @@ return { wrong, calls, kernels: kernels.length };
 @pytest.fixture
 def site(wire: Wire) -> Iterator[Embedder]:
     files = {path: text.replace("SERVER", wire.url) for path, text in FILES.items()}
-    with Embedder(files, policy(wire.url)) as embedder:
+    with Embedder(files, policy(wire.url), sandboxed=("/inner",)) as embedder:
         yield embedder
 
 

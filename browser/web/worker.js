@@ -32,6 +32,16 @@ async function answer(act) {
   }
 }
 
+/**
+ * For promises that Python awaits. Pyodide knows an error by its stack, and WebKit's own errors (a failed fetch, a
+ * DOMException) have none: Python would wait for them for ever.
+ * @template T @param {Promise<T>} promise @returns {Promise<T>}
+ */
+const readable = (promise) =>
+  promise.catch((error) => {
+    throw new Error(String(error?.message ?? error));
+  });
+
 /** The body once decompressed; an answer without end is cut off. @param {Response} response @param {number} most bytes */
 async function readAtMost(response, most) {
   const parts = [];
@@ -78,16 +88,18 @@ function host(bench, boot, manifest) {
         const bytes = await readAtMost(response, MAX_ANSWER);
         return { status: response.status, headers: JSON.stringify(Object.fromEntries(response.headers)), bytes };
       };
-      return Object.assign(ask(), { abort: () => controller.abort() });
+      return Object.assign(readable(ask()), { abort: () => controller.abort() });
     },
 
-    persistent: storage.persistent,
+    persistent: () => readable(storage.persistent()),
     /** @param {string} key */
-    get: async (key) => JSON.stringify((await storage.get(key)) ?? null),
+    get: (key) => readable(storage.get(key).then((value) => JSON.stringify(value ?? null))),
     /** @param {string} key @param {string} json */
-    set: (key, json) => storage.set(key, JSON.parse(json)),
-    remove: storage.remove,
-    lock,
+    set: (key, json) => readable(storage.set(key, JSON.parse(json))),
+    /** @param {string} key */
+    remove: (key) => readable(storage.remove(key)),
+    /** @param {string} name */
+    lock: (name) => readable(lock(name)),
 
     /** @param {string} op @param {string} args JSON @param {number} limitMs */
     bench: (op, args, limitMs) => answer(() => bench.call(op, JSON.parse(args), limitMs)),
@@ -98,12 +110,15 @@ function host(bench, boot, manifest) {
      * Undefined where the browser cannot say: outside secure contexts (a sandboxed frame's worker), or an old one.
      * @param {Uint8Array} key raw public key @param {Uint8Array} signature @param {Uint8Array} message
      */
-    async verifyEd25519(key, signature, message) {
-      const [k, s, m] = [key, signature, message].map((view) => new Uint8Array(view));
-      const imported = await crypto.subtle?.importKey("raw", k, "Ed25519", false, ["verify"]).catch((error) => {
-        if (error.name !== "NotSupportedError") throw error;
-      });
-      return imported && crypto.subtle.verify("Ed25519", imported, s, m);
+    verifyEd25519(key, signature, message) {
+      const [k, s, m] = [key, signature, message].map((view) => new Uint8Array(view)); // before Python lets go of them
+      const check = async () => {
+        const imported = await crypto.subtle?.importKey("raw", k, "Ed25519", false, ["verify"]).catch((error) => {
+          if (error.name !== "NotSupportedError") throw error;
+        });
+        return imported && crypto.subtle.verify("Ed25519", imported, s, m);
+      };
+      return readable(check());
     },
   };
 }
