@@ -10,7 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.synthetic import ENGINES, catalogue
 
-from fleetune.choose import Choice, Measured, choose, expected_gain, explain, safe_default
+from fleetune.choose import (
+    BASELINE,
+    LEADERS,
+    Choice,
+    Measured,
+    choose,
+    expected_gain,
+    explain,
+    leading,
+    safe_default,
+)
 from fleetune.context import Context, Environment
 from fleetune.model import Predictions
 
@@ -48,6 +58,29 @@ def test_an_unsure_prediction_leaves_the_safe_default_and_asks_for_confirmation(
     assert (choice.candidate, choice.source) == (DEFAULT, "default")
     assert {SIMD, DEFAULT, "js"} <= set(choice.confirm)
     assert len(choice.confirm) <= 6
+
+
+def test_of_builds_equally_promising_different_ideas_are_timed_before_the_same_again() -> None:
+    names = [name for name in NAMES if name != BASELINE]
+    mean, contrast = np.full(len(names), 0.5), np.full(len(names), 0.6)
+    best, fallback = names.index("scalar"), DEFAULT
+    leaders = leading(KERNEL, names, mean, contrast, best, fallback)
+    assert leaders[0] == best
+    assert len(leaders) == LEADERS == len(set(leaders))
+    assert fallback not in {names[i] for i in leaders}
+    ideas = [set(KERNEL.optimisations(names[i])) for i in leaders[:2]]
+    taken = [ideas[0], set(KERNEL.optimisations(fallback))]
+    apart = {
+        name: min(len(set(KERNEL.optimisations(name)) ^ idea) for idea in taken)
+        for name in names
+        if name not in (names[best], fallback)
+    }
+    assert apart[names[leaders[1]]] == max(apart.values())
+    # Known exactly, they follow the means.
+    mean = np.linspace(0.1, 0.5, len(names))
+    leaders = leading(KERNEL, names, mean, np.full(len(names), 1e-6), len(names) - 1, fallback)
+    wanted = [i for i in reversed(range(len(names))) if names[i] != fallback]
+    assert leaders == wanted[:LEADERS]
 
 
 def test_what_was_measured_here_outranks_every_prediction() -> None:

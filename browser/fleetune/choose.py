@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +18,7 @@ __all__ = ["Choice", "Measured", "choose", "explain", "safe_default"]
 MARGIN = 0.5  # standard deviations of the difference by which a prediction must beat the safe default
 NEAR = 0.01  # ln speedup: an expected loss below this is not worth measuring
 LEADERS = 3  # candidates confirmed by measuring, beside the safe default and JavaScript
+ALIKE = 0.7  # correlation of two variants' errors, per optimisation that only one of them has
 NOISE = 0.01  # least relative error of a measurement
 INTERVAL = 1.645  # standard deviations of the interval shown (90 %)
 
@@ -77,7 +78,7 @@ def choose(
             best, source = default, "default"
         else:
             source = "personal" if names[best] in predictions.personal else "predicted"
-    confirm = _confirm(field, best, fallback, measured)
+    confirm = _confirm(kernel, field, best, fallback, measured)
     expected, low, high = (math.exp(mean[best] + z * sd[best]) for z in (0.0, -INTERVAL, INTERVAL))
     why = _why(names[best], source, expected, low, high)
     return Choice(names[best], source, expected, low, high, why, confirm)
@@ -112,7 +113,9 @@ class _Field:
         return math.hypot(spread[a], spread[b])
 
 
-def _confirm(field: _Field, best: int, fallback: str, measured: Mapping[str, Measured]) -> tuple[str, ...]:
+def _confirm(
+    kernel: Kernel, field: _Field, best: int, fallback: str, measured: Mapping[str, Measured]
+) -> tuple[str, ...]:
     """The leaders, the safe default and JavaScript, if an unmeasured candidate may well be faster."""
     names = field.names
     gain = [
@@ -122,13 +125,38 @@ def _confirm(field: _Field, best: int, fallback: str, measured: Mapping[str, Mea
     ]
     if not gain or sum(gain) <= NEAR:
         return ()
-    leaders = leading(field.mean, field.contrast)
-    return tuple(dict.fromkeys([names[best], *(names[i] for i in leaders), fallback, BASELINE]))
+    leaders = leading(kernel, names, field.mean, field.contrast, best, fallback)
+    return tuple(dict.fromkeys([*(names[i] for i in leaders), fallback, BASELINE]))
 
 
-def leading(mean: Floats, contrast: Floats) -> list[int]:
-    """The LEADERS candidates most worth timing: by mean, and half a deviation for what is unsure."""
-    return [int(i) for i in np.argsort(-(mean + 0.5 * contrast), kind="stable")[:LEADERS]]
+def leading(
+    kernel: Kernel, names: Sequence[str], mean: Floats, contrast: Floats, best: int, fallback: str
+) -> list[int]:
+    """The LEADERS candidates most worth timing beside `fallback` and JavaScript, `best` first.
+
+    Each next one is that whose expected gain over all taken before is the greatest. Variants err together
+    as far as they have the same optimisations, so for a kernel that nobody has measured another build of
+    the same idea promises less than a different idea.
+    """
+    taken = list(dict.fromkeys([best, *(i for i, name in enumerate(names) if name == fallback)]))
+    leaders = [i for i in taken if names[i] not in (fallback, BASELINE)]
+    left = [i for i, name in enumerate(names) if name != BASELINE and i not in taken]
+    gain = np.min([_gains(kernel, names, mean, contrast, i) for i in taken], axis=0)
+    while left and len(leaders) < LEADERS:
+        following = max((gain[i], mean[i], i) for i in left)[2]
+        left.remove(following)
+        leaders.append(following)
+        gain = np.minimum(gain, _gains(kernel, names, mean, contrast, following))
+    return leaders
+
+
+def _gains(kernel: Kernel, names: Sequence[str], mean: Floats, contrast: Floats, over: int) -> Floats:
+    """What each candidate may gain over one of them."""
+    ideas = [{name} if name not in kernel.variants else set(kernel.optimisations(name)) for name in names]
+    alike = ALIKE ** np.array([len(ideas[over] ^ idea) for idea in ideas])
+    variance = contrast**2 + contrast[over] ** 2 - 2 * alike * contrast * contrast[over]
+    pairs = zip(mean - mean[over], np.maximum(variance, 0.0), strict=True)
+    return np.array([expected_gain(difference, math.sqrt(v)) for difference, v in pairs])
 
 
 def expected_gain(difference: float, sd: float) -> float:

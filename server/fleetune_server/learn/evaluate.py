@@ -175,8 +175,8 @@ class _Extra:
         seed: int,
     ) -> None:
         best = contexts.truth[contexts.best()]
-        everyone = confirm(contexts, answer)
-        chosen = contexts.truth[chosen_rows(contexts, decisions)]
+        rows = chosen_rows(contexts, decisions)
+        everyone, chosen = confirm(contexts, answer, rows), contexts.truth[rows]
         sure = np.array([not decision.confirm for decision in decisions])
         self.confirmed.append(everyone - best)
         self.shipped.append(np.where(sure, chosen, everyone) - best)
@@ -241,16 +241,18 @@ class _Extra:
         return result
 
 
-def confirm(contexts: Contexts, answer: Answer) -> Floats:
-    """ln speedup of the best of the leaders, the heuristic and `js`, by context: after
-    timing them."""
-    leaders = contexts.truth[contexts.heuristic()]
-    leaders = np.maximum(leaders, 0.0)  # js
+def confirm(contexts: Contexts, answer: Answer, chosen: Ints) -> Floats:
+    """ln speedup of the best of the leaders, the heuristic and `js`, by context: after timing them."""
+    f, heuristic = contexts.frame, contexts.heuristic()
+    got = np.maximum(contexts.truth[heuristic], 0.0)  # js
     for i in range(len(contexts)):
-        part = slice(contexts.start[i], contexts.start[i + 1])
-        top = leading(answer.mean[part], answer.contrast[part])
-        leaders[i] = max(leaders[i], float(contexts.truth[part][top].max()))
-    return leaders
+        start, end = contexts.start[i], contexts.start[i + 1]
+        names = [f.candidates[c] for c in f.candidate[start:end]]
+        mean, contrast = answer.mean[start:end], answer.contrast[start:end]
+        first, fallback = int(chosen[i] - start), names[heuristic[i] - start]
+        top = leading(f.kernels[f.kernel[start]], names, mean, contrast, first, fallback)
+        got[i] = max(got[i], *contexts.truth[start:end][top])
+    return got
 
 
 def retest(lab: Sequence[LabRow], manifest: Manifest) -> dict[str, float]:
