@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from tests.synthetic import ENGINES, catalogue
 
 from fleetune.choose import (
-    BASELINE,
     LEADERS,
     Choice,
     Measured,
@@ -22,6 +21,7 @@ from fleetune.choose import (
     safe_default,
 )
 from fleetune.context import Context, Environment
+from fleetune.manifest import BASELINE
 from fleetune.model import Predictions
 
 KERNEL = catalogue().kernels["kernel1"]

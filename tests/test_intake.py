@@ -18,6 +18,7 @@ from tests import tiny
 from tests.test_intake_check import BASE, CLIP, FixedRounds
 
 from fleetune.packet import DAY, build
+from fleetune.work import is_answer, search
 from fleetune_server.intake.check import Checker
 from fleetune_server.intake.ingest import MAX_BODY, Intake
 from fleetune_server.intake.limits import PERIOD, RateLimiter, address_prefix
@@ -102,6 +103,26 @@ async def test_one_bad_packet_refuses_the_whole_request_and_is_pointed_at(world:
 async def test_broken_bodies_are_refused_by_name(world: World, body: bytes, status: int, code: str) -> None:
     assert error(await world.client.post(URL, content=body)) == (status, code)
     assert await world.kept() == 0
+
+
+async def test_work_that_was_asked_for_is_checked_for_each_packet(world: World) -> None:
+    world.intake.work_bits = 8
+
+    def paid(packets: list[dict[str, Any]]) -> str:
+        return ",".join(str(search(packet["nonce"], 8, 0, 1 << 16)) for packet in packets)
+
+    one, two = wire(), wire()
+    wrong = next(str(n) for n in range(1000) if not is_answer(one["nonce"], n, 8))
+    queries = ("", "?work=", f"?work={wrong}", "?work=-1", f"?work={'9' * 13}", f"?work={paid([one])},1")
+    for query in queries:
+        response = await world.client.post(URL + query, json=one)
+        assert error(response) == (428, "work-needed"), query
+        assert response.json()["error"]["bits"] == 8
+    assert error(await world.client.post(f"{URL}?work={paid([one])}", json=[one, two]))[0] == 428
+    assert await world.kept() == 0
+    assert (await world.client.post(f"{URL}?work={paid([one])}", json=one)).status_code == 202
+    response = await world.client.post(f"{URL}?work={paid([one, two])}", json=[one, two])
+    assert response.json() == {"accepted": 1, "duplicates": 1}
 
 
 async def test_a_full_batch_of_the_longest_packets_fits(world: World) -> None:

@@ -5,6 +5,7 @@
  */
 
 const FIRST_DELAY = 1_000; // ms; doubles with each failure
+const SPREAD = 20_000; // ms for those who were connected: a server that stops loses all of them
 const LONGEST_DELAY = 60_000;
 const SILENCE = 100_000; // the server beats every 30 s: a socket quieter than this is dead
 const POLL = 60_000;
@@ -13,8 +14,9 @@ const FAILURES_BEFORE_POLLING = 3;
 /** This session's lot in canary releases, 0 … 999. Not kept, so it identifies nobody. */
 export const sessionDraw = crypto.getRandomValues(new Uint16Array(1))[0] % 1000;
 
-/** Full jitter: after a server restart clients come back spread out. @param {number} failures */
-const delayAfter = (failures) => Math.random() * Math.min(LONGEST_DELAY, FIRST_DELAY * 2 ** failures);
+/** Full jitter: after a server restart clients come back spread out. @param {number} failures @param {boolean} known */
+export const delayAfter = (failures, known) =>
+  Math.random() * Math.min(LONGEST_DELAY, known ? SPREAD * 2 ** (failures - 1) : FIRST_DELAY * 2 ** failures);
 
 /**
  * @typedef {object} Listener
@@ -29,6 +31,7 @@ export function subscribe({ server = new URL("../", import.meta.url), version, o
   /** @type {WebSocket | undefined} */
   let socket;
   let failures = 0;
+  let known = false;
   let closed = false;
   /** @type {Record<"retry" | "silence" | "poll", ReturnType<typeof setTimeout> | undefined>} */
   const timers = { retry: undefined, silence: undefined, poll: undefined };
@@ -50,6 +53,7 @@ export function subscribe({ server = new URL("../", import.meta.url), version, o
     socket = new WebSocket(url);
     socket.onopen = () => {
       failures = 0;
+      known = true;
       clearTimeout(timers.poll);
       onState("on");
       hello();
@@ -72,7 +76,7 @@ export function subscribe({ server = new URL("../", import.meta.url), version, o
       failures += 1;
       if (failures === FAILURES_BEFORE_POLLING) askFromTimeToTime();
       else if (failures < FAILURES_BEFORE_POLLING) onState("off");
-      timers.retry = setTimeout(connect, delayAfter(failures));
+      timers.retry = setTimeout(connect, delayAfter(failures, known));
     };
   }
 

@@ -81,7 +81,9 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             time.time,
         )
         limiter = RateLimiter(settings.rate_packets, settings.trusted_proxy)
-        intake = Intake(store, checker, limiter, metrics, settings.body_seconds, pipeline.arrived)
+        intake = Intake(
+            store, checker, limiter, metrics, settings.body_seconds, pipeline.arrived, settings.work_bits
+        )
         metrics.waiting.read = lambda: store.waiting
         metrics.version.read = lambda: library.stable
         metrics.sockets.read = lambda: len(hub)
@@ -108,7 +110,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
                     lambda code: metrics.rejected.add(label=code),
                 ),
                 decisions=Decisions(catalogue.manifest, catalogue.root),
-                distributor=Distributor(library.records, published, keys, library.target),
+                distributor=Distributor(library.records, published, keys, library.target, settings.work_bits),
                 hub=hub,
                 keys=keys,
                 pipeline=pipeline,

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from fleetune.work import MAX_BITS
+
 PREFIX = "FLEETUNE_"
 # Read by the tests, the journeys and the lab recorder (e2e/README.md); nothing to the server.
 TOOLS = frozenset(PREFIX + name for name in ("ENGINES", "CHROMIUM", "FIREFOX", "QUIET_LOCK", "TOKEN"))
@@ -153,6 +155,13 @@ class Settings:
         default=10_000,
         metadata=_is(
             _integer(0, 10**9), "Packets an hour from one address prefix (loopback is free); 0: no limit."
+        ),
+    )
+    work_bits: int = field(
+        default=0,
+        metadata=_is(
+            _integer(0, MAX_BITS),
+            "Proof of work that each report must bring: leading zero bits of a hash; 0: none.",
         ),
     )
     body_seconds: float = field(

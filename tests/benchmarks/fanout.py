@@ -1,8 +1,9 @@
 """How fast a new version reaches every open page: the hub against `websockets`' own broadcast, in one run.
 
-`python tests/benchmarks/fanout.py --clients 5000 [--stalled 0.1] [--json]`. Each server is a process of its
+`python tests/benchmarks/fanout.py --clients 10000 [--stalled 0.1] [--json]`. Each server is a process of its
 own with one worker; the clients are raw sockets in this process: a client library would cost more than
-the server. A stalled client never reads. Memory is the server's growth per connection.
+the server. A stalled client never reads. Memory is the server's growth per connection. At last a server
+restarts, and its clients come back after the delays that browser/web/socket.js draws.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.benchmarks.returning import returning  # noqa: E402
+
 HELLO = json.dumps({"type": "hello", "version": 1}).encode()
 ROUNDS = 5
 PAUSE = 0.5  # seconds between rounds
@@ -57,9 +62,12 @@ class Server:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def start(kind: str) -> Server:
+def start(kind: str, port: int = 0) -> Server:
     process = subprocess.Popen(
-        [sys.executable, __file__, "--serve", kind], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, __file__, "--serve", kind, "--port", str(port)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     return Server(process, int(process.stdout.readline()))
@@ -127,13 +135,17 @@ def measure(kind: str, clients: int, stalled: float) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--clients", type=int, default=5000)
+    parser.add_argument("--clients", type=int, default=10_000)
     parser.add_argument("--stalled", type=float, default=0.1, help="share of clients that never read")
+    parser.add_argument(
+        "--returning", type=int, default=5000, help="clients of a server that restarts; 0: none"
+    )
+    parser.add_argument("--port", type=int, default=0, help=argparse.SUPPRESS)
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     parser.add_argument("--serve", choices=sorted(SERVERS), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
-        asyncio.run(SERVERS[args.serve]())
+        asyncio.run(SERVERS[args.serve](args.port))
         return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -154,6 +166,8 @@ def main() -> None:
     figures["all_vs_broadcast"] = round(alone["all_ms"] / bare["all_ms"], 2)
     figures["slowdown_by_stalled"] = round(hub["all_ms"] / alone["all_ms"], 2)
     figures["stall_share"] = round(alone["stall_ms"] / alone["all_ms"], 3)
+    if args.returning:
+        figures |= returning(start, HELLO, args.returning)
     lines = "\n".join(f"{key}: {value}" for key, value in figures.items())
     print(json.dumps(figures) if args.json else lines)
 
@@ -188,15 +202,15 @@ async def obey(count: Callable[[], int], announce: Callable[[int], None]) -> Non
     watching.cancel()
 
 
-def listen() -> socket.socket:
+def listen(port: int) -> socket.socket:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
+    listener = socket.create_server(("127.0.0.1", port), backlog=4096)
     print(listener.getsockname()[1], flush=True)
     return listener
 
 
-async def hub_server() -> None:
+async def hub_server(port: int) -> None:
     import uvicorn
     from starlette.applications import Starlette
     from starlette.routing import WebSocketRoute
@@ -226,12 +240,15 @@ async def hub_server() -> None:
         log_config=None,
         lifespan="off",
     )
-    serving = asyncio.create_task(uvicorn.Server(config).serve([listen()]))
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve([listen(port)]))
     await obey(lambda: len(hub), announce)
-    serving.cancel()
+    await hub.close()  # as the server does when it is told to stop
+    server.should_exit = True
+    await serving
 
 
-async def broadcast_server() -> None:
+async def broadcast_server(port: int) -> None:
     from websockets.asyncio.server import ServerConnection, broadcast, serve
 
     clients: set[ServerConnection] = set()
@@ -245,7 +262,7 @@ async def broadcast_server() -> None:
     def announce(new: int) -> None:
         broadcast(clients, json.dumps({"type": "model", "version": new}))
 
-    async with serve(handler, sock=listen(), compression=None, ping_interval=None):
+    async with serve(handler, sock=listen(port), compression=None, ping_interval=None):
         await obey(lambda: len(clients), announce)
 
 

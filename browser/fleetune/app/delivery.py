@@ -10,11 +10,14 @@ from dataclasses import dataclass
 
 from fleetune.app.platform import NetworkError, Platform, Response
 from fleetune.privacy import uniform_below
+from fleetune.work import MAX_BITS, search
 
 POLL = 0.2  # seconds between two looks at whether the report is still wanted
 TIMEOUT = 30.0  # seconds for one attempt
 DELAYS = (1.0, 2.0, 4.0, 8.0)  # seconds between attempts, doubled at most by chance
 MAX_RETRY_AFTER = 120.0  # seconds; a server that asks for more is left alone until the next Send
+WORK_NEEDED = 428
+TRIES = 2048  # between two looks at whether the report is still wanted
 HEADERS = {"content-type": "application/json"}
 
 Wanted = Callable[[], Awaitable[bool]]
@@ -44,13 +47,14 @@ def is_final(status: int) -> bool:
     return 400 <= status < 500 and status not in (408, 429)
 
 
-async def post(platform: Platform, path: str, body: bytes, wanted: Wanted) -> Response:
-    """Send until the server says something final, five times at most.
+async def post(platform: Platform, path: str, body: bytes, nonce: str, wanted: Wanted) -> Response:
+    """Send until the server says something final, five times at most; bring proof of work if it asks for it.
 
     The last answer is returned whatever it is; NetworkError if the last attempt had none; StoppedError within
     `POLL` seconds of `wanted` turning false, and then the request under way is cancelled.
     """
     last: Response | NetworkError | None = None
+    bits = 0
     for delay in (0.0, *DELAYS):
         jitter = uniform_below(1 << 16, platform.entropy) / (1 << 16)
         pause = max(delay * (1 + jitter), _retry_after(last))
@@ -59,6 +63,11 @@ async def post(platform: Platform, path: str, body: bytes, wanted: Wanted) -> Re
         await _sleep(platform, pause, wanted)
         try:
             last = await _attempt(platform, path, body, wanted)
+            asked = _work(last)
+            if bits < asked <= MAX_BITS:
+                bits = asked
+                path = f"{path.partition('?')[0]}?work={await _solve(platform, nonce, bits, wanted)}"
+                last = await _attempt(platform, path, body, wanted)
         except NetworkError as error:
             last = error
             continue
@@ -105,6 +114,28 @@ async def _sleep(platform: Platform, seconds: float, wanted: Wanted) -> None:
         left -= POLL
         if not await wanted():
             raise StoppedError
+
+
+async def _solve(platform: Platform, nonce: str, bits: int, wanted: Wanted) -> int:
+    """The answer (fleetune.work), searched for in portions, so that withdrawal is heard in between."""
+    start = 0
+    while (answer := search(nonce, bits, start, TRIES)) is None:
+        start += TRIES
+        await platform.sleep(0)
+        if not await wanted():
+            raise StoppedError
+    return answer
+
+
+def _work(answer: Response) -> int:
+    """The bits of work that a refusal asks for; 0 if it asks for none."""
+    if answer.status != WORK_NEEDED:
+        return 0
+    try:
+        bits = json.loads(answer.body)["error"]["bits"]
+    except (ValueError, KeyError, TypeError):
+        return 0
+    return bits if isinstance(bits, int) else 0
 
 
 def _retry_after(last: Response | NetworkError | None) -> float:

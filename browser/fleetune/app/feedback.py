@@ -71,7 +71,7 @@ async def answer(platform: Platform, revision: int, good: bool) -> Budget:
         return (await consent.ask(platform, revision)).ok
 
     try:
-        reply = await delivery.post(platform, PATH, body, wanted)
+        reply = await delivery.post(platform, PATH, body, packet.nonce, wanted)
     except (ReportError, NetworkError):
         await close("stopped")
         raise

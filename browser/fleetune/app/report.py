@@ -139,7 +139,7 @@ class Reporter:
                     return box.holds(nonce)
 
             try:
-                answer = await delivery.post(self.platform, PATH, encode(packet), wanted)
+                answer = await delivery.post(self.platform, PATH, encode(packet), nonce, wanted)
             except StoppedError:
                 async with self.outbox.locked() as box:
                     box.close(nonce, "stopped")

@@ -46,11 +46,13 @@ class Distributor:
         read: Callable[[str], Awaitable[bytes | None]],
         keys: KeyRing,
         target: Target | None = None,
+        work_bits: int = 0,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.records = records  # a live view: publishing adds to it
         self.keys = keys
         self.target: Target = target or (lambda draw: max(self.records, default=0))
+        self.work = {"work": {"bits": work_bits}} if work_bits else {}  # that reports must bring
         self._read = read
         self._now = now
         self._signed: dict[tuple[int, int | None], _Signed] = {}
@@ -80,7 +82,7 @@ class Distributor:
         headers = {"etag": etag, "cache-control": "no-cache"}
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        return JSONResponse(dict(answer), headers=headers)
+        return JSONResponse({**answer, **self.work}, headers=headers)
 
     async def blob(self, request: Request) -> Response:
         """`GET /models/{sha256}`: a full artefact or a delta, for ever the same bytes."""

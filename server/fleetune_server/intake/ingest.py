@@ -11,6 +11,7 @@ import msgspec
 from starlette.types import Receive, Scope, Send
 
 from fleetune.packet import MAX_BYTES
+from fleetune.work import is_answer
 from fleetune_server.intake.check import Checker, RefusedError
 from fleetune_server.intake.limits import (
     PRIVACY_SIGNAL,
@@ -28,6 +29,7 @@ BUSY_SECONDS = 2  # to wait when the queue is full
 BROKEN_SECONDS = 30  # to wait when the disk is
 
 _NONCE = re.compile(r"[0-9a-f]{32}")
+_WORK = re.compile(rb"work=([0-9]{1,12}(?:,[0-9]{1,12})*)")
 _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
@@ -56,11 +58,20 @@ class Instruments(Protocol):
 class AnswerError(Exception):
     """An error that leaves as data."""
 
-    def __init__(self, status: int, code: str, message: str, index: int | None = None, wait: int = 0) -> None:
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        index: int | None = None,
+        wait: int = 0,
+        work: int | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
-        self.error = {"code": code, "message": message, **({} if index is None else {"index": index})}
+        more = {"index": index, "bits": work}
+        self.error = {"code": code, "message": message} | {k: v for k, v in more.items() if v is not None}
         self.headers = {"retry-after": str(wait)} if wait else {}
 
 
@@ -75,6 +86,7 @@ class Intake:
         metrics: Instruments,
         body_seconds: float,
         arrived: Callable[[int], None],
+        work_bits: int = 0,
     ) -> None:
         self.store = store
         self.checker = checker
@@ -83,6 +95,7 @@ class Intake:
         self.metrics = metrics
         self.body_seconds = body_seconds
         self.arrived = arrived  # told of new packets once they are durable
+        self.work_bits = work_bits  # of fleetune.work that each packet must bring
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; everything that can be wrong with it becomes an AnswerError."""
@@ -115,7 +128,10 @@ class Intake:
             raise AnswerError(
                 429, "too-many", "too many packets from this network; come back later", wait=wait
             )
-        fresh = await self._keep([self._check(index, one) for index, one in enumerate(wires)])
+        packets = [self._check(index, one) for index, one in enumerate(wires)]
+        if self.work_bits:
+            self._paid(scope["query_string"], packets)
+        fresh = await self._keep(packets)
         accepted = sum(fresh)
         self.arrived(accepted)
         self.metrics.packets.add(accepted, "accepted")
@@ -148,6 +164,16 @@ class Intake:
             raise AnswerError(422, error.code, str(error), index) from error
         except _NOT_JSON as error:  # in a part that was not read at first
             raise _bad_json() from error
+
+    def _paid(self, query: bytes, packets: list[StoredPacket]) -> None:
+        """`?work=` with an answer for each packet, separated by commas."""
+        given = _WORK.fullmatch(query)
+        answers = [int(text) for text in given[1].split(b",")] if given else []
+        pairs = zip(packets, answers, strict=False)
+        right = [is_answer(packet.nonce, answer, self.work_bits) for packet, answer in pairs]
+        if len(answers) != len(packets) or not all(right):
+            what = f"proof of work of {self.work_bits} bits for each report was expected: ?work=answer,..."
+            raise AnswerError(428, "work-needed", what, work=self.work_bits)
 
     async def _keep(self, packets: list[StoredPacket]) -> list[bool]:
         try:

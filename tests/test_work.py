@@ -1,0 +1,52 @@
+"""Proof of work: rare to find by chance, quick to check, and told in advance."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests import tiny
+from tests.running import server
+
+from fleetune.work import MAX_BITS, is_answer, search
+from fleetune_server.settings import Settings, SettingsError
+
+NONCES = st.binary(min_size=16, max_size=16).map(bytes.hex)
+
+
+@given(NONCES, st.integers(0, 10**12 - 1), st.integers(0, MAX_BITS))
+def test_an_answer_is_that_many_zero_bits(nonce: str, answer: int, bits: int) -> None:
+    digest = hashlib.sha256(f"{nonce}:{answer}".encode()).hexdigest()
+    zeros = 256 - int(digest, 16).bit_length()
+    assert is_answer(nonce, answer, bits) == (zeros >= bits)
+
+
+@given(NONCES, st.integers(0, 6))
+def test_a_search_in_portions_finds_the_first_answer(nonce: str, bits: int) -> None:
+    first = next(n for n in range(10**6) if is_answer(nonce, n, bits))
+    assert search(nonce, bits, 0, first) is None
+    assert search(nonce, bits, first // 2, first + 1) == first
+
+
+def test_the_server_says_what_it_asks_for(tmp_path: Path) -> None:
+    settings = {"kernels": tiny.write(tmp_path / "dist"), "lab": tmp_path}
+    for bits, told in ((9, {"bits": 9}), (0, None)):
+        with server(tmp_path / str(bits), work_bits=bits, **settings) as running:
+            began = time.monotonic()
+            while (answer := httpx.get(f"{running.url}api/model/latest")).status_code == 503:
+                assert time.monotonic() - began < 60
+                time.sleep(0.1)
+            assert answer.json().get("work") == told
+            refused = httpx.post(f"{running.url}api/telemetry?work=1", json={})
+            assert refused.status_code == 422, "what is wrong with the report itself is said first"
+
+
+def test_more_bits_than_browsers_would_find_are_not_a_setting() -> None:
+    assert Settings.from_env({"FLEETUNE_WORK_BITS": str(MAX_BITS)}).work_bits == MAX_BITS
+    with pytest.raises(SettingsError, match="FLEETUNE_WORK_BITS"):
+        Settings.from_env({"FLEETUNE_WORK_BITS": str(MAX_BITS + 1)})
