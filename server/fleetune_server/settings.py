@@ -157,6 +157,10 @@ class Settings:
             _integer(0, 10**9), "Packets an hour from one address prefix (loopback is free); 0: no limit."
         ),
     )
+    check_seconds: float = field(
+        default=600.0,
+        metadata=_is(_seconds, "Seconds between two checks of the SQLite file for damage."),
+    )
     work_bits: int = field(
         default=0,
         metadata=_is(

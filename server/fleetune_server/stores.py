@@ -19,7 +19,7 @@ def open_store(settings: Settings) -> AbstractAsyncContextManager[Store]:
     """The store at FLEETUNE_STORE; raises StoreError on entry if it cannot be used."""
     url = settings.store_url
     if not is_postgres(url):
-        return open_sqlite(Path(url), settings.queue_packets)
+        return open_sqlite(Path(url), settings.queue_packets, settings.check_seconds)
     try:
         from fleetune_server.store.postgres import open_postgres  # asyncpg is an optional extra
     except ModuleNotFoundError as error:

@@ -28,6 +28,7 @@ from fleetune_server.store.base import (
 from fleetune_server.store.ranges import nonce_ranges
 from fleetune_server.store.sqlite_file import BUSY_SECONDS, PRAGMAS, held, prepare
 from fleetune_server.store.sqlite_group import KNOWN, chunks, insert
+from fleetune_server.store.sqlite_watch import CHECK_SECONDS, watch
 from fleetune_server.store.writer import Writer
 
 T = TypeVar("T")
@@ -48,8 +49,13 @@ _FOLD = (
 
 
 @asynccontextmanager
-async def open_sqlite(path: Path, limit: int) -> AsyncIterator[SqliteStore]:
-    """Open or create the file and bring its schema up to date; StoreError if it cannot be used."""
+async def open_sqlite(
+    path: Path, limit: int, check_seconds: float = CHECK_SECONDS
+) -> AsyncIterator[SqliteStore]:
+    """Open or create the file and bring its schema up to date; StoreError if it cannot be used.
+
+    Its structure is checked every `check_seconds`; a damaged file is read from, but takes nothing more.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with held(path):
@@ -59,9 +65,11 @@ async def open_sqlite(path: Path, limit: int) -> AsyncIterator[SqliteStore]:
                     await writing.execute_fetchall(f"PRAGMA {pragma}")
                 await reading.execute_fetchall("PRAGMA query_only=ON")
                 store = SqliteStore(writing, reading, limit)
+                watching = asyncio.create_task(watch(path, check_seconds, store.damaged))
                 try:
                     yield store
                 finally:
+                    watching.cancel()
                     await store.close()
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: {error}") from error
@@ -81,6 +89,10 @@ class SqliteStore:
             int, tuple[Cell, int]
         ] = {}  # by identity: a cell's own hash costs as much as its row
         self._writer = Writer(self, limit)
+
+    def damaged(self, reason: str) -> None:
+        """Take nothing more until the next start."""
+        self._writer.damaged(reason)
 
     @property
     def problem(self) -> str | None:

@@ -57,6 +57,7 @@ class Writer:
         self.engine = engine
         self.limit = limit  # packets that may wait
         self.problem: str | None = None
+        self._damage: str | None = None  # what does not heal by itself
         self._failed = 0.0  # when, by the monotonic clock
         self._condition = Condition(log, "store cannot write")
         self._group: _Group | None = None
@@ -73,8 +74,7 @@ class Writer:
 
     async def append(self, packets: Sequence[StoredPacket]) -> list[bool]:
         """Commit packets with whatever else waits. A cancelled caller does not disturb the group."""
-        if self._closing:
-            raise StoreError("the store is closing")
+        self._open()
         if self.waiting + len(packets) > self.limit:
             raise StoreBusyError(f"{self.waiting} packets wait for the store")
         if self._group is None:
@@ -88,13 +88,23 @@ class Writer:
 
     async def change(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run work in a transaction of its own."""
-        if self._closing:
-            raise StoreError("the store is closing")
+        self._open()
         future = _future()
         self._jobs.append((work, future))
         self._wake.set()
         result: T = await asyncio.shield(future)
         return result
+
+    def damaged(self, reason: str) -> None:
+        """Take nothing more until the server starts anew: what is acknowledged must be there afterwards."""
+        self._damage = self.problem = reason
+        self._condition.holds(reason)
+
+    def _open(self) -> None:
+        if self._closing:
+            raise StoreError("the store is closing")
+        if self._damage:
+            raise StoreError(self._damage)
 
     async def close(self) -> None:
         """Commit what waits, then stop."""
@@ -136,7 +146,7 @@ class Writer:
             result = await change
         except StoreError as error:
             if error.__cause__ is not None:  # the engine's, not the work's own
-                self.problem, self._failed = str(error), time.monotonic()
+                self.problem, self._failed = self._damage or str(error), time.monotonic()
                 self._condition.holds(self.problem)
             future.set_exception(error)
         except Exception as error:  # a defect: its sender gets it, the writer lives on
@@ -144,7 +154,8 @@ class Writer:
             future.set_exception(error)
         else:
             # A full disk still takes a little now and then: that alone does not make it well.
-            if self.problem and time.monotonic() - self._failed >= HEAL_SECONDS:
+            healing = self.problem and not self._damage
+            if healing and time.monotonic() - self._failed >= HEAL_SECONDS:
                 self.problem = None
                 self._condition.ended("store writes again")
             future.set_result(result)
