@@ -75,7 +75,8 @@ function host(bench, boot, manifest) {
     emit: (event, json) => emit(event, JSON.parse(json)),
 
     /**
-     * The answer, whatever its status; `abort` ends the request.
+     * `answer`, whatever its status; `abort` ends the request. Not one promise with both: Pyodide makes a promise that
+     * a call gives a future of its own, which has no `abort`.
      * @param {string} method @param {string} path @param {string} headers JSON @param {Uint8Array | undefined} body
      */
     fetch(method, path, headers, body) {
@@ -88,7 +89,7 @@ function host(bench, boot, manifest) {
         const bytes = await readAtMost(response, MAX_ANSWER);
         return { status: response.status, headers: JSON.stringify(Object.fromEntries(response.headers)), bytes };
       };
-      return Object.assign(readable(ask()), { abort: () => controller.abort() });
+      return { answer: readable(ask()), abort: () => controller.abort() };
     },
 
     persistent: () => readable(storage.persistent()),

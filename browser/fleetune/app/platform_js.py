@@ -125,7 +125,7 @@ class JsPlatform:
         sent = None if body is None else to_js(body)
         request = self._host.fetch(method, path, json.dumps(dict(headers or {})), sent)
         try:
-            answer = await request
+            answer = await request.answer
         except asyncio.CancelledError:
             request.abort()
             raise
