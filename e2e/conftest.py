@@ -28,24 +28,14 @@ VERSIONS: dict[str, str] = {}  # of the engines that this process launched
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--parity", action="store_true", help="write the parity table into e2e/README.md")
+    parser.addoption("--deep", action="store_true", help="deep extras in every chosen engine")
     parser.addoption("--times", type=int, default=1, help="run every journey so many times")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A module's journeys run in every chosen engine; `ENVIRONMENTS` adds (engine, mode) pairs of its own.
-
-    An addition runs if its engine's family is among the chosen ones."""
+    """Each test in its (engine, mode) pairs."""
     if "environment" in metafunc.fixturenames:
-        chosen = chosen_engines()
-        families = {ENGINES[name].family for name in chosen}
-        extra = getattr(metafunc.module, "ENVIRONMENTS", ())
-        if always := metafunc.definition.get_closest_marker("always_in"):
-            pairs = list(always.args)
-        elif only := metafunc.definition.get_closest_marker("only_in"):
-            pairs = [pair for pair in only.args if ENGINES[pair[0]].family in families]
-        else:
-            pairs = [(name, "isolated") for name in chosen]
-            pairs += [pair for pair in extra if ENGINES[pair[0]].family in families]
+        pairs = _pairs(metafunc.definition, metafunc.config.getoption("deep"))
         ids = [f"{engine}-{mode}" for engine, mode in pairs]
         metafunc.parametrize("environment", pairs, indirect=True, scope="module", ids=ids)
     times: int = metafunc.config.getoption("times")
@@ -54,7 +44,27 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("_time", range(times))
 
 
+def _pairs(test: pytest.Item, deep_everywhere: bool) -> list[tuple[str, str]]:
+    """Journeys run in every chosen engine, deep extras in the first; a pair needs its family to be chosen."""
+    chosen = chosen_engines()
+    if test.get_closest_marker("deep") and not deep_everywhere:
+        chosen = chosen[:1]
+    families = {ENGINES[name].family for name in chosen}
+    if always := test.get_closest_marker("always_in"):
+        return list(always.args)
+    named = test.get_closest_marker("only_in") or test.get_closest_marker("also_in")
+    pairs = [pair for pair in named.args if ENGINES[pair[0]].family in families] if named else []
+    if test.get_closest_marker("only_in"):
+        return pairs
+    return [(name, "isolated") for name in chosen] + pairs
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    # Work is handed out in the order of the items (below), not by the number of tests in a module.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+    config.addinivalue_line("markers", "deep: no journey that every engine walks; in the first chosen engine")
+    config.addinivalue_line("markers", "also_in(*pairs): run in these (engine, mode) pairs besides")
     config.addinivalue_line("markers", "only_in(*pairs): run only in these (engine, mode) pairs")
     config.addinivalue_line("markers", "always_in(*pairs): run in these, whatever FLEETUNE_ENGINES says")
 
@@ -66,9 +76,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if out:
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
+    items.sort(key=_turn)
     for item in items:
         group = "-".join((item.nodeid.partition("::")[0], *(_pair(item) or ())))
         item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _turn(item: pytest.Item) -> int:
+    """When its turn comes: the slowest engine first, so that no worker is left with it at the end."""
+    pair = _pair(item)
+    return ("webkit", "chromium", "firefox").index(ENGINES[pair[0]].family) if pair else 3
 
 
 def _pair(item: pytest.Item) -> tuple[str, str] | None:
@@ -138,6 +155,7 @@ def page(request: pytest.FixtureRequest, browser: Browser, wire: Wire, server: S
     browser.fresh()
     wire.mend()
     wire.adds = b""
+    wire.release()
     wire.requests.clear()
     tab = browser.new_page()
     yield tab
@@ -162,7 +180,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     if pair and (report.when == "call" or report.failed):
         journey = item.module.__name__.rsplit("test_", 1)[1]  # type: ignore[attr-defined]
         version = VERSIONS.get(pair[0], "?")
-        outcome = Outcome(journey, pair[0], version, pair[1], report.passed, report.duration)
+        deep = item.get_closest_marker("deep") is not None
+        outcome = Outcome(journey, pair[0], version, pair[1], report.passed, report.duration, deep)
         report.user_properties.append(("outcome", asdict(outcome)))
     return report  # type: ignore[return-value]
 
@@ -180,7 +199,9 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     terminalreporter.section("journeys by engine")
     if set(chosen) != set(JOURNEY_ENGINES):
         terminalreporter.line(f"FLEETUNE_ENGINES: only {', '.join(chosen)}")
-    for line in PARITY.table():
+    if deep := PARITY.deep():
+        terminalreporter.line(f"deep extras (pytest.mark.deep): {deep}; in every engine: pytest e2e --deep")
+    for line in PARITY.lines():
         terminalreporter.line(line)
     if config.getoption("parity"):
         PARITY.write(ROOT / "e2e" / "README.md")

@@ -10,6 +10,7 @@ from e2e.drivers.playwright_driver import PlaywrightPage
 from e2e.steps import THOROUGH, measure_a_little, open_home, turn_telemetry_on
 from e2e.wire import Wire
 
+pytestmark = pytest.mark.deep
 CHROMIUM = pytest.mark.only_in(("chromium", "isolated"))
 OVERFLOW = "return document.documentElement.scrollWidth - innerWidth"
 FOCUSABLE = """

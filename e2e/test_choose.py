@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pytest
+
 from e2e.drivers.base import Page, text, wait_for, wait_text
 from e2e.engines import Engine
 from e2e.steps import BENCHMARK, BOOT_SECONDS, THOROUGH, assert_only_public, open_home
 from e2e.wire import Wire
 
 # The same journey without cross-origin isolation (coarse timers), without SIMD, and with a baseline compiler.
-ENVIRONMENTS = (
+FURTHER = (
     ("chromium", "plain"),
     ("firefox", "plain"),
     ("webkit", "plain"),
@@ -24,6 +26,7 @@ new MutationObserver(() => window.noted.push(line.textContent)).observe(line, { 
 """
 
 
+@pytest.mark.also_in(*FURTHER)
 def test_a_benchmark_leads_to_a_choice_and_says_why(
     page: Page, wire: Wire, environment: tuple[Engine, str]
 ) -> None:

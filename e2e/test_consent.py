@@ -16,7 +16,8 @@ from e2e.steps import (
 from e2e.wire import Wire
 
 
-def test_nothing_leaves_before_consent(page: Page, wire: Wire) -> None:
+def test_nothing_leaves_before_consent_nor_by_it_alone(page: Page, wire: Wire) -> None:
+    """Measured without consent, nothing can be sent; with it the packet is shown and waits for a press."""
     open_home(page, wire)
     assert page.evaluate("return document.querySelector('#enableTelemetry').checked") is False
     assert "You have not chosen yet" in text(page, "#consentState")
@@ -25,6 +26,11 @@ def test_nothing_leaves_before_consent(page: Page, wire: Wire) -> None:
     assert page.evaluate("return document.querySelector('#send').disabled") is True
     assert_only_public(wire)
     assert wire.seen("/ws"), "the tap must see the WebSocket, else its silence proves nothing"
+    turn_telemetry_on(page)
+    packet = shown_packet(page)
+    assert len(packet["actualSpeedups"]) == 1
+    assert packet["privacy"]["epsilon"] == 2.0
+    assert_only_public(wire)
     assert_no_third_party(page, wire)
 
 
@@ -93,16 +99,6 @@ const record = await answer(store.get("consent"));
 await answer(store.put({ ...record, revision: record.revision + a[0] }, "consent"));
 return record.revision;
 """
-
-
-def test_consent_shows_the_packet_but_does_not_send_it(page: Page, wire: Wire) -> None:
-    open_home(page, wire)
-    turn_telemetry_on(page)
-    measure_a_little(page)
-    packet = shown_packet(page)
-    assert len(packet["actualSpeedups"]) == 1
-    assert packet["privacy"]["epsilon"] == 2.0
-    assert_only_public(wire)
 
 
 @pytest.mark.only_in(("chromium-gpc", "isolated"), ("firefox-gpc", "isolated"))

@@ -16,7 +16,7 @@ CROWD = 200
 SETTINGS = {"retrain_packets": CROWD, "hold_seconds": 60, "canary_clients": 1, "canary_seconds": 3600}
 SIMULATION = ROOT / "server" / "fleetune_server" / "simulation.json"
 PANELS = ("quality-panel", "recorded", "simulated", "packets", "published", "latency")
-pytestmark = pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))
+pytestmark = [pytest.mark.deep, pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))]
 # Keeps what a download would have saved: file names and contents.
 CATCH_DOWNLOADS = """
 window.saved = {};

@@ -121,6 +121,7 @@ def test_a_new_model_reaches_the_embedding_page(
     assert page.evaluate(ERROR_OF_DOT) < 1e-4
 
 
+@pytest.mark.deep
 def test_a_page_that_measures_confirms_the_calls_it_makes(page: Page, wire: Wire, host: Embedder) -> None:
     connect(page, host)
     found = page.evaluate(CONFIRMED, timeout=BOOT_SECONDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from e2e.drivers.base import Page
 from e2e.planted import FAULTS, KERNEL, plant
 from e2e.steps import BOOT_SECONDS
@@ -18,6 +20,7 @@ return { outcome, aside: events.filter(([name]) => name === "setAside").map(([, 
 """
 
 
+@pytest.mark.deep
 def test_bad_variants_are_set_aside_and_named_and_the_rest_goes_on(page: Page, wire: Wire) -> None:
     page.open(wire.url)
     cells = [{"kernel": KERNEL, "size": size, "pattern": "random", "copied": False} for size in (64, 512)]

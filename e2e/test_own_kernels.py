@@ -83,6 +83,7 @@ def write(folder: Path, name: str, raw: dict[str, Any], files: dict[str, bytes])
     return path
 
 
+@pytest.mark.deep
 @pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))  # what the check drives
 def test_the_check_runs_every_variant_and_finds_what_is_wrong(environment: tuple[Engine, str]) -> None:
     family = environment[0].family
@@ -95,6 +96,7 @@ def test_the_check_runs_every_variant_and_finds_what_is_wrong(environment: tuple
     assert all(row["ms"] > 0 for row in good if row["size"] != 67)
 
 
+@pytest.mark.deep
 def test_an_operator_publishes_kernels_and_a_foreign_page_calls_them(
     page: Page, wire: Wire, server: Server, site: Embedder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

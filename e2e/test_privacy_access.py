@@ -62,7 +62,7 @@ return nodes.filter(moves).map((node) => node.outerHTML.slice(0, 80));
 """
 LOOKS, CUT_OFF, MOVING = FIND + LOOKS, FIND + CUT_OFF, FIND + MOVING
 
-pytestmark = pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))
+pytestmark = [pytest.mark.deep, pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))]
 
 
 def assert_equal(yes: dict[str, Any], no: dict[str, Any]) -> None:

@@ -29,6 +29,7 @@ return [...early.querySelectorAll("button:enabled, input:enabled")]
 CRASH = "window.workers[0].dispatchEvent(new ErrorEvent('error', { message: 'out of memory' }))"
 
 
+@pytest.mark.deep
 def test_a_crashed_worker_is_said_and_starts_again(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     page.evaluate(WATCH_WORKERS)
@@ -82,6 +83,7 @@ def test_with_storage_blocked_the_page_works_and_says_that_nothing_is_kept(page:
     assert violations(page) == []
 
 
+@pytest.mark.deep
 def test_a_server_that_restarts_is_found_again(page: Page, wire: Wire, server: Server) -> None:
     open_home(page, wire)
     wait_text(page, "#liveState", "Connected")
@@ -95,8 +97,10 @@ def test_a_server_that_restarts_is_found_again(page: Page, wire: Wire, server: S
     assert page.evaluate("return window.neverReloaded") is True
 
 
+@pytest.mark.deep
 def test_a_slow_network_shows_the_page_before_its_answers(page: Page, wire: Wire) -> None:
-    wire.delay = 0.15  # each piece of an answer, some tens of kB
+    wire.delay = 0.05  # each piece of an answer, some tens of kB
+    wire.hold("/api/", "/ws")  # what only the server knows is not there yet
     try:
         page.open(wire.url)
         assert text(page, "#environment"), "what needs no server is there at once"
@@ -104,10 +108,12 @@ def test_a_slow_network_shows_the_page_before_its_answers(page: Page, wire: Wire
         page.click("button", THOROUGH)
         assert text(page, "#modelVersion") == "…", "pressed before any answer came"
         wait_text(page, "#progressText", "Starting Python")
+        wire.release()
         wait_for(page, "/^[1-9]/.test(find('#modelVersion')?.innerText ?? '')")
         assert abs(page.evaluate(HERO_HEIGHT) - height) < 60, "nothing jumps"
     finally:
         wire.delay = 0.0
+        wire.release()
     wait_for(page, "find('#progress').value > 0", timeout=BOOT_SECONDS)
     page.click("button", "Stop")
     wait_text(page, "#progressText", "Stopped after")

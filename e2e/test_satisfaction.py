@@ -13,6 +13,7 @@ from e2e.server import Server
 from e2e.steps import BOOT_SECONDS, assert_only_public, open_home, turn_telemetry_on
 from e2e.wire import Wire
 
+pytestmark = pytest.mark.deep
 CARD_HIDDEN = "find('#satisfactionCard').hidden"
 # Force the tap, however much the card is hidden.
 FORCE = "document.querySelector('#satisfied').click();"

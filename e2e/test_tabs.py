@@ -50,7 +50,7 @@ const opened = await answer(indexedDB.open("fleetune"));
 return answer(opened.transaction("kv").objectStore("kv").get("ledger"));
 """
 
-pytestmark = pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))
+pytestmark = [pytest.mark.deep, pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))]
 
 
 def start(tabs: list[Page], wire: Wire) -> None:

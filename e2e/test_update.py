@@ -13,6 +13,7 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from tests.alterations import ALTER, altered_field
 
 from e2e.drivers.base import Browser, Page, text, wait_text
@@ -79,6 +80,7 @@ def offered(page: Page, version: int) -> None:
     )
 
 
+@pytest.mark.deep
 def test_a_tab_killed_in_the_middle_of_an_update_leaves_the_old_model_or_the_new_one(
     page: Page, browser: Browser, wire: Wire, server: Server
 ) -> None:
@@ -127,6 +129,7 @@ def test_a_server_restarted_under_an_open_page_is_found_again_and_caught_up_with
     assert page.evaluate("return window.neverReloaded") is True
 
 
+@pytest.mark.deep
 def test_no_lie_about_a_model_is_believed_and_none_costs_the_page_its_model(
     page: Page, server: Server
 ) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 
 import httpx
+import pytest
 
 from e2e.drivers.base import Browser, Page, text, wait_for, wait_text, wait_until
 from e2e.server import Server
 from e2e.steps import measure_a_little, open_home, send, sent_packets, shown_packet, turn_telemetry_on
 from e2e.wire import Wire
 
+pytestmark = pytest.mark.deep
 SETTINGS = {"hold_seconds": 0}  # aggregated at the next turn: too late for withdrawal
 WITHDRAW = "Withdraw and delete what can be deleted"
 SILENT_SECONDS = 1.0

@@ -41,23 +41,23 @@ class _Recorder:
 
     def __init__(self, into: list[Request]) -> None:
         self._into = into
-        self._request = Request()
+        self.request = Request()
 
     def on_message_begin(self) -> None:
-        self._request = Request()
+        self.request = Request()
 
     def on_url(self, url: bytes) -> None:
-        self._request.path += url.decode("latin-1")
+        self.request.path += url.decode("latin-1")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._request.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self.request.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        self._request.method = self.parser.get_method().decode()
-        self._into.append(self._request)  # at once: a WebSocket's message never completes
+        self.request.method = self.parser.get_method().decode()
+        self._into.append(self.request)  # at once: a WebSocket's message never completes
 
     def on_body(self, body: bytes) -> None:
-        self._request.body += body
+        self.request.body += body
 
     def listen(self) -> httptools.HttpRequestParser:
         self.parser = httptools.HttpRequestParser(self)
@@ -72,6 +72,8 @@ class Wire(Closing):
         self.received = 0  # bytes that the browser was sent
         self.delay = 0.0  # seconds that each piece of an answer is held back: a slow network
         self.messages: list[bytes] = []  # what browsers said over WebSockets
+        self._held: tuple[str, ...] = ()
+        self._released = asyncio.Event()
         self.adds = b""  # a header that is put into every request, as some proxies do
         self._target_port = target_port
         self._connected = True
@@ -95,6 +97,16 @@ class Wire(Closing):
                 writer.transport.abort()
 
         self._call(drop())
+
+    def hold(self, *routes: str) -> None:
+        """Keep back the answers to requests that begin like this, until `release`."""
+        self._held = routes
+        self._loop.call_soon_threadsafe(self._released.clear)
+
+    def release(self) -> None:
+        """Let every answer through."""
+        self._held = ()
+        self._loop.call_soon_threadsafe(self._released.set)
 
     def mend(self) -> None:
         """Let connections through again."""
@@ -121,7 +133,9 @@ class Wire(Closing):
                 asyncio.ensure_future(
                     _pump(reader, up_writer, recorder.listen(), said=self.messages.append, adds=self._adding)
                 ),
-                asyncio.ensure_future(_pump(up_reader, writer, None, self._passing)),
+                asyncio.ensure_future(
+                    _pump(up_reader, writer, None, lambda size: self._passing(size, recorder.request.path))
+                ),
             }
             _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in pending:
@@ -137,7 +151,9 @@ class Wire(Closing):
     def _adding(self, data: bytes) -> bytes:
         return data.replace(b" HTTP/1.1\r\n", b" HTTP/1.1\r\n" + self.adds + b"\r\n") if self.adds else data
 
-    async def _passing(self, size: int) -> None:
+    async def _passing(self, size: int, path: str) -> None:
+        if path.startswith(self._held):
+            await self._released.wait()
         self.received += size
         if self.delay:
             await asyncio.sleep(self.delay)
