@@ -25,6 +25,8 @@ ROLES = (Path(__file__).parent / "roles.js").read_text()
 # Without a graphics card, layers are composed by a software OpenGL: drawing a progress bar then takes more
 # than half of the processor time of a boot (24 s against 11 s). One plain surface shows the same pixels.
 DRAWING = {"WEBKIT_DISABLE_COMPOSITING_MODE": "1", "WEBKIT_DISABLE_DMABUF_RENDERER": "1"}
+# Whatever this machine's: in C.UTF-8 (containers) `navigator.language` is "C", which is no language to Intl.
+LOCALE = {"LC_ALL": "C", "LANG": "C", "LANGUAGE": "en"}
 COLLECT_ERRORS = """
 if (!window.__errors) {
   window.__errors = [];
@@ -163,9 +165,8 @@ class WebKitBrowser(Closing):
     ) -> None:
         self._display = Display(display)
         self._driver_path, self._browser_path = driver, browser
-        self._environment = {**DRAWING, **os.environ, **(environment or {}), "DISPLAY": self._display.name}
-        if not any(name in os.environ for name in ("LC_ALL", "LC_CTYPE", "LANG")):
-            self._environment["LANG"] = "C.UTF-8"  # in an ASCII locale the driver mangles other letters
+        self._environment = {**DRAWING, **os.environ, **LOCALE, **(environment or {})}
+        self._environment["DISPLAY"] = self._display.name
         if os.geteuid() == 0:  # bubblewrap cannot build WebKit's sandbox for root
             self._environment["WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS"] = "1"
         try:
