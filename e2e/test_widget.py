@@ -264,7 +264,7 @@ def test_consent_is_asked_by_fleetune_and_counts_for_one_site_and_one_server(
 
 def test_a_sandboxed_frame_keeps_consent_in_memory_only(page: Page, wire: Wire, site: Embedder) -> None:
     page.open(f"{site.origin}/frame")
-    told = wait_for(page, "(told?.failed || told?.after) && told", timeout=BOOT_SECONDS)
+    told = wait_for(page, "(window.told?.failed || window.told?.after) && window.told", timeout=BOOT_SECONDS)
     assert told.get("failed") is None
     assert told["origin"] == "null"
     assert told["sum"] == 32
@@ -276,4 +276,4 @@ def test_a_sandboxed_frame_keeps_consent_in_memory_only(page: Page, wire: Wire, 
     assert told["withdrawn"] == {"removed": 1, "late": 0}
     assert told["after"] == "consent"
     page.reload()
-    assert wait_for(page, "told?.before") == "undecided"
+    assert wait_for(page, "window.told?.before") == "undecided"
