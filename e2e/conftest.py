@@ -6,6 +6,7 @@ With pytest-xdist (`-n 2`) a module's journeys in one engine and mode stay in on
 from __future__ import annotations
 
 import fcntl
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from e2e.drivers.base import Browser, Page
 from e2e.engines import ENGINES, JOURNEY_ENGINES, Engine, chosen_engines
@@ -22,6 +24,7 @@ from e2e.wire import Wire
 
 RESULTS = ROOT / "test-results"
 MODES = {"isolated": 1, "plain": 0}  # cross-origin isolation of our own pages
+PLACE = re.compile(rf"\[(.+?-(?:{'|'.join(MODES)}))")  # engine and mode in a test's name
 PARITY = Parity()
 VERSIONS: dict[str, str] = {}  # of the engines that this process launched
 
@@ -60,16 +63,28 @@ def _pairs(test: pytest.Item, deep_everywhere: bool) -> list[tuple[str, str]]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    # Work is handed out in the order of the items (below), not by the number of tests in a module.
-    if hasattr(config.option, "loadscopereorder"):
-        config.option.loadscopereorder = False
     config.addinivalue_line("markers", "deep: no journey that every engine walks; in the first chosen engine")
     config.addinivalue_line("markers", "also_in(*pairs): run in these (engine, mode) pairs besides")
     config.addinivalue_line("markers", "only_in(*pairs): run only in these (engine, mode) pairs")
     config.addinivalue_line("markers", "always_in(*pairs): run in these, whatever FLEETUNE_ENGINES says")
 
 
-@pytest.hookimpl(tryfirst=True)
+class Together(LoadScopeScheduling):  # type: ignore[misc]
+    """A module's journeys in one engine and mode share a worker, and so a browser and a server.
+
+    Not `--dist loadgroup`: xdist 3.8 writes its groups where pytest 9.2 no longer looks for them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module, _, name = nodeid.partition("::")
+        place = PLACE.search(name)
+        return f"{module} {place[1]}" if place else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    config.option.loadscopereorder = False  # in the order of the items, which begins with what takes longest
+    return Together(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """A journey of an engine that FLEETUNE_ENGINES leaves out is deselected, not skipped."""
     out = [item for item in items if not isinstance(_pair(item), tuple | None)]
@@ -77,9 +92,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         config.hook.pytest_deselected(items=out)
         items[:] = [item for item in items if item not in out]
     items.sort(key=_turn)
-    for item in items:
-        group = "-".join((item.nodeid.partition("::")[0], *(_pair(item) or ())))
-        item.add_marker(pytest.mark.xdist_group(group))
 
 
 def _turn(item: pytest.Item) -> int:
