@@ -6,7 +6,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PORT ?= 8000
-# The engines of `make test`; every journey also runs with FLEETUNE_ENGINES=chromium,firefox,webkit (README, "Engines").
+# The engines of `make test`; the first one also runs the deep extras. All: FLEETUNE_ENGINES=chromium,firefox,webkit.
 export FLEETUNE_ENGINES ?= chromium
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -37,13 +37,13 @@ PARALLEL := -n $(or $(WORKERS),2)
 
 test: $(DEVELOPMENT) $(PAGE) $(KERNELS) browsers lint
 	$(PY) -m pytest tests $(PARALLEL) --dist loadfile
-	$(PY) -m pytest e2e $(PARALLEL) --dist loadgroup
+	$(PY) -m pytest e2e $(PARALLEL)
 
 unit: $(DEVELOPMENT) $(PAGE) $(KERNELS)
 	$(PY) -m pytest tests $(PARALLEL) --dist loadfile
 
 e2e: $(DEVELOPMENT) $(PAGE) $(KERNELS) browsers
-	$(PY) -m pytest e2e $(PARALLEL) --dist loadgroup
+	$(PY) -m pytest e2e $(PARALLEL)
 
 lint: $(DEVELOPMENT) $(PAGE)
 	$(PY) -m ruff check .

@@ -42,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     paths = [f"e2e/test_{journey}.py" for journey in args.journeys] or ["e2e"]
     counter = Counter()
     quiet = ["-q", "-q", "--no-summary", "--no-header"] if args.json else ["-q"]
-    workers = ["-n", str(args.workers), "--dist", "loadgroup"] if args.workers else []
+    workers = ["-n", str(args.workers)] if args.workers else []
     code = pytest.main(
         [
             *quiet,
