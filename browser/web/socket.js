@@ -4,8 +4,7 @@
  * in use and a number drawn afresh in every session, which only decides who tries a new model first.
  */
 
-const FIRST_DELAY = 1_000; // ms; doubles with each failure
-const SPREAD = 20_000; // ms for those who were connected: a server that stops loses all of them
+const DELAY = 1_000; // ms; doubles with each failure
 const LONGEST_DELAY = 60_000;
 const SILENCE = 100_000; // the server beats every 30 s: a socket quieter than this is dead
 const POLL = 60_000;
@@ -14,9 +13,8 @@ const FAILURES_BEFORE_POLLING = 3;
 /** This session's lot in canary releases, 0 … 999. Not kept, so it identifies nobody. */
 export const sessionDraw = crypto.getRandomValues(new Uint16Array(1))[0] % 1000;
 
-/** Full jitter: after a server restart clients come back spread out. @param {number} failures @param {boolean} known */
-export const delayAfter = (failures, known) =>
-  Math.random() * Math.min(LONGEST_DELAY, known ? SPREAD * 2 ** (failures - 1) : FIRST_DELAY * 2 ** failures);
+/** Full jitter, longer for those whose server stopped: they all come back. @param {number} failures @param {boolean} known */
+export const delayAfter = (failures, known) => Math.random() * Math.min(LONGEST_DELAY, (known ? 10 : 1) * DELAY * 2 ** failures);
 
 /**
  * @typedef {object} Listener

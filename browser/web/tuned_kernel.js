@@ -65,7 +65,7 @@ export class TunedKernel {
     steps.forEach((one, i) => this.#fill(this.#segments[2 * turn + i], one));
     const modules = steps.map((one) => one.find(([, call]) => call !== "js")?.[0] ?? NEVER);
     this.#limits.js = Math.min(...modules);
-    this.#limits.same = NEVER; // from where both call the same
+    this.#limits.same = NEVER;
     for (const [begin] of steps.flat().sort(([a], [b]) => b - a)) {
       const [inside, outside] = steps.map((one) => one.filter(([from]) => from <= begin).at(-1)?.[1] ?? "js");
       if (inside !== outside) break;
