@@ -18,7 +18,6 @@ from fleetune.app.report import draw, reportable
 from fleetune.app.session import Session
 from fleetune.packet import DAY, decode, legal_values
 from fleetune.privacy import system_entropy
-from fleetune.work import MAX_BITS, is_answer
 
 
 async def nothing_leaves(browser: Browser) -> bool:
@@ -191,45 +190,6 @@ async def test_a_busy_server_is_given_the_time_it_asks_for() -> None:
     assert isinstance(platform, Tab)
     assert 17 + 2 + 4 <= sum(platform.slept) <= 17 + 4 + 8, "what it asked for, then doubling with jitter"
     assert (await browser.tab.history())["budget"]["spent"] == 2.0, "retries cost nothing"
-
-
-@pytest.mark.parametrize(("asked", "works"), [(6, True), (MAX_BITS + 1, False), ("7", False)])
-async def test_work_is_brought_if_the_server_asks_for_it_and_it_is_not_too_much(
-    asked: object, works: bool
-) -> None:
-    browser = Browser()
-    await browser.choose()
-    shown = await browser.tab.preview(model(), measured())
-    paths = []
-
-    async def flooded(method: str, path: str, body: bytes) -> Response:
-        paths.append(path)
-        bare, _, query = path.partition("?work=")
-        if works and query and is_answer(json.loads(body)["nonce"], int(query), 6):
-            return await browser.server.answer(method, bare, body)
-        return Response(428, {}, json.dumps({"error": {"code": "work-needed", "bits": asked}}).encode())
-
-    browser.answer = flooded
-    assert (await browser.tab.send())["ok"] == works
-    assert browser.posts() == [shown["text"].encode()] * len(paths), "the packet stays as it was shown"
-    assert len(paths) == (2 if works else 1)
-
-
-async def test_withdrawal_stops_work_under_way() -> None:
-    browser = Browser()
-    await browser.choose()
-    await browser.tab.preview(model(), measured())
-
-    async def flooded(method: str, path: str, body: bytes) -> Response:
-        if method == "POST":
-            await browser.choose("off")
-            return Response(428, {}, json.dumps({"error": {"bits": MAX_BITS}}).encode())
-        return await browser.server.answer(method, path, body)
-
-    browser.answer = flooded
-    with pytest.raises(ReportError, match="switched off"):
-        await browser.tab.send()
-    assert len(browser.posts()) == 1
 
 
 async def test_a_server_that_asks_for_long_is_left_alone_and_the_packet_waits() -> None:

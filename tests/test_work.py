@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import time
 from pathlib import Path
 
@@ -11,8 +12,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests import tiny
+from tests.browsers import Browser, measured, model
 from tests.running import server
 
+from fleetune.app.delivery import ReportError
+from fleetune.app.platform import Response
 from fleetune.work import MAX_BITS, is_answer, search
 from fleetune_server.settings import Settings, SettingsError
 
@@ -50,3 +54,42 @@ def test_more_bits_than_browsers_would_find_are_not_a_setting() -> None:
     assert Settings.from_env({"FLEETUNE_WORK_BITS": str(MAX_BITS)}).work_bits == MAX_BITS
     with pytest.raises(SettingsError, match="FLEETUNE_WORK_BITS"):
         Settings.from_env({"FLEETUNE_WORK_BITS": str(MAX_BITS + 1)})
+
+
+@pytest.mark.parametrize(("asked", "works"), [(6, True), (MAX_BITS + 1, False), ("7", False)])
+async def test_work_is_brought_if_the_server_asks_for_it_and_it_is_not_too_much(
+    asked: object, works: bool
+) -> None:
+    browser = Browser()
+    await browser.choose()
+    shown = await browser.tab.preview(model(), measured())
+    paths = []
+
+    async def flooded(method: str, path: str, body: bytes) -> Response:
+        paths.append(path)
+        bare, _, query = path.partition("?work=")
+        if works and query and is_answer(json.loads(body)["nonce"], int(query), 6):
+            return await browser.server.answer(method, bare, body)
+        return Response(428, {}, json.dumps({"error": {"code": "work-needed", "bits": asked}}).encode())
+
+    browser.answer = flooded
+    assert (await browser.tab.send())["ok"] == works
+    assert browser.posts() == [shown["text"].encode()] * len(paths), "the packet stays as it was shown"
+    assert len(paths) == (2 if works else 1)
+
+
+async def test_withdrawal_stops_work_under_way() -> None:
+    browser = Browser()
+    await browser.choose()
+    await browser.tab.preview(model(), measured())
+
+    async def flooded(method: str, path: str, body: bytes) -> Response:
+        if method == "POST":
+            await browser.choose("off")
+            return Response(428, {}, json.dumps({"error": {"bits": MAX_BITS}}).encode())
+        return await browser.server.answer(method, path, body)
+
+    browser.answer = flooded
+    with pytest.raises(ReportError, match="switched off"):
+        await browser.tab.send()
+    assert len(browser.posts()) == 1

@@ -141,18 +141,18 @@ def leading(
     taken = list(dict.fromkeys([best, *(i for i, name in enumerate(names) if name == fallback)]))
     leaders = [i for i in taken if names[i] not in (fallback, BASELINE)]
     left = [i for i, name in enumerate(names) if name != BASELINE and i not in taken]
-    gain = np.min([_gains(kernel, names, mean, contrast, i) for i in taken], axis=0)
+    ideas = [{name} if name not in kernel.variants else set(kernel.optimisations(name)) for name in names]
+    gain = np.min([_gains(ideas, mean, contrast, i) for i in taken], axis=0)
     while left and len(leaders) < LEADERS:
         following = max((gain[i], mean[i], i) for i in left)[2]
         left.remove(following)
         leaders.append(following)
-        gain = np.minimum(gain, _gains(kernel, names, mean, contrast, following))
+        gain = np.minimum(gain, _gains(ideas, mean, contrast, following))
     return leaders
 
 
-def _gains(kernel: Kernel, names: Sequence[str], mean: Floats, contrast: Floats, over: int) -> Floats:
-    """What each candidate may gain over one of them."""
-    ideas = [{name} if name not in kernel.variants else set(kernel.optimisations(name)) for name in names]
+def _gains(ideas: Sequence[set[str]], mean: Floats, contrast: Floats, over: int) -> Floats:
+    """What each candidate may gain over one of them; `ideas` says what each is made of."""
     alike = ALIKE ** np.array([len(ideas[over] ^ idea) for idea in ideas])
     variance = contrast**2 + contrast[over] ** 2 - 2 * alike * contrast * contrast[over]
     pairs = zip(mean - mean[over], np.maximum(variance, 0.0), strict=True)

@@ -159,7 +159,7 @@ class Settings:
     )
     check_seconds: float = field(
         default=600.0,
-        metadata=_is(_seconds, "Seconds between two checks of the SQLite file for damage."),
+        metadata=_is(_seconds, "Seconds between two checks of the SQLite file for damage; 0: none."),
     )
     work_bits: int = field(
         default=0,

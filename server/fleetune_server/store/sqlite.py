@@ -28,7 +28,7 @@ from fleetune_server.store.base import (
 from fleetune_server.store.ranges import nonce_ranges
 from fleetune_server.store.sqlite_file import BUSY_SECONDS, PRAGMAS, held, prepare
 from fleetune_server.store.sqlite_group import KNOWN, chunks, insert
-from fleetune_server.store.sqlite_watch import CHECK_SECONDS, watch
+from fleetune_server.store.sqlite_watch import watch
 from fleetune_server.store.writer import Writer
 
 T = TypeVar("T")
@@ -49,12 +49,11 @@ _FOLD = (
 
 
 @asynccontextmanager
-async def open_sqlite(
-    path: Path, limit: int, check_seconds: float = CHECK_SECONDS
-) -> AsyncIterator[SqliteStore]:
+async def open_sqlite(path: Path, limit: int, check_seconds: float = 0) -> AsyncIterator[SqliteStore]:
     """Open or create the file and bring its schema up to date; StoreError if it cannot be used.
 
-    Its structure is checked every `check_seconds`; a damaged file is read from, but takes nothing more.
+    Its structure is checked every `check_seconds` (0: never); a damaged file is read from, but takes
+    nothing more.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

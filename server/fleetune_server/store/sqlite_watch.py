@@ -10,12 +10,10 @@ from pathlib import Path
 
 from fleetune_server.store.sqlite_file import connect
 
-CHECK_SECONDS = 600.0  # a check reads the whole file once, beside the writer
-
 
 async def watch(path: Path, seconds: float, damaged: Callable[[str], None]) -> None:
-    """Check every so often, and tell of damage once."""
-    while True:
+    """Check every so often (0: never), reading the whole file beside the writer; tell of damage once."""
+    while seconds:
         await asyncio.sleep(seconds)
         problem = await asyncio.to_thread(damage, path)
         if problem:

@@ -74,7 +74,7 @@ class Writer:
 
     async def append(self, packets: Sequence[StoredPacket]) -> list[bool]:
         """Commit packets with whatever else waits. A cancelled caller does not disturb the group."""
-        self._open()
+        self._must_be_open()
         if self.waiting + len(packets) > self.limit:
             raise StoreBusyError(f"{self.waiting} packets wait for the store")
         if self._group is None:
@@ -88,7 +88,7 @@ class Writer:
 
     async def change(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run work in a transaction of its own."""
-        self._open()
+        self._must_be_open()
         future = _future()
         self._jobs.append((work, future))
         self._wake.set()
@@ -100,7 +100,7 @@ class Writer:
         self._damage = self.problem = reason
         self._condition.holds(reason)
 
-    def _open(self) -> None:
+    def _must_be_open(self) -> None:
         if self._closing:
             raise StoreError("the store is closing")
         if self._damage:
