@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import httpx
@@ -109,23 +110,29 @@ def assert_silent(page: Page, wire: Wire, server: Server, trails: list[list[str]
     assert httpx.get(f"{server.url}api/metrics").json()["satisfaction"]["answers"] == 0, story
 
 
-def test_nobody_who_has_not_agreed_sends_anything(recorded: Page, wire: Wire, server: Server) -> None:
-    """Undecided and refused, before and after Python runs; then agreed, sent (the control), withdrawn."""
-    page, before = recorded, accepted_by(server)
+def undecided_then_refused(
+    page: Page, wire: Wire, server: Server, seeds: tuple[int, int], beside: Sequence[str] = ()
+) -> None:
+    """Walks without an answer, which leave nothing, and after a no, which leave that."""
+    before = accepted_by(server)
     open_home(page, wire)
     wait_text(page, "#liveState", "Connected")
-    trails = walk(
-        page, SEED, [*YES, "#refuse", "#withdraw", "#run", "#thorough", "#send", "#satisfactionCard *"]
-    )
+    trails = walk(page, seeds[0], [*YES, "#refuse", "#withdraw", "#run", "#thorough", "#send", *beside])
     assert_silent(page, wire, server, trails, before)
     assert wire.messages, "the tap hears WebSockets, else its silence proves nothing"
     assert page.evaluate(KEPT) == {}, "who only looks leaves nothing behind"
 
     page.click("button", "Keep off")
     wait_text(page, "#consentState", "Telemetry is off.")
-    trails = walk(page, SEED + 1_000, [*YES, "#run", "#thorough"])
+    trails = walk(page, seeds[1], [*YES, "#run", "#thorough"])
     assert_silent(page, wire, server, trails, before)
     assert page.evaluate(KEPT)["consent"]["choice"] == "off"
+
+
+def test_nobody_who_has_not_agreed_sends_anything(recorded: Page, wire: Wire, server: Server) -> None:
+    """Undecided and refused, before and after Python runs; then agreed, sent (the control), withdrawn."""
+    page, before = recorded, accepted_by(server)
+    undecided_then_refused(page, wire, server, (SEED, SEED + 1_000), ["#satisfactionCard *"])
 
     page.reload()
     wait_text(page, "#liveState", "Connected")  # the last thing that starts: buttons answer
