@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 from fleetune_server.commands import serve
 from fleetune_server.intake import connections
 from fleetune_server.intake.connections import PatientProtocol
+from fleetune_server.intake.lane import PacketProtocol
 from fleetune_server.intake.limits import BodyError, read_body
 from fleetune_server.settings import Settings
 
@@ -153,7 +154,7 @@ def test_a_peer_that_acknowledges_nothing_is_cut_off_by_the_kernel() -> None:
 def test_how_uvicorn_runs_is_fixed_in_code(tmp_path: Path) -> None:
     config = serve.config(replace(Settings(), data=tmp_path))
     fixed = {
-        "http": PatientProtocol,  # on httptools
+        "http": PacketProtocol,  # on httptools
         "loop": "uvloop",
         "ws": "websockets-sansio",
         "ws_max_size": 4096,
@@ -171,4 +172,5 @@ def test_how_uvicorn_runs_is_fixed_in_code(tmp_path: Path) -> None:
     assert {name: getattr(config, name) for name in fixed} == fixed
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+    assert issubclass(PacketProtocol, PatientProtocol)
     assert issubclass(PatientProtocol, HttpToolsProtocol)

@@ -220,17 +220,22 @@ def serve_group() -> None:
 
 def serve_naive() -> None:
     """The same server, but every request waits its turn for a commit of its own."""
-    from fleetune_server.store.base import StoredPacket
+    from fleetune_server.store.base import StoredPacket, Told
     from fleetune_server.store.sqlite import SqliteStore
 
     turn = asyncio.Lock()
-    together = SqliteStore.append
+    waiting: set[asyncio.Task[None]] = set()
 
-    async def append(self: SqliteStore, packets: Sequence[StoredPacket]) -> list[bool]:
+    async def alone(store: SqliteStore, packets: Sequence[StoredPacket], tell: Told) -> None:
         async with turn:
-            return await together(self, packets)
+            tell(await store.append(packets))
 
-    SqliteStore.append = append  # type: ignore[method-assign]
+    def submit(self: SqliteStore, packets: Sequence[StoredPacket], tell: Told) -> None:
+        task = asyncio.get_running_loop().create_task(alone(self, packets, tell))
+        waiting.add(task)
+        task.add_done_callback(waiting.discard)
+
+    SqliteStore.submit = submit  # type: ignore[method-assign]
     serve_group()
 
 

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleetune_server.app import create_app
-from fleetune_server.intake.connections import PatientProtocol
+from fleetune_server.intake.lane import PacketProtocol
 from fleetune_server.logs import configure
 from fleetune_server.settings import Settings, SettingsError
 
@@ -68,7 +68,7 @@ def config(settings: Settings) -> uvicorn.Config:
     """uvicorn as measured: fastest parser and loop, small WebSockets, no addresses in logs."""
     return uvicorn.Config(
         Plain(create_app(settings)),
-        http=PatientProtocol,
+        http=PacketProtocol,
         loop="uvloop",
         ws="websockets-sansio",
         ws_max_size=WEBSOCKET_BYTES,

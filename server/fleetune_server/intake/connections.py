@@ -55,9 +55,12 @@ class PatientProtocol(HttpToolsProtocol):
         self._expect_headers()
 
     def on_headers_complete(self) -> None:
+        self._headers_are_in()
+        super().on_headers_complete()
+
+    def _headers_are_in(self) -> None:
         self.deadline = math.inf
         self._in_headers = False
-        super().on_headers_complete()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

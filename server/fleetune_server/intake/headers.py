@@ -52,12 +52,6 @@ _SHARED = {
     "access-control-allow-origin": "*",
     "access-control-expose-headers": "etag, retry-after",
 }
-# Enough for the only answer that is sent by the million: JSON of two numbers.
-_TAKEN = {
-    "access-control-allow-origin": "*",
-    "cross-origin-resource-policy": "cross-origin",
-    "x-content-type-options": "nosniff",
-}
 _ALLOWED = {
     "access-control-allow-methods": "GET, HEAD, POST, DELETE",
     "access-control-allow-headers": "content-type, content-encoding, x-fleetune-work",
@@ -74,10 +68,9 @@ class BrowserHeaders:
     def __init__(self, app: ASGIApp, isolated: bool, hot: Mapping[str, ASGIApp] | None = None) -> None:
         self.app = app
         self.hot = hot or {}
-        fixed = SECURITY | (ISOLATION if isolated else {})
-        self.own = _encode({**fixed, "cross-origin-resource-policy": "same-origin"})
-        self.shared = _encode({**fixed, **_SHARED})
-        self.taken = _encode(_TAKEN)
+        self.own = _encode({**_fixed(isolated), "cross-origin-resource-policy": "same-origin"})
+        self.shared = added_to_errors(isolated)
+        self.taken = ADDED_TO_TAKEN
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -100,5 +93,24 @@ class BrowserHeaders:
             await (hot or self.app)(scope, receive, send_with_headers)
 
 
+def added_to_errors(isolated: bool) -> list[tuple[bytes, bytes]]:
+    """What is said with everything that other origins may fetch."""
+    return _encode({**_fixed(isolated), **_SHARED})
+
+
+def _fixed(isolated: bool) -> dict[str, str]:
+    return SECURITY | (ISOLATION if isolated else {})
+
+
 def _encode(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
     return [(name.encode(), value.encode()) for name, value in headers.items()]
+
+
+# Enough for the only answer that is sent by the million: JSON of two numbers.
+ADDED_TO_TAKEN = _encode(
+    {
+        "access-control-allow-origin": "*",
+        "cross-origin-resource-policy": "cross-origin",
+        "x-content-type-options": "nosniff",
+    }
+)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping
@@ -23,10 +24,13 @@ from fleetune_server.intake.limits import (
 from fleetune_server.intake.repeats import Repeats, Wire, read_wire
 from fleetune_server.store.base import Store, StoreBusyError, StoredPacket, StoreError
 
+log = logging.getLogger(__name__)
 MAX_PACKETS = 100
 MAX_BODY = MAX_PACKETS * (MAX_BYTES + 2) + 2  # a full array of the longest packets
 BUSY_SECONDS = 2  # to wait when the queue is full
 BROKEN_SECONDS = 30  # to wait when the disk is
+
+Answer = Callable[[int, Mapping[str, Any], Mapping[str, str]], None]  # status, JSON, more headers
 
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _WORK = re.compile(rb"work=([0-9]{1,12}(?:,[0-9]{1,12})*)")
@@ -117,6 +121,41 @@ class Intake:
     async def take(self, scope: Scope, body: bytes) -> tuple[int, Mapping[str, Any]]:
         """1-100 packets, all or none: 202 {"accepted", "duplicates"}."""
         start = time.perf_counter()
+        packets = self._admit(scope, body)
+        try:
+            fresh = await self.store.append(packets)
+        except StoreError as error:
+            raise _unkept(error) from error
+        return 202, self._kept(fresh, start)
+
+    def submit(self, scope: Scope, body: bytes, answer: Answer) -> None:
+        """`take` without a task: calls `answer` once, now or after the commit."""
+        start = time.perf_counter()
+
+        def told(outcome: list[bool] | Exception) -> None:
+            if isinstance(outcome, StoreError):
+                refuse(_unkept(outcome))
+            elif isinstance(outcome, Exception):
+                answer(500, {"error": _DEFECT}, {})
+            else:
+                answer(202, self._kept(outcome, start), {})
+
+        def refuse(error: AnswerError) -> None:
+            self.metrics.rejected.add(label=error.code)
+            answer(error.status, {"error": error.error}, error.headers)
+
+        try:
+            self.store.submit(self._admit(scope, body), told)
+        except AnswerError as error:
+            refuse(error)
+        except StoreError as error:
+            refuse(_unkept(error))
+        except Exception:  # a defect: its sender hears of it, the connection lives on
+            log.exception("unexpected error in the intake")
+            answer(500, {"error": _DEFECT}, {})
+
+    def _admit(self, scope: Scope, body: bytes) -> list[StoredPacket]:
+        """The packets of a request that may be kept."""
         if PRIVACY_SIGNAL in scope["headers"]:
             raise AnswerError(403, "privacy-signal", REFUSED_BY_SIGNAL)
         wire = _packets(body)
@@ -131,13 +170,16 @@ class Intake:
         packets = [self._check(index, one) for index, one in enumerate(wires)]
         if self.work_bits:
             self._paid(scope["query_string"], packets)
-        fresh = await self._keep(packets)
+        return packets
+
+    def _kept(self, fresh: list[bool], start: float) -> Mapping[str, Any]:
+        """Count what is durable now; the answer."""
         accepted = sum(fresh)
         self.arrived(accepted)
         self.metrics.packets.add(accepted, "accepted")
         self.metrics.packets.add(len(fresh) - accepted, "duplicate")
         self.metrics.ingest.observe(time.perf_counter() - start)
-        return 202, {"accepted": accepted, "duplicates": len(fresh) - accepted}
+        return {"accepted": accepted, "duplicates": len(fresh) - accepted}
 
     async def withdraw(self, scope: Scope, body: bytes) -> tuple[int, Mapping[str, Any]]:
         """{"nonces": [...]}: 200 {"removed", "alreadyFolded"}; the rest is unknown here."""
@@ -153,7 +195,7 @@ class Intake:
         try:
             result = await self.store.withdraw(nonces)
         except StoreError as error:
-            raise AnswerError(503, "store-unavailable", _BROKEN, wait=BROKEN_SECONDS) from error
+            raise _unkept(error) from error
         self.metrics.withdrawn.add(result.removed)
         return 200, {"removed": result.removed, "alreadyFolded": result.folded}
 
@@ -175,16 +217,15 @@ class Intake:
             what = f"proof of work of {self.work_bits} bits for each report was expected: ?work=answer,..."
             raise AnswerError(428, "work-needed", what, work=self.work_bits)
 
-    async def _keep(self, packets: list[StoredPacket]) -> list[bool]:
-        try:
-            return await self.store.append(packets)
-        except StoreBusyError as error:
-            raise AnswerError(503, "busy", "the server is busy", wait=BUSY_SECONDS) from error
-        except StoreError as error:
-            raise AnswerError(503, "store-unavailable", _BROKEN, wait=BROKEN_SECONDS) from error
-
 
 _BROKEN = "the server cannot write at present; nothing of this was kept"
+_DEFECT = {"code": "internal", "message": "a defect of this server; nothing of this was kept"}
+
+
+def _unkept(error: StoreError) -> AnswerError:
+    if isinstance(error, StoreBusyError):
+        return AnswerError(503, "busy", "the server is busy", wait=BUSY_SECONDS)
+    return AnswerError(503, "store-unavailable", _BROKEN, wait=BROKEN_SECONDS)
 
 
 _NOT_JSON = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
@@ -209,9 +250,15 @@ def _bad_json() -> AnswerError:
     return AnswerError(400, "bad-json", "the body is not JSON in UTF-8")
 
 
-async def _respond(send: Send, status: int, answer: Mapping[str, Any], headers: Mapping[str, str]) -> None:
+def encoded(answer: Mapping[str, Any], more: Mapping[str, str]) -> tuple[list[tuple[bytes, bytes]], bytes]:
+    """An answer's own headers and its body."""
     body = _encode(answer)
-    encoded = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
-    encoded += [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": encoded})
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers += [(name.encode(), value.encode()) for name, value in more.items()]
+    return headers, body
+
+
+async def _respond(send: Send, status: int, answer: Mapping[str, Any], more: Mapping[str, str]) -> None:
+    headers, body = encoded(answer, more)
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -86,6 +86,9 @@ class VersionRecord:
     document: Mapping[str, Any]
 
 
+Told = Callable[[list[bool] | Exception], None]  # which packets were new, or why none was kept
+
+
 class Store(Protocol):
     """Durable state. What changes something returns after the commit; StoreError: nothing was changed."""
 
@@ -102,6 +105,9 @@ class Store(Protocol):
 
         Raises StoreBusyError if too much waits already.
         """
+
+    def submit(self, packets: Sequence[StoredPacket], tell: Told) -> None:
+        """`append` without a task: raises what it raises at once, and calls `tell` after the commit."""
 
     async def withdraw(self, nonces: Collection[str]) -> Withdrawal:
         """Delete pending packets; their nonces stay known, so a copy cannot come back."""

@@ -17,6 +17,7 @@ from fleetune_server.store.base import (
     Counts,
     StoredPacket,
     StoreError,
+    Told,
     VersionRecord,
     Withdrawal,
 )
@@ -92,6 +93,9 @@ class PostgresStore:
 
     async def append(self, packets: Sequence[StoredPacket]) -> list[bool]:
         return await self._writer.append(packets)
+
+    def submit(self, packets: Sequence[StoredPacket], tell: Told) -> None:
+        self._writer.submit(packets, tell)
 
     async def withdraw(self, nonces: Collection[str]) -> Withdrawal:
         wanted = sorted(bytes.fromhex(nonce) for nonce in set(nonces))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from fleetune_server.logs import Condition
-from fleetune_server.store.base import StoreBusyError, StoredPacket, StoreError
+from fleetune_server.store.base import StoreBusyError, StoredPacket, StoreError, Told
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -37,17 +37,15 @@ class _Group:
     """Packets that will be committed together, and who waits for which of them."""
 
     packets: list[StoredPacket] = field(default_factory=list)
-    senders: list[tuple[asyncio.Future[list[bool]], int, int]] = field(default_factory=list)
+    senders: list[tuple[Told, int, int]] = field(default_factory=list)
 
-    def tell(self, outcome: asyncio.Future[list[bool]]) -> None:
-        """Each sender hears of its own packets; one that was cancelled meanwhile disturbs nobody."""
-        error = outcome.exception()
-        for future, start, stop in self.senders:
-            if not future.done():
-                if error is None:
-                    future.set_result(outcome.result()[start:stop])
-                else:
-                    future.set_exception(error)
+    def tell(self, outcome: list[bool] | Exception) -> None:
+        """Each sender hears of its own packets; one that cannot hear disturbs nobody."""
+        for tell, start, stop in self.senders:
+            try:
+                tell(outcome if isinstance(outcome, Exception) else outcome[start:stop])
+            except Exception:
+                log.exception("a sender could not be told")
 
 
 class Writer:
@@ -74,6 +72,21 @@ class Writer:
 
     async def append(self, packets: Sequence[StoredPacket]) -> list[bool]:
         """Commit packets with whatever else waits. A cancelled caller does not disturb the group."""
+        future: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
+
+        def tell(outcome: list[bool] | Exception) -> None:
+            if future.done():
+                return
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome)
+
+        self.submit(packets, tell)
+        return await future
+
+    def submit(self, packets: Sequence[StoredPacket], tell: Told) -> None:
+        """Commit packets with whatever else waits, then tell."""
         self._must_be_open()
         if self.waiting + len(packets) > self.limit:
             raise StoreBusyError(f"{self.waiting} packets wait for the store")
@@ -81,10 +94,8 @@ class Writer:
             self._group = _Group()
             self._wake.set()
         kept = self._group.packets
-        sender: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
-        self._group.senders.append((sender, len(kept), len(kept) + len(packets)))
+        self._group.senders.append((tell, len(kept), len(kept) + len(packets)))
         kept.extend(packets)
-        return await sender
 
     async def change(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run work in a transaction of its own."""
@@ -138,7 +149,9 @@ class Writer:
         self._committing = len(group.packets)
         outcome: asyncio.Future[list[bool]] = _future()
         await self._settle(self.engine.insert(group.packets), outcome)
-        group.tell(outcome)
+        error = outcome.exception()
+        assert error is None or isinstance(error, Exception)
+        group.tell(error or outcome.result())
         self._committing = 0
 
     async def _settle(self, change: Awaitable[Any], future: asyncio.Future[Any]) -> None:
