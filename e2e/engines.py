@@ -23,6 +23,7 @@ Object.defineProperty(globalThis, "caches", { get: refuse });
 PRIVACY_SIGNAL = """
 Object.defineProperty(Navigator.prototype, "globalPrivacyControl", { get: () => true, configurable: true });
 """
+TIER_ATTEMPTS = 4
 TIER_BOUND = 1.5  # WebAssembly ÷ JavaScript time of one float loop; measured: see e2e/README.md
 
 
@@ -69,8 +70,12 @@ class Engine:
         """Look for the switches' effect from inside `page`; DriverError if one is not there.
 
         Features are validated; a compiler tier shows only in time, so one float loop in WebAssembly is put
-        against the same loop in JavaScript (which keeps all its tiers) in the same page."""
-        seen: dict[str, Any] = page.evaluate(TIER_PROBE)
+        against the same loop in JavaScript (which keeps all its tiers) in the same page. What another process
+        disturbed is measured again; a wrong tier stays wrong."""
+        for _attempt in range(TIER_ATTEMPTS):
+            seen: dict[str, Any] = page.evaluate(TIER_PROBE)
+            if (seen["ratio"] < TIER_BOUND) == self.optimising:
+                break
         wrong = [
             f"{what} is {seen[what]}, expected {expected}"
             for what, expected in (("simd", self.simd), ("relaxedSimd", self.relaxed_simd))

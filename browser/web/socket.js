@@ -14,7 +14,7 @@ const FAILURES_BEFORE_POLLING = 3;
 export const sessionDraw = crypto.getRandomValues(new Uint16Array(1))[0] % 1000;
 
 /** Full jitter, longer for those whose server stopped: they all come back. @param {number} failures @param {boolean} known */
-export const delayAfter = (failures, known) => Math.random() * Math.min(LONGEST_DELAY, (known ? 10 : 1) * DELAY * 2 ** failures);
+export const delayAfter = (failures, known) => Math.random() * Math.min(LONGEST_DELAY, Math.max(known ? 20 * DELAY : 0, DELAY * 2 ** failures));
 
 /**
  * @typedef {object} Listener

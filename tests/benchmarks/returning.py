@@ -44,7 +44,9 @@ def delays(clients: int) -> list[list[float]]:
 
 
 class Client(asyncio.Protocol):
-    """One page: says hello, and comes back when the connection is lost or refused."""
+    """One page: says hello, and comes back when the connection is lost or refused, until the end."""
+
+    ended = False
 
     def __init__(self, port: int, hello: bytes, waits: Sequence[float]) -> None:
         self.port = port
@@ -62,7 +64,8 @@ class Client(asyncio.Protocol):
 
     def again(self) -> None:
         """As the page does after `onclose`."""
-        asyncio.get_running_loop().call_later(next(self.waits), self.come)
+        if not self.ended:
+            asyncio.get_running_loop().call_later(next(self.waits), self.come)
 
     def come(self) -> None:
         self.coming = asyncio.create_task(self.connect())
@@ -116,8 +119,11 @@ async def _measure(start: Callable[..., Server], hello: bytes, clients: int) -> 
         await asyncio.sleep(0.2)
     back = np.sort([page.joined[1] - up for page in pages if len(page.joined) > 1])
     stall = float(await asyncio.to_thread(again.ask, "stall"))
+    for page in pages:
+        page.ended = True
     again.process.kill()
     again.process.wait()
+    await asyncio.gather(*(page.coming for page in pages if page.coming), return_exceptions=True)
     busiest = max(int(np.searchsorted(back, begin + WINDOW) - at) for at, begin in enumerate(back))
     return {
         "returning_clients": clients,
