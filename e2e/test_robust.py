@@ -139,3 +139,25 @@ def test_the_second_visit_without_a_server_has_its_choices_before_python(page: P
     assert "/pyodide/" not in "".join(page.requests()[-40:]), "the choices are there before Python"
     wait_text(page, "#liveState", "Not connected", timeout=90)
     assert violations(page) == []
+
+
+SILENT_WORKER = """
+const { connectWorker, despiteSilence } = await import("/static/rpc.js");
+const source = (after) => `postMessage({ event: "ready", data: ["work"] }); ${after}`;
+const url = (after) => URL.createObjectURL(new Blob([source(after)], { type: "text/javascript" }));
+const blocks = url("onmessage = () => { for (;;); }");
+const works = url(`setInterval(() => postMessage({ event: "alive", data: null }), 20);
+  onmessage = ({ data }) => setTimeout(() => postMessage({ id: data.id, ok: true, value: "done" }), 1500);`);
+let starts = 0;
+return despiteSilence(async () => {
+  const worker = await connectWorker(starts++ ? works : blocks, { silence: 100 });
+  return [await worker.ops.work(), starts];
+});
+"""
+
+
+def test_a_worker_that_gives_no_sign_of_life_is_ended_and_the_work_done_by_another(
+    page: Page, wire: Wire
+) -> None:
+    open_home(page, wire)
+    assert page.evaluate(SILENT_WORKER) == ["done", 2]

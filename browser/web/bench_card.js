@@ -3,6 +3,7 @@
 import { element, find } from "./dom.js";
 import { count, say } from "./i18n.js";
 import { patternName } from "./results.js";
+import { despiteSilence } from "./rpc.js";
 
 /** @typedef {import("./python.js").Python} Python */
 
@@ -46,8 +47,7 @@ export function benchCard(python, { onResult, onDone }) {
     text.textContent = say("bench.boot", { stage: "" });
     const began = performance.now();
     try {
-      const ops = await python.ops();
-      const outcome = await ops.benchmark({ budgetMs });
+      const outcome = await despiteSilence(async () => (await python.ops()).benchmark({ budgetMs }));
       const seconds = (performance.now() - began) / 1000;
       text.textContent = outcome.stopped
         ? say("bench.stopped", { done: count(measured) })

@@ -1,6 +1,6 @@
 // @ts-check
 /** Measuring for a page, fetched when it does: kernels in Python's bench worker, then calls as this page makes them (calls_worker.js). */
-import { connectWorker } from "./rpc.js";
+import { connectWorker, despiteSilence } from "./rpc.js";
 
 /** @typedef {import("./tuned_kernel.js").TunedKernel} TunedKernel @typedef {import("./tuned_kernel.js").Decision} Decision */
 /** @typedef {{kernel: string, pattern: string, size: number, row: Decision}} Confirmed `pattern` with its copy marker */
@@ -92,11 +92,19 @@ export function withConfirmed(tables, rows) {
 
 /**
  * Measure in Python's bench worker, follow that, then confirm it for the kernels that this page has loaded.
- * @param {any} ops @param {import("./fleetune.d.ts").BenchmarkOptions} options @param {string} server @param {string} root of the kernels' files
+ * @param {() => Promise<any>} start gives Python's operations @param {import("./fleetune.d.ts").BenchmarkOptions} options @param {string} server @param {string} root of the kernels' files
  * @param {Map<string, TunedKernel>} loaded
  * @param {(get: () => Promise<any>, confirm?: (tables: any) => any) => Promise<any>} follow gives the tables then in use
  */
-export async function measure(ops, { budgetMs = 2000, kernels, signal }, server, root, loaded, follow) {
+export function measure(start, options, server, root, loaded, follow) {
+  return despiteSilence(async () => measureWith(await start(), options, server, root, loaded, follow));
+}
+
+/**
+ * @param {any} ops @param {import("./fleetune.d.ts").BenchmarkOptions} options @param {string} server @param {string} root
+ * @param {Map<string, TunedKernel>} loaded @param {(get: () => Promise<any>, confirm?: (tables: any) => any) => Promise<any>} follow
+ */
+async function measureWith(ops, { budgetMs = 2000, kernels, signal }, server, root, loaded, follow) {
   signal?.throwIfAborted();
   await ops.update();
   const stop = () => ops.stop();

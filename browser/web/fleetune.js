@@ -242,8 +242,8 @@ export class Tuner extends EventTarget {
    */
   async benchmark(options = {}) {
     options.signal?.throwIfAborted();
-    const [ops, { measure }] = await Promise.all([this.#ops(), import("./calls.js")]);
-    return measure(ops, options, this.server, this.#root, this.#loaded, async (get, confirm) => {
+    const { measure } = await import("./calls.js");
+    return measure(() => this.#ops(), options, this.server, this.#root, this.#loaded, async (get, confirm) => {
       const earlier = this.#confirm;
       if (confirm) this.#confirm = (tables) => confirm(earlier(tables));
       this.#measured = true;

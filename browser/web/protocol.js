@@ -3,8 +3,8 @@
  * The messages between the rooms (page, Python worker, bench worker), and nothing else.
  *
  * Request `{id, op, args}` → reply `{id, ok: true, value}` or `{id, ok: false, error}`; unasked-for events are
- * `{event, data}`. A worker's first message is the event `ready` with the names of its operations. Only JSON and
- * bytes cross.
+ * `{event, data}`. A worker's first message is the event `ready` with the names of its operations; one that may
+ * be given up says `alive` all the time. Only JSON and bytes cross.
  */
 
 /** @typedef {{id: number, op: string, args: any}} Request */
@@ -13,6 +13,7 @@
 /** @typedef {{event: string, data: any}} Event */
 
 export const READY = "ready";
+export const ALIVE = "alive";
 
 /** An error that crossed: `name` is the one it had on the other side. */
 export class RemoteError extends Error {

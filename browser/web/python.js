@@ -4,6 +4,8 @@ import { connectWorker } from "./rpc.js";
 import { sessionDraw } from "./socket.js";
 import { belongTo, mirror } from "./storage.js";
 
+const SILENCE_MS = 15_000; // starting Python and numpy blocks the worker for some seconds
+
 /**
  * One worker for the whole page. Events that the worker sends (`progress`, `result`, `model` …) are raised here
  * too, so that listeners outlive a crash.
@@ -38,6 +40,7 @@ export class Python extends EventTarget {
 
   async #start() {
     const worker = await connectWorker(this.#script, {
+      silence: SILENCE_MS,
       onEvent: (name, detail) => this.dispatchEvent(new CustomEvent(name, { detail })),
     });
     const forget = await mirror((key, value) => worker.ops.mirror({ key, value }));

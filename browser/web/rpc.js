@@ -1,11 +1,15 @@
 // @ts-check
 /** Calls between rooms: `connectWorker` on the caller's side, `serve` on the worker's. */
-import { errorData, isEvent, READY, RemoteError, TimeoutError, WorkerError } from "./protocol.js";
+import { ALIVE, errorData, isEvent, READY, RemoteError, TimeoutError, WorkerError } from "./protocol.js";
 
 /** @typedef {import("./protocol.js").Reply} Reply @typedef {import("./protocol.js").Request} Request */
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Waiting */
 
 /** @typedef {Record<string, (args?: any) => Promise<any>>} Operations */
+
+const ALIVE_MS = 5_000;
+/** So often a worker is looked at in vain, `silence` ms apart. Counted, not timed: a machine that slept wakes with every timer due. */
+const LOOKS = 6;
 
 /**
  * One worker as its starter sees it: `ops` has a method per operation that the worker announced, and every event
@@ -25,6 +29,7 @@ export class RemoteWorker extends EventTarget {
   /** @type {Error | undefined} */
   #ended;
   #lastId = 0;
+  #looks = 0;
 
   /** @param {Worker} worker @param {(name: string, detail: any) => void} [onEvent] */
   constructor(worker, onEvent) {
@@ -33,7 +38,9 @@ export class RemoteWorker extends EventTarget {
     this.#close = () => {};
     this.closed = new Promise((resolve) => (this.#close = resolve));
     worker.onmessage = ({ data }) => {
+      this.#looks = 0;
       if (!isEvent(data)) return this.#settle(data);
+      if (data.event === ALIVE) return;
       if (data.event === READY) this.#announce(data.data);
       onEvent?.(data.event, data.data);
       this.dispatchEvent(new CustomEvent(data.event, { detail: data.data }));
@@ -70,6 +77,15 @@ export class RemoteWorker extends EventTarget {
     });
   }
 
+  /** End the worker once it gives no sign of life: a nested worker's start can block its own in Firefox, for ever. @param {number} silence ms */
+  watch(silence) {
+    const timer = setInterval(() => {
+      this.#looks += 1;
+      if (this.#looks > LOOKS) this.end(new TimeoutError(`the worker gave no sign of life for ${Math.round((LOOKS * silence) / 1000)} s`));
+    }, silence);
+    this.closed.then(() => clearInterval(timer));
+  }
+
   /** Terminate the worker; calls under way fail with `reason`. @param {Error} [reason] */
   end(reason = new WorkerError("the worker was stopped")) {
     if (this.#ended) return;
@@ -101,16 +117,18 @@ const signal = () => (/** @type {any} */ (navigator).globalPrivacyControl === tr
  * Start a module worker and wait until it has announced its operations. A script of another origin (Fleetune
  * embedded in someone's page) is started through a one-line blob, since workers must be of the page's own origin.
  * @param {string | URL} url
- * @param {{onEvent?: (name: string, detail: any) => void, timeout?: number}} [options] `timeout` in ms for the start
+ * @param {{onEvent?: (name: string, detail: any) => void, timeout?: number, silence?: number}} [options] in ms: `timeout`
+ *   for the start, `silence` between looks at a worker that says `alive`
  * @returns {Promise<RemoteWorker>}
  */
-export async function connectWorker(url, { onEvent, timeout } = {}) {
+export async function connectWorker(url, { onEvent, timeout, silence } = {}) {
   const { href, origin } = new URL(url, import.meta.url);
   const foreign = origin !== self.origin; // a sandboxed frame's own origin is "null", whatever its address
   const script = foreign
     ? URL.createObjectURL(new Blob([foreignStart(href)], { type: "text/javascript" }))
     : href;
   const remote = new RemoteWorker(new Worker(script, { type: foreign ? "classic" : "module", name: signal() }), onEvent);
+  if (silence) remote.watch(silence);
   /** @type {Promise<void>} */
   const ready = new Promise((resolve) => remote.addEventListener(READY, () => resolve(), { once: true }));
   const timer =
@@ -132,6 +150,21 @@ const foreignStart = (href) => `import(${JSON.stringify(href)}).catch((e) => set
 /** Send an event to whoever started this worker. @param {string} event @param {any} data */
 export function emit(event, data) {
   self.postMessage({ event, data });
+}
+
+/** Say from now on that this worker is alive, for whoever watches it. */
+export function beat() {
+  setInterval(() => emit(ALIVE, null), ALIVE_MS);
+}
+
+/** Once more if the worker fell silent: it has been ended, and the next call starts another. @template T @param {() => Promise<T>} act */
+export async function despiteSilence(act) {
+  try {
+    return await act();
+  } catch (error) {
+    if (!(error instanceof TimeoutError)) throw error;
+    return act();
+  }
 }
 
 /** Announce these operations and answer calls to them; errors go back as data. @param {Record<string, (args: any) => any>} ops */

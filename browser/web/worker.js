@@ -7,7 +7,7 @@ import { Bench } from "./bench.js";
 import { detectEnvironment } from "./environment.js";
 import { lock } from "./lock.js";
 import { errorData, RemoteError } from "./protocol.js";
-import { emit, refuse, serve } from "./rpc.js";
+import { beat, emit, refuse, serve } from "./rpc.js";
 import { startPyodide } from "./start_pyodide.js";
 import * as storage from "./storage.js";
 
@@ -156,4 +156,5 @@ async function main() {
   });
 }
 
+beat();
 main().catch(refuse);
