@@ -42,9 +42,7 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(connections, "HEADER_SECONDS", LIMIT)
     monkeypatch.setattr(connections, "SWEEP_SECONDS", 0.05)
     listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        app, http=PatientProtocol, log_config=None, lifespan="off", timeout_keep_alive=int(END)
-    )
+    config = uvicorn.Config(app, http=PatientProtocol, log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve([listener]))
     try:
@@ -167,7 +165,6 @@ def test_how_uvicorn_runs_is_fixed_in_code(tmp_path: Path) -> None:
         "workers": 1,
         "backlog": 2048,
         "timeout_graceful_shutdown": 10,
-        "timeout_keep_alive": 5,
     }
     assert {name: getattr(config, name) for name in fixed} == fixed
     from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol

@@ -63,10 +63,14 @@ class PatientProtocol(HttpToolsProtocol):
         self._in_headers = False
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        if self.pipeline or self.transport.is_closing():
+            super().on_response_complete()
+            return
+        # Without uvicorn's timer: it starts anew with every byte, and costs as much as checking a packet.
+        self.server_state.total_requests += 1
+        self.flow.resume_reading()
         if self.cycle.response_complete:
             # Nothing is under way: what is left of an unread body and the next headers must come in time.
-            # uvicorn's own timer starts anew with every byte.
             self.deadline = self._watch.now + HEADER_SECONDS
 
     def _expect_headers(self) -> None:
