@@ -18,6 +18,7 @@ from fleetune_server.learn.train import CLIPS, TrainRequest, TrainResult
 from fleetune_server.library import Library, Trial
 from fleetune_server.logs import Condition
 from fleetune_server.metrics import Metrics
+from fleetune_server.progress import Progress
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import CellSum, Store, StoreError
 from fleetune_server.trainer import Trainer, TrainerDiedError
@@ -45,23 +46,6 @@ class Lab:
             return dict(metadata)
         reports = {"reports": metadata["metrics"]["reports"]}
         return {**metadata, "trainedOn": {**metadata["trainedOn"], "labRows": 0}, "metrics": reports}
-
-
-@dataclass
-class Progress:
-    """What the dashboard says about learning."""
-
-    state: str = "waiting"  # waiting, training, publishing
-    reports: int = 0  # reports that count for training
-    trained_reports: int = 0  # of which the last training saw
-    trained_at: float = 0.0  # unix seconds
-    outcome: str = ""
-    reasons: tuple[str, ...] = ()
-
-    @property
-    def fresh(self) -> int:
-        """Reports that no training has seen."""
-        return max(0, self.reports - self.trained_reports)
 
 
 class Pipeline:
