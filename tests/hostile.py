@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 import uvloop
 from tests import tiny
-from tests.hostile_requests import Attack, Attacks
+from tests.hostile_requests import Attack, Attacks, paid
 from tests.load import Round
 from tests.running import Running, server
 
@@ -126,23 +126,28 @@ def memory(pid: int) -> int:
     return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def survive(count: int, seed: int, folder: Path) -> dict[str, Any]:
-    """The score of `count` attacks on a server of its own."""
+def survive(count: int, seed: int, folder: Path, work_bits: int = 0) -> dict[str, Any]:
+    """The score of `count` attacks on a server of its own, which may ask for proof of work."""
     database = folder / "data" / "fleetune.db"
-    settings = {"kernels": tiny.write(folder / "dist"), "lab": folder, "retrain_packets": 10**9}
+    settings = {
+        "kernels": tiny.write(folder / "dist"),
+        "lab": folder,
+        "retrain_packets": 10**9,
+        "work_bits": work_bits,
+    }
     with server(folder, rate_packets=0, body_seconds=BODY_SECONDS, **settings) as running:
         port = int(running.url.rstrip("/").rsplit(":", 1)[1])
         environments = [tiny.ENVIRONMENT, Environment("webkit", 26, "linux", True, False, False, "2-3")]
         known = Round.fetch(running.url)
         packets = [packet for place in environments for packet in known.packets(40, place)]
-        campaign = Campaign(port, Attacks(Random(seed), packets))
+        campaign = Campaign(port, Attacks(Random(seed), packets, work_bits))
         uvloop.run(campaign.run(min(WARM, count)))
         before, begin = memory(running.process.pid), time.perf_counter()
         uvloop.run(campaign.run(count - min(WARM, count)))
         seconds, after = time.perf_counter() - begin, memory(running.process.pid)
         kept = _stored(database)
         good = known.packets(GOOD, tiny.ENVIRONMENT)
-        counted = _counted(running, good)
+        counted = _counted(running, good, work_bits)
     with sqlite3.connect(database) as connection:
         nonces = {nonce.hex() for (nonce,) in connection.execute("SELECT nonce FROM packets")}
         whole = connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -168,11 +173,17 @@ def survive(count: int, seed: int, folder: Path) -> dict[str, Any]:
     }
 
 
-def _counted(running: Running, good: list[dict[str, Any]]) -> bool:
+def _counted(running: Running, good: list[dict[str, Any]], work_bits: int) -> bool:
     """Whether good packets are taken once, and known the second time."""
     with httpx.Client(base_url=running.url) as client:
-        answers = [client.post("/api/telemetry", json=good[i : i + 100]) for i in range(0, GOOD, 100)]
-        again = [client.post("/api/telemetry", json=packet) for packet in good[:50]]
+
+        def post(packets: list[dict[str, Any]]) -> httpx.Response:
+            work = ",".join(str(paid(packet["nonce"], work_bits)) for packet in packets)
+            body = packets if len(packets) > 1 else packets[0]
+            return client.post("/api/telemetry", params={"work": work} if work_bits else None, json=body)
+
+        answers = [post(good[i : i + 100]) for i in range(0, GOOD, 100)]
+        again = [post([packet]) for packet in good[:50]]
     return [a.json() for a in answers] == [{"accepted": 100, "duplicates": 0}] * (GOOD // 100) and [
         a.json() for a in again
     ] == [{"accepted": 0, "duplicates": 1}] * 50
@@ -197,10 +208,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--requests", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--work-bits", type=int, default=0, help="proof of work that the server asks for")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        score = survive(args.requests, args.seed, Path(folder))
+        score = survive(args.requests, args.seed, Path(folder), args.work_bits)
     print(json.dumps(score) if args.json else "\n".join(f"{name}: {value}" for name, value in score.items()))
     raise SystemExit(bool(score["answers_5xx"] or score["hangs"] or not score["good_counted"]))
 

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
+from fleetune.work import search
+
 PATHS = (
     "/", "/dashboard", "/privacy", "/fleetune.js", "/sw.js", "/static/page.js", "/pyodide/pyodide.mjs",
     "/kernels/{t}/{t}", "/models/{t}", "/keys.json", "/api/boot.json", "/api/kernels", "/api/own-kernels",
@@ -63,14 +65,15 @@ class Attack:
 
 
 class Attacks:
-    """An endless source: packet bodies, odd headers and paths, broken HTTP, WebSocket garbage."""
+    """An endless source: packet bodies, odd headers and paths, broken HTTP, WebSocket garbage, false work."""
 
-    def __init__(self, random: Random, packets: list[dict[str, Any]]) -> None:
+    def __init__(self, random: Random, packets: list[dict[str, Any]], work_bits: int = 0) -> None:
         self.random = random
         self.packets = packets
+        self.work_bits = work_bits
         self._kinds: dict[Callable[[], Attack], int] = {
             self.packet: 45, self.feedback: 8, self.withdrawal: 6, self.gzipped: 6, self.route: 20,
-            self.framing: 7, self.websocket: 8,
+            self.framing: 7, self.websocket: 8, self.work: 6,
         }  # fmt: skip
 
     def draw(self) -> Attack:
@@ -79,6 +82,30 @@ class Attacks:
 
     def packet(self) -> Attack:
         return self._post("packet", "/api/telemetry", self._body())
+
+    def work(self) -> Attack:
+        """Proof of work that is right, wrong or no number, asked for or not."""
+        wire = {**self.random.choice(self.packets), "nonce": os.urandom(16).hex()}
+        right = str(paid(wire["nonce"], self.work_bits))
+        answers = [
+            right,
+            "0",
+            "-1",
+            "1e3",
+            "9" * 13,
+            "9" * 5000,
+            ",",
+            right + ",",
+            ",".join("1" * 200),
+            "%31",
+            "",
+        ]
+        answer = self.random.choice([*answers, self._quoted(self.random.choice(TEXTS))])
+        query = self.random.choice(
+            (f"work={answer}", f"work={answer}&work=1", f"Work={answer}", "work", "&" * 50)
+        )
+        body = json.dumps(wire if self.random.random() < 0.8 else [wire] * 3).encode()
+        return self._post("work", f"/api/telemetry?{query}", body)
 
     def feedback(self) -> Attack:
         answer = {"v": 1, "good": True, "timestamp": 0, "nonce": os.urandom(16).hex()}
@@ -245,3 +272,10 @@ class Attacks:
         data = "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
         odd = any(header.startswith(("upgrade", "connection", "expect")) for header in extra)
         return Attack(kind, data, framed=not odd and method != "CONNECT", head=method == "HEAD")
+
+
+def paid(nonce: str, bits: int) -> int:
+    """The proof of work for one report; any number where none is asked for."""
+    answer = search(nonce, bits, 0, 1 << 20)
+    assert answer is not None
+    return answer

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -209,7 +210,7 @@ class Intake:
 
     def _paid(self, query: bytes, packets: list[StoredPacket]) -> None:
         """`?work=` with an answer for each packet, separated by commas."""
-        given = _WORK.fullmatch(query)
+        given = _WORK.fullmatch(unquote_to_bytes(query))  # many clients write a comma as %2C
         answers = [int(text) for text in given[1].split(b",")] if given else []
         pairs = zip(packets, answers, strict=False)
         right = [is_answer(packet.nonce, answer, self.work_bits) for packet, answer in pairs]
