@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -58,16 +59,34 @@ def test_a_server_that_is_told_to_go_keeps_what_it_answered_and_sends_pages_away
     assert not (tmp_path / "data" / "fleetune.db-wal").exists(), "the log is written back"
 
 
-def test_a_start_that_fails_says_in_one_line_why_and_what_helps(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "fleetune.db").write_bytes(b"something else entirely" * 100)
+def _broken_file(data: Path) -> None:
+    data.mkdir()
+    (data / "fleetune.db").write_bytes(b"something else entirely" * 100)
+
+
+def _no_folder(data: Path) -> None:
+    data.write_bytes(b"a file where the folder should be")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (_broken_file, "fleetune.db: file is not a database. `fleetune db check`"),
+        (_no_folder, "the folder of FLEETUNE_DATA must be one that this process can write to"),
+    ],
+)
+def test_a_start_that_fails_says_in_one_line_why_and_what_helps(
+    tmp_path: Path, spoil: Callable[[Path], None], said: str
+) -> None:
+    data = tmp_path / "data"
+    spoil(data)
     with (
         pytest.raises(AssertionError),
         server(tmp_path, kernels=tiny.write(tmp_path / "dist"), lab=tmp_path),
     ):
         pass
     first, *rest = [json.loads(line) for line in (tmp_path / "log").read_text().splitlines()]
-    assert "fleetune.db: file is not a database. `fleetune db check`" in first["event"]
+    assert said in first["event"]
     assert "Traceback" not in first["event"]
     assert len(rest) <= 1
 

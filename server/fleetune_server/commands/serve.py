@@ -23,7 +23,18 @@ SWITCH_SECONDS = (
     0.0005  # until the store's thread gets the interpreter from a busy event loop; 5 ms by default
 )
 GARBAGE = (50_000, 20, 100)  # requests leave hardly any cycles behind, so looking for them may be rare
+FOLDER = "the folder of FLEETUNE_DATA must be one that this process can write to, with room left"
+FOLDER_FAULTS = (  # as the system and SQLite put it
+    "Read-only file system",
+    "Permission denied",
+    "Operation not permitted",
+    "Not a directory",
+    "No space left",
+    "readonly database",
+    "disk is full",
+)
 ADVICE = "`fleetune db check` says what is wrong, `fleetune db restore FILE` puts a backup in its place"
+OS_ERRORS = ("OSError", "PermissionError", "NotADirectoryError")
 WEBSOCKET_BYTES = 4096  # clients have next to nothing to say
 
 
@@ -99,8 +110,9 @@ class Plain:
             if message["type"] == "lifespan.startup.failed":
                 last = message["message"].strip().splitlines()[-1]
                 name, _, reason = last.partition(": ")
-                if name.endswith(".StoreError"):
-                    message = {**message, "message": f"{reason}. {ADVICE}"}
+                folder = any(fault in reason for fault in FOLDER_FAULTS)
+                if name.endswith(".StoreError") or (folder and name in OS_ERRORS):
+                    message = {**message, "message": f"{reason}. {FOLDER if folder else ADVICE}"}
             await send(message)
 
         await self.app(scope, receive, tell)
