@@ -77,11 +77,11 @@ export class RemoteWorker extends EventTarget {
     });
   }
 
-  /** End the worker once it gives no sign of life: a nested worker's start can block its own in Firefox, for ever. @param {number} silence ms */
+  /** End the worker once it gives no sign of life: in Firefox, some hang for ever where they start a nested worker. @param {number} silence ms */
   watch(silence) {
     const timer = setInterval(() => {
       this.#looks += 1;
-      if (this.#looks > LOOKS) this.end(new TimeoutError(`the worker gave no sign of life for ${Math.round((LOOKS * silence) / 1000)} s`));
+      if (this.#looks === LOOKS) this.end(new TimeoutError(`the worker gave no sign of life for ${Math.round((LOOKS * silence) / 1000)} s`));
     }, silence);
     this.closed.then(() => clearInterval(timer));
   }
