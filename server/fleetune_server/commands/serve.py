@@ -78,7 +78,7 @@ def listen(settings: Settings) -> socket.socket:
 def config(settings: Settings) -> uvicorn.Config:
     """uvicorn as measured: fastest parser and loop, small WebSockets, no addresses in logs."""
     return uvicorn.Config(
-        Plain(create_app(settings)),
+        Plain(create_app(settings), str(settings.data)),
         http=PacketProtocol,
         loop="uvloop",
         ws="websockets-sansio",
@@ -97,11 +97,12 @@ def config(settings: Settings) -> uvicorn.Config:
 class Plain:
     """The application, whose start says in one line what is wrong with the store and what helps."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, data: str) -> None:
         self.app = app
+        self.data = data
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on; a traceback that ends in a StoreError becomes its message."""
+        """Pass everything on; a traceback of the store or of the data folder becomes its last message."""
         if scope["type"] != "lifespan":
             await self.app(scope, receive, send)
             return
@@ -110,7 +111,7 @@ class Plain:
             if message["type"] == "lifespan.startup.failed":
                 last = message["message"].strip().splitlines()[-1]
                 name, _, reason = last.partition(": ")
-                folder = any(fault in reason for fault in FOLDER_FAULTS)
+                folder = self.data in reason and any(fault in reason for fault in FOLDER_FAULTS)
                 if name.endswith(".StoreError") or (folder and name in OS_ERRORS):
                     message = {**message, "message": f"{reason}. {FOLDER if folder else ADVICE}"}
             await send(message)

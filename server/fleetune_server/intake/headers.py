@@ -69,8 +69,8 @@ class BrowserHeaders:
         self.app = app
         self.hot = hot or {}
         self.own = _encode({**_fixed(isolated), "cross-origin-resource-policy": "same-origin"})
-        self.shared = added_to_errors(isolated)
-        self.taken = ADDED_TO_TAKEN
+        self.shared = shared_headers(isolated)
+        self.taken = TAKEN_HEADERS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -93,8 +93,8 @@ class BrowserHeaders:
             await (hot or self.app)(scope, receive, send_with_headers)
 
 
-def added_to_errors(isolated: bool) -> list[tuple[bytes, bytes]]:
-    """What is said with everything that other origins may fetch."""
+def shared_headers(isolated: bool) -> list[tuple[bytes, bytes]]:
+    """What is added to everything that other origins may fetch, refusals of packets included."""
     return _encode({**_fixed(isolated), **_SHARED})
 
 
@@ -107,7 +107,7 @@ def _encode(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
 
 
 # Enough for the only answer that is sent by the million: JSON of two numbers.
-ADDED_TO_TAKEN = _encode(
+TAKEN_HEADERS = _encode(
     {
         "access-control-allow-origin": "*",
         "cross-origin-resource-policy": "cross-origin",

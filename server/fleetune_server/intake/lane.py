@@ -13,7 +13,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from fleetune_server.intake.connections import PatientProtocol
-from fleetune_server.intake.headers import ADDED_TO_TAKEN, added_to_errors
+from fleetune_server.intake.headers import TAKEN_HEADERS, shared_headers
 from fleetune_server.intake.ingest import MAX_BODY, encoded
 from fleetune_server.state import KEY
 
@@ -28,9 +28,7 @@ class PacketProtocol(PatientProtocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self._held is not None:
-            if self.transport.is_closing():  # it was no HTTP
-                self._held = None
+        if not self.transport.is_closing():
             self._release()
 
     def on_headers_complete(self) -> None:
@@ -112,5 +110,5 @@ class _Exchange:
 
 @cache
 def _added(taken: bool, isolated: bool) -> bytes:
-    headers = ADDED_TO_TAKEN if taken else added_to_errors(isolated)
+    headers = TAKEN_HEADERS if taken else shared_headers(isolated)
     return b"".join(b"%b: %b\r\n" % header for header in headers)
