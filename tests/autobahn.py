@@ -18,6 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -48,8 +49,6 @@ async def echo(socket: WebSocket) -> None:
 
 def serve(folder: Path, most: int) -> None:
     """Echo until killed; the first line says where."""
-    import uvicorn
-
     settings = replace(Settings(), data=folder, port=0)
     ours = config(settings)
     ours.app = Starlette(routes=[WebSocketRoute("/", echo)])

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import sqlite3
 import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from tests.postgres import Server, binaries, cluster
 from tests.test_store import packets, totals
 
 from fleetune_server import cli
-from fleetune_server.commands import db
 from fleetune_server.store import migrations, sqlite_file, upkeep
 from fleetune_server.store.base import StoreError, VersionRecord
 from fleetune_server.store.migrations import MIGRATIONS, Migration
@@ -51,7 +47,7 @@ async def _reports(path: Path) -> int:
         return totals(await store.sums())[0]
 
 
-def _private(path: Path) -> bool:
+def private(path: Path) -> bool:
     return stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
@@ -66,8 +62,8 @@ def test_a_backup_comes_back_and_what_it_replaced_stays(
 ) -> None:
     kept = tmp_path / "backups" / "monday.db"
     assert cli.main(["db", "backup", str(kept)]) == 0
-    assert _private(kept)
-    assert _private(database)
+    assert private(kept)
+    assert private(database)
     assert [path.name for path in kept.parent.iterdir()] == ["monday.db"], "one file, whole by itself"
     assert cli.main(["db", "backup", str(kept)]) == 1
     assert "overwrites nothing" in capsys.readouterr().err
@@ -75,7 +71,7 @@ def test_a_backup_comes_back_and_what_it_replaced_stays(
     assert asyncio.run(_reports(database)) == 344
     assert cli.main(["db", "restore", str(kept)]) == 0
     assert asyncio.run(_reports(database)) == 302
-    assert _private(database)
+    assert private(database)
     (aside,) = database.parent.glob("*.replaced-*")
     assert asyncio.run(_reports(aside)) == 344
     assert cli.main(["db", "check"]) == 0
@@ -260,47 +256,3 @@ def test_two_processes_may_share_a_file_and_neither_while_it_is_restored(databas
         thread.start()
         thread.join()
     assert refused == [f"{database}: it is being restored"]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Server]:
-    with cluster() as server:
-        yield server
-
-
-def test_postgres_is_checked_and_its_own_tools_are_named_by_commands_that_work(
-    postgres: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    from fleetune_server.store.postgres import open_postgres
-
-    first, second = postgres.create("first"), postgres.create("second")
-
-    async def fill() -> None:
-        async with open_postgres(first, 1000) as store:
-            await store.append(packets([i % 64 for i in range(200)]))
-            await store.fold(2**40)
-
-    async def reports() -> int:
-        async with open_postgres(second, 1000) as store:
-            return totals(await store.sums())[0]
-
-    asyncio.run(fill())
-    monkeypatch.setenv("FLEETUNE_STORE", first)
-    assert cli.main(["db", "check"]) == 0
-    kept = tmp_path / "kept.dump"
-    for action, url in (("backup", first), ("restore", second)):
-        assert cli.main(["db", action, str(kept)]) == 1
-        said = capsys.readouterr().err
-        assert first not in said, "an address may hold a password"
-        command = said.strip().splitlines()[-1].strip()
-        assert command == {"backup": db.BACKUP, "restore": db.RESTORE}[action].format(file=kept)
-        path = f"{binaries()}:{os.environ['PATH']}"
-        subprocess.run(["sh", "-ec", command], check=True, env={"PATH": path, "FLEETUNE_STORE": url})
-    assert _private(kept)
-    assert asyncio.run(reports()) == 200
-    monkeypatch.setenv("FLEETUNE_STORE", second)
-    assert cli.main(["db", "check"]) == 0
-    psql = [str(binaries() / "psql"), second, "-qc", "UPDATE aggregates SET total = total + 1"]
-    subprocess.run(psql, check=True)
-    assert cli.main(["db", "check"]) == 1
-    assert "sums cannot come from reports" in capsys.readouterr().err
