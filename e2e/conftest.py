@@ -1,4 +1,4 @@
-"""Fixtures of the journeys: engine × mode, one booted browser and server a module, and the parity table.
+"""Fixtures of the journeys: engine × mode, shared browsers, a server a module, and the parity table.
 
 With pytest-xdist (`-n 2`) a module's journeys in one engine and mode stay in one worker.
 """
@@ -25,6 +25,7 @@ from e2e.wire import Wire
 RESULTS = ROOT / "test-results"
 MODES = {"isolated": 1, "plain": 0}  # cross-origin isolation of our own pages
 PLACE = re.compile(rf"\[(.+?-(?:{'|'.join(MODES)}))")  # engine and mode in a test's name
+TURNS = ("webkit", "chromium", "firefox")
 PARITY = Parity()
 VERSIONS: dict[str, str] = {}  # of the engines that this process launched
 
@@ -55,16 +56,13 @@ def _pairs(test: pytest.Item, deep_everywhere: bool) -> list[tuple[str, str]]:
     families = {ENGINES[name].family for name in chosen}
     if always := test.get_closest_marker("always_in"):
         return list(always.args)
-    named = test.get_closest_marker("only_in") or test.get_closest_marker("also_in")
-    pairs = [pair for pair in named.args if ENGINES[pair[0]].family in families] if named else []
-    if test.get_closest_marker("only_in"):
-        return pairs
-    return [(name, "isolated") for name in chosen] + pairs
+    if only := test.get_closest_marker("only_in"):
+        return [pair for pair in only.args if ENGINES[pair[0]].family in families]
+    return [(name, "isolated") for name in chosen]
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "deep: no journey that every engine walks; in the first chosen engine")
-    config.addinivalue_line("markers", "also_in(*pairs): run in these (engine, mode) pairs besides")
     config.addinivalue_line("markers", "only_in(*pairs): run only in these (engine, mode) pairs")
     config.addinivalue_line("markers", "always_in(*pairs): run in these, whatever FLEETUNE_ENGINES says")
 
@@ -94,10 +92,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items.sort(key=_turn)
 
 
-def _turn(item: pytest.Item) -> int:
-    """When its turn comes: the slowest engine first, so that no worker is left with it at the end."""
+def _turn(item: pytest.Item) -> tuple[int, str]:
+    """When its turn comes: the slowest engine first, so that no worker is left with it at the end; then what
+    shares a browser."""
     pair = _pair(item)
-    return ("webkit", "chromium", "firefox").index(ENGINES[pair[0]].family) if pair else 3
+    if pair is None:
+        return len(TURNS), ""
+    return TURNS.index(ENGINES[pair[0]].family), pair[0]
 
 
 def _pair(item: pytest.Item) -> tuple[str, str] | None:
@@ -130,13 +131,45 @@ def environment(request: pytest.FixtureRequest) -> tuple[Engine, str]:
     return ENGINES[name], mode
 
 
+class Garage:
+    """The running browser: modules in its engine share it, one after the other, in fresh profiles."""
+
+    def __init__(self) -> None:
+        self._running: tuple[Engine, Browser] | None = None
+
+    def browser(self, engine: Engine) -> Browser:
+        """It, in this engine."""
+        if self._running is None or self._running[0] is not engine:
+            self.close()
+            self._running = engine, engine.launch()
+        return self._running[1]
+
+    def close(self) -> None:
+        running, self._running = self._running, None
+        if running:
+            running[1].close()
+
+
+@pytest.fixture(scope="session")
+def garage() -> Iterator[Garage]:
+    """Closed with the session."""
+    own = Garage()
+    yield own
+    own.close()
+
+
 @pytest.fixture(scope="module")
-def browser(environment: tuple[Engine, str]) -> Iterator[Browser]:
-    """One booted browser a module; a missing engine fails here and says what to install."""
+def browser(
+    request: pytest.FixtureRequest, environment: tuple[Engine, str], garage: Garage
+) -> Iterator[Browser]:
+    """A running browser, ended after a failure; a missing engine fails here and says what to install."""
     engine, _ = environment
-    with engine.launch() as launched:
-        VERSIONS[engine.name] = launched.version
-        yield launched
+    failed = request.session.testsfailed
+    launched = garage.browser(engine)
+    VERSIONS[engine.name] = launched.version
+    yield launched
+    if request.session.testsfailed > failed:
+        garage.close()
 
 
 @pytest.fixture(scope="module")

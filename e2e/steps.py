@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from typing import Any
@@ -124,3 +125,18 @@ def crowd(server: Server, packets: int) -> None:
         timeout=180,
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def republish(server: Server, version: int) -> int:
+    """An operator publishes the content of an older version as the newest."""
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("FLEETUNE_")}
+    done = subprocess.run(
+        [sys.executable, "-m", "fleetune_server", "models", "rollback", str(version)],
+        cwd=ROOT,
+        env={**inherited, "FLEETUNE_DATA": str(server.data)},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    return int(done.stdout)

@@ -7,18 +7,15 @@ models: the page always has the old model or the new one, whole.
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
-import sys
 from typing import Any
 
 import pytest
 from tests.alterations import ALTER, altered_field
 
 from e2e.drivers.base import Browser, Page, text, wait_text
-from e2e.server import ROOT, Server
-from e2e.steps import BOOT_SECONDS, open_home
+from e2e.server import Server
+from e2e.steps import BOOT_SECONDS, open_home, republish
 from e2e.tamper import Tamper
 from e2e.wire import Wire
 
@@ -51,21 +48,6 @@ RESET = """
 const storage = await import(new URL("static/storage.js", location.href).href);
 await storage.set("model", await storage.get("old"));
 """
-
-
-def republish(server: Server, version: int) -> int:
-    """An operator publishes the content of an older version as the newest."""
-    inherited = {key: value for key, value in os.environ.items() if not key.startswith("FLEETUNE_")}
-    done = subprocess.run(
-        [sys.executable, "-m", "fleetune_server", "models", "rollback", str(version)],
-        cwd=ROOT,
-        env={**inherited, "FLEETUNE_DATA": str(server.data)},
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return int(done.stdout)
 
 
 def offered(page: Page, version: int) -> None:

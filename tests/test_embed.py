@@ -98,7 +98,10 @@ def loaded_by(entry: str) -> set[Path]:
 def before_pyodide(entry: str) -> set[Path]:
     """Without what starts Pyodide and what only own kernels fetch, and for the module without the consent
     question's words and look."""
-    later = {WEB / name for name in ("python.js", "calls.js", "rpc.js", "protocol.js", "own_kernel.js")}
+    later = {
+        WEB / name
+        for name in ("python.js", "calls.js", "rpc.js", "nested.js", "protocol.js", "own_kernel.js")
+    }
     asked = loaded_by("consent_dialog.js") if entry == "fleetune.js" else set()
     return loaded_by(entry) - asked - later
 

@@ -3,7 +3,7 @@
 import { TimeoutError } from "./protocol.js";
 import { connectWorker } from "./rpc.js";
 
-/** Starting includes fetching a script; some Firefox starts of a nested worker never finish and must be repeated. */
+/** Starting includes fetching a script; one that never finishes is repeated. */
 const START_MS = 15_000;
 const STARTS = 3;
 

@@ -1,10 +1,10 @@
 // @ts-check
 /** The page: useful from the server's predictions at once; Python starts when it is first needed. */
+import { answers as asked, environment, QUESTIONS } from "./ask.js";
 import { benchCard } from "./bench_card.js";
 import { heedHeader } from "./consent.js";
 import { element, fill, find } from "./dom.js";
-import { detectEnvironment } from "./environment.js";
-import { crowdDecisions, crowdPath, getJson, own } from "./get_json.js";
+import { crowdDecisions, getJson, own } from "./get_json.js";
 import { keptJson } from "./kept_json.js";
 import { count, languageSwitch, say, times, translate } from "./i18n.js";
 import { liveEntry, liveState, liveSwap, showVersion } from "./live.js";
@@ -18,7 +18,6 @@ import * as storage from "./storage.js";
 import { terms } from "./terms.js";
 import { geometricMean, View } from "./view.js";
 
-const environment = detectEnvironment();
 const view = new View();
 const python = new Python();
 
@@ -62,9 +61,6 @@ async function refreshDecisions(version = 0) {
 function mark(name) {
   if (!performance.getEntriesByName(name).length) performance.mark(name);
 }
-
-/** What is asked of the server before anything is pressed. */
-const QUESTIONS = ["api/boot.json", "api/model/latest", "api/kernels", crowdPath(environment)];
 
 /** What of everyone's choices can run here: without WebAssembly, JavaScript alone. @param {any} decisions */
 function runnable(decisions) {
@@ -128,7 +124,7 @@ async function main() {
   const [kept] = await Promise.all([Promise.all(QUESTIONS.map(keptJson)), recall()]);
   const known = kept.every(Boolean) ? kept : undefined;
   if (known) show(known, (kernels) => showResults({ kernels }));
-  const answers = await Promise.all(QUESTIONS.map(getJson)).catch((error) => {
+  const answers = await asked.catch((error) => {
     console.warn(error);
     notice(say("notice.offline"), "bad");
     return undefined;

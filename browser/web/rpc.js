@@ -1,5 +1,6 @@
 // @ts-check
 /** Calls between rooms: `connectWorker` on the caller's side, `serve` on the worker's. */
+import { NEST, nest, NestedWorker } from "./nested.js";
 import { ALIVE, errorData, isEvent, READY, RemoteError, TimeoutError, WorkerError } from "./protocol.js";
 
 /** @typedef {import("./protocol.js").Reply} Reply @typedef {import("./protocol.js").Request} Request */
@@ -20,7 +21,7 @@ export class RemoteWorker extends EventTarget {
   ops = {};
   /** Resolves with the reason once the worker has ended, however it ended. @type {Promise<Error>} */
   closed;
-  /** @type {Worker} */
+  /** @type {Worker | NestedWorker} */
   #worker;
   /** @type {Map<number, Waiting>} */
   #waiting = new Map();
@@ -31,21 +32,22 @@ export class RemoteWorker extends EventTarget {
   #lastId = 0;
   #looks = 0;
 
-  /** @param {Worker} worker @param {(name: string, detail: any) => void} [onEvent] */
+  /** @param {Worker | NestedWorker} worker @param {(name: string, detail: any) => void} [onEvent] */
   constructor(worker, onEvent) {
     super();
     this.#worker = worker;
     this.#close = () => {};
     this.closed = new Promise((resolve) => (this.#close = resolve));
-    worker.onmessage = ({ data }) => {
+    worker.onmessage = (/** @type {MessageEvent} */ { data }) => {
       this.#looks = 0;
       if (!isEvent(data)) return this.#settle(data);
       if (data.event === ALIVE) return;
+      if (data.event === NEST) return nest(data.data, startWorker, this.closed);
       if (data.event === READY) this.#announce(data.data);
       onEvent?.(data.event, data.data);
       this.dispatchEvent(new CustomEvent(data.event, { detail: data.data }));
     };
-    worker.onerror = (event) => {
+    worker.onerror = (/** @type {ErrorEvent} */ event) => {
       event.preventDefault();
       const where = event.filename ? ` (${event.filename.split("/").pop()}:${event.lineno})` : "";
       this.end(new WorkerError(event.message ? `${event.message}${where}` : "its script could not be loaded"));
@@ -77,7 +79,7 @@ export class RemoteWorker extends EventTarget {
     });
   }
 
-  /** End the worker once it gives no sign of life: in Firefox, some hang for ever where they start a nested worker. @param {number} silence ms */
+  /** End the worker once it gives no sign of life. @param {number} silence ms */
   watch(silence) {
     const timer = setInterval(() => {
       this.#looks += 1;
@@ -114,20 +116,27 @@ export class RemoteWorker extends EventTarget {
 const signal = () => (/** @type {any} */ (navigator).globalPrivacyControl === true ? "gpc" : "");
 
 /**
- * Start a module worker and wait until it has announced its operations. A script of another origin (Fleetune
- * embedded in someone's page) is started through a one-line blob, since workers must be of the page's own origin.
+ * A module worker. A script of another origin (Fleetune embedded in someone's page) is started through a one-line blob,
+ * since workers must be of the page's own origin. @param {string} href
+ */
+function startWorker(href) {
+  const foreign = new URL(href).origin !== self.origin; // a sandboxed frame's own origin is "null", whatever its address
+  const script = foreign ? URL.createObjectURL(new Blob([foreignStart(href)], { type: "text/javascript" })) : href;
+  const worker = new Worker(script, { type: foreign ? "classic" : "module", name: signal() });
+  if (foreign) worker.addEventListener("message", () => URL.revokeObjectURL(script), { once: true });
+  return worker;
+}
+
+/**
+ * Start a worker and wait until it has announced its operations. A worker that asks for another has it started by its page.
  * @param {string | URL} url
  * @param {{onEvent?: (name: string, detail: any) => void, timeout?: number, silence?: number}} [options] in ms: `timeout`
  *   for the start, `silence` between looks at a worker that says `alive`
  * @returns {Promise<RemoteWorker>}
  */
 export async function connectWorker(url, { onEvent, timeout, silence } = {}) {
-  const { href, origin } = new URL(url, import.meta.url);
-  const foreign = origin !== self.origin; // a sandboxed frame's own origin is "null", whatever its address
-  const script = foreign
-    ? URL.createObjectURL(new Blob([foreignStart(href)], { type: "text/javascript" }))
-    : href;
-  const remote = new RemoteWorker(new Worker(script, { type: foreign ? "classic" : "module", name: signal() }), onEvent);
+  const { href } = new URL(url, import.meta.url);
+  const remote = new RemoteWorker(self.document ? startWorker(href) : new NestedWorker(href), onEvent);
   if (silence) remote.watch(silence);
   /** @type {Promise<void>} */
   const ready = new Promise((resolve) => remote.addEventListener(READY, () => resolve(), { once: true }));
@@ -135,7 +144,6 @@ export async function connectWorker(url, { onEvent, timeout, silence } = {}) {
     timeout && setTimeout(() => remote.end(new TimeoutError(`${href} did not start within ${timeout} ms`)), timeout);
   const failed = await Promise.race([ready, remote.closed]);
   clearTimeout(timer || undefined);
-  if (foreign) URL.revokeObjectURL(script);
   if (failed) throw failed;
   return remote;
 }
@@ -167,18 +175,22 @@ export async function despiteSilence(act) {
   }
 }
 
-/** Announce these operations and answer calls to them; errors go back as data. @param {Record<string, (args: any) => any>} ops */
-export function serve(ops) {
-  self.onmessage = async ({ data }) => {
+/**
+ * Announce these operations and answer calls to them; errors go back as data. Who had another start this worker comes
+ * through a port of its own. @param {Record<string, (args: any) => any>} ops @param {Window | MessagePort} [caller]
+ */
+export function serve(ops, caller = self) {
+  caller.onmessage = async ({ data }) => {
+    if (data.port) return serve(ops, data.port);
     const { id, op, args } = /** @type {Request} */ (data);
     try {
       if (!Object.hasOwn(ops, op)) throw new Error(`there is no operation ${op}`);
-      self.postMessage({ id, ok: true, value: await ops[op](args) });
+      caller.postMessage({ id, ok: true, value: await ops[op](args) });
     } catch (error) {
-      self.postMessage({ id, ok: false, error: errorData(error) });
+      caller.postMessage({ id, ok: false, error: errorData(error) });
     }
   };
-  emit(READY, Object.keys(ops));
+  caller.postMessage({ event: READY, data: Object.keys(ops) });
 }
 
 /** A worker that cannot start says why and ends; `connectWorker` then fails with this error. @param {unknown} error */

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import tempfile
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from selenium.webdriver.webkitgtk.service import Service
 
 from e2e.closing import Closing
 from e2e.drivers.base import FIND, PATIENCE_SECONDS, DriverError, wait_until
+from e2e.drivers.xwd import png
 
 ROLES = (Path(__file__).parent / "roles.js").read_text()
 # Without a graphics card, layers are composed by a software OpenGL: drawing a progress bar then takes more
@@ -43,8 +45,10 @@ class Display:
 
     def __init__(self, executable: str) -> None:
         read, write = os.pipe()
+        self._memory = tempfile.TemporaryDirectory(prefix="fleetune-display-")
+        screen = ["-screen", "0", "1280x1000x24", "-fbdir", self._memory.name]
         self._process = subprocess.Popen(
-            [executable, "-displayfd", str(write), "-screen", "0", "1280x1000x24", "-nolisten", "tcp"],
+            [executable, "-displayfd", str(write), *screen, "-nolisten", "tcp"],
             pass_fds=[write],
             stderr=subprocess.DEVNULL,
         )
@@ -56,17 +60,23 @@ class Display:
             raise DriverError(f"{executable} did not start")
         self.name = f":{number}"
 
+    def picture(self) -> bytes:
+        """What it shows now, as PNG."""
+        return png((Path(self._memory.name) / "Xvfb_screen0").read_bytes())
+
     def close(self) -> None:
         self._process.terminate()
         self._process.wait()
+        self._memory.cleanup()
 
 
 class WebKitPage:
     """One window of the session. Every call switches to it first."""
 
-    def __init__(self, driver: webdriver.WebKitGTK, handle: str) -> None:
+    def __init__(self, driver: webdriver.WebKitGTK, handle: str, display: Display) -> None:
         self._driver = driver
         self._handle = handle
+        self._display = display
 
     def _here(self) -> webdriver.WebKitGTK:
         self._driver.switch_to.window(self._handle)
@@ -141,7 +151,8 @@ class WebKitPage:
         self._press("find(a[0])", option)
 
     def screenshot(self, path: Path) -> None:
-        self._here().save_screenshot(str(path))
+        self._here()
+        path.write_bytes(self._display.picture())
 
     def console(self) -> list[str]:
         return list(self._here().execute_script("return window.__errors ?? []"))
@@ -191,9 +202,11 @@ class WebKitBrowser(Closing):
         if self._used:
             self._driver.switch_to.new_window("tab")
         self._used = True
-        return WebKitPage(self._driver, self._driver.current_window_handle)
+        return WebKitPage(self._driver, self._driver.current_window_handle, self._display)
 
     def fresh(self) -> None:
+        if not self._used:
+            return
         self._driver.quit()
         self._driver = self._start()
         self._used = False

@@ -14,7 +14,7 @@ from fleetune.work import MAX_BITS, search
 
 POLL = 0.2  # seconds between two looks at whether the report is still wanted
 TIMEOUT = 30.0  # seconds for one attempt
-DELAYS = (1.0, 2.0, 4.0, 8.0)  # seconds between attempts, doubled at most by chance
+DELAYS = (1.0, 2.0, 4.0)  # seconds between attempts, doubled at most by chance
 MAX_RETRY_AFTER = 120.0  # seconds; a server that asks for more is left alone until the next Send
 WORK_NEEDED = 428
 TRIES = 2048  # between two looks at whether the report is still wanted
@@ -48,7 +48,7 @@ def is_final(status: int) -> bool:
 
 
 async def post(platform: Platform, path: str, body: bytes, nonce: str, wanted: Wanted) -> Response:
-    """Send until the server says something final, five times at most; bring proof of work if it asks for it.
+    """Send until the server says something final, four times at most; bring proof of work if it asks for it.
 
     The last answer is returned whatever it is; NetworkError if the last attempt had none; StoppedError within
     `POLL` seconds of `wanted` turning false, and then the request under way is cancelled.
