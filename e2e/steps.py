@@ -66,6 +66,11 @@ def turn_telemetry_on(page: Page) -> None:
     wait_text(page, "#consentState", "Telemetry is on")
 
 
+def wait_refused(page: Page) -> None:
+    """Until the page says that telemetry was refused, which is more than not chosen yet."""
+    wait_for(page, "/Telemetry is off\\.$/.test(find('#consentState').innerText.trim())")
+
+
 def shown_packet(page: Page) -> dict[str, Any]:
     """The packet that the page says it would send."""
     wait_for(page, "!find('#packetPreview').hidden && find('#packetPreview').textContent.startsWith('{')")

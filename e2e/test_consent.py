@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2e.drivers.base import Page, text, wait_for, wait_text
+from e2e.drivers.base import Page, text, wait_text
 from e2e.steps import (
     assert_no_third_party,
     assert_only_public,
@@ -12,6 +12,7 @@ from e2e.steps import (
     open_home,
     shown_packet,
     turn_telemetry_on,
+    wait_refused,
 )
 from e2e.wire import Wire
 
@@ -53,7 +54,7 @@ def test_who_only_looks_leaves_no_trace_on_either_side(page: Page, wire: Wire) -
     (asked,) = [request.path for request in wire.requests if "decisions" in request.path]
     assert asked.rpartition("/")[2].split("-")[0] in ("chromium", "firefox", "webkit")
     page.click("button", "Keep off")
-    wait_text(page, "#consentState", "Telemetry is off.")
+    wait_refused(page)
     assert "database fleetune" in page.evaluate(STORED)
     values = page.evaluate("""
       const answer = (request) => new Promise((done) => (request.onsuccess = () => done(request.result)));
@@ -68,9 +69,9 @@ def test_the_choice_survives_a_reload_and_can_be_taken_back(page: Page, wire: Wi
     page.reload()
     wait_text(page, "#consentState", "Telemetry is on")
     page.click("button", "Keep off")
-    wait_text(page, "#consentState", "Telemetry is off.")
+    wait_refused(page)
     page.reload()
-    wait_for(page, "/Telemetry is off\\.$/.test(find('#consentState').innerText)")
+    wait_refused(page)
     assert page.evaluate("return document.querySelector('#enableTelemetry').checked") is False
     assert_only_public(wire)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.own_world import SCRIPT, description, module
 
+from e2e.conftest import Garage
 from e2e.drivers.base import Page, wait_for
 from e2e.embedder import Embedder, policy
 from e2e.engines import Engine
@@ -85,8 +86,11 @@ def write(folder: Path, name: str, raw: dict[str, Any], files: dict[str, bytes])
 
 @pytest.mark.deep
 @pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))  # what the check drives
-def test_the_check_runs_every_variant_and_finds_what_is_wrong(environment: tuple[Engine, str]) -> None:
+def test_the_check_runs_every_variant_and_finds_what_is_wrong(
+    environment: tuple[Engine, str], garage: Garage
+) -> None:
     family = environment[0].family
+    garage.close()  # it starts a browser itself
     files = {"sum.wasm": module(), "sum.simd.wasm": module(wrong=True)}
     found = check(build(read_spec(description(), SCRIPT, files)), family)
     assert len(found.wrong) == 1

@@ -20,7 +20,16 @@ from e2e.drivers.base import Page, text, wait_for, wait_text
 from e2e.drivers.playwright_driver import PlaywrightBrowser
 from e2e.embedder import Embedder, policy
 from e2e.server import Server
-from e2e.steps import PUBLIC, QUERIES, STATIC, measure_a_little, open_home, send, turn_telemetry_on
+from e2e.steps import (
+    PUBLIC,
+    QUERIES,
+    STATIC,
+    measure_a_little,
+    open_home,
+    send,
+    turn_telemetry_on,
+    wait_refused,
+)
 from e2e.wire import Wire
 
 WALKS = int(os.environ.get("FLEETUNE_WALKS", "15"))
@@ -123,7 +132,7 @@ def undecided_then_refused(
     assert page.evaluate(KEPT) == {}, "who only looks leaves nothing behind"
 
     page.click("button", "Keep off")
-    wait_text(page, "#consentState", "Telemetry is off.")
+    wait_refused(page)
     trails = walk(page, seeds[1], [*YES, "#run", "#thorough"])
     assert_silent(page, wire, server, trails, before)
     assert page.evaluate(KEPT)["consent"]["choice"] == "off"

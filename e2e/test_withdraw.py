@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from e2e.drivers.base import Page, wait_for, wait_text
-from e2e.steps import measure_a_little, open_home, send, sent_packets, turn_telemetry_on
+from e2e.steps import measure_a_little, open_home, send, sent_packets, turn_telemetry_on, wait_refused
 from e2e.wire import Wire
 
 
@@ -24,7 +24,7 @@ def test_a_packet_can_be_withdrawn(page: Page, wire: Wire) -> None:
     assert page.evaluate("return document.querySelector('#enableTelemetry').checked") is False
     assert page.evaluate("return document.querySelector('#send').disabled") is True
     page.reload()
-    wait_text(page, "#consentState", "Telemetry is off.")
+    wait_refused(page)
 
 
 def test_withdrawing_nothing_sends_nothing(page: Page, wire: Wire) -> None:

@@ -9,7 +9,15 @@ import pytest
 
 from e2e.drivers.base import Browser, Page, text, wait_for, wait_text, wait_until
 from e2e.server import Server
-from e2e.steps import measure_a_little, open_home, send, sent_packets, shown_packet, turn_telemetry_on
+from e2e.steps import (
+    measure_a_little,
+    open_home,
+    send,
+    sent_packets,
+    shown_packet,
+    turn_telemetry_on,
+    wait_refused,
+)
 from e2e.wire import Wire
 
 pytestmark = pytest.mark.deep
@@ -72,7 +80,7 @@ def test_withdrawal_in_one_tab_stops_what_another_has_in_flight(
     assert sent_packets(wire) == [], "the packet never went"
     for tab in (page, other):
         tab.reload()
-        wait_text(tab, "#consentState", "Telemetry is off.")
+        wait_refused(tab)
     assert sent_packets(wire) == []
     assert text(page, "#consentState")
 

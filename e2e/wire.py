@@ -122,9 +122,11 @@ class Wire(Closing):
             return
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-        except OSError:
+        except (OSError, asyncio.CancelledError) as error:
             writer.transport.abort()
-            return
+            if isinstance(error, OSError):
+                return
+            raise
         self._writers |= {writer, up_writer}
         recorder = _Recorder(self.requests)
         try:
@@ -163,10 +165,12 @@ class Wire(Closing):
 
         async def end() -> None:
             self._server.close()
+            await asyncio.sleep(0)  # what was just accepted begins, and so can end
             tasks = asyncio.all_tasks() - {asyncio.current_task()}
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # aborted connections close
 
         self._call(end())
         self._loop.call_soon_threadsafe(self._loop.stop)
