@@ -6,8 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 PORT ?= 8000
-# The engines of `make test`; the first one also runs the deep extras. All: FLEETUNE_ENGINES=chromium,firefox,webkit.
-export FLEETUNE_ENGINES ?= chromium
+# The engines of `make test`; the first one also runs the deep extras. Fewer: FLEETUNE_ENGINES=firefox make test
+export FLEETUNE_ENGINES ?= chromium,firefox,webkit
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from e2e.drivers.base import Page, text, wait_for, wait_text
 from e2e.steps import measure_a_little, open_home
 from e2e.wire import Wire
@@ -9,6 +11,7 @@ from e2e.wire import Wire
 CONTROLLED = "navigator.serviceWorker?.controller != null"
 
 
+@pytest.mark.deep
 def test_the_second_visit_boots_without_the_network(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     page.click("button", "Keep off")  # nothing is stored for someone who only looks

@@ -94,6 +94,7 @@ def test_a_tab_killed_in_the_middle_of_an_update_leaves_the_old_model_or_the_new
     print(f"{KILLS} killed within {LONGER * milliseconds:.0f} ms: {kept_old} kept the old model")
 
 
+@pytest.mark.deep
 def test_a_server_restarted_under_an_open_page_is_found_again_and_caught_up_with(
     page: Page, wire: Wire, server: Server
 ) -> None:

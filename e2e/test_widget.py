@@ -262,6 +262,7 @@ def test_consent_is_asked_by_fleetune_and_counts_for_one_site_and_one_server(
     assert all(r.route in PUBLIC or r.route.startswith(STATIC) for r in wire.requests)
 
 
+@pytest.mark.deep
 def test_a_sandboxed_frame_keeps_consent_in_memory_only(page: Page, wire: Wire, site: Embedder) -> None:
     page.open(f"{site.origin}/frame")
     told = wait_for(page, "(window.told?.failed || window.told?.after) && window.told", timeout=BOOT_SECONDS)
