@@ -1,9 +1,9 @@
-"""The Autobahn suite against our WebSocket settings: `python -m tests.autobahn --python PYTHON2 [--json]`.
+"""The Autobahn suite against our WebSockets: `python -m tests.autobahn --python PYTHON2 [--json]`.
 
-The suite wants an echo, which the push is not: so an echo runs with the very uvicorn configuration of
-`fleetune serve`. The suite is Python 2: `pip install autobahntestsuite` in a virtual environment of Python
-2.7. Twice: with our limit of 4 KiB a message, which refuses the cases with longer ones on purpose, and
-without it, which those cases need.
+The suite wants an echo, which the push is not: so an echo on the push's own connections
+(`deliver/socket.py`) runs with the very uvicorn configuration of `fleetune serve`. The suite is Python 2:
+`pip install autobahntestsuite` in a virtual environment of Python 2.7. Twice: with our limit of 4 KiB a
+message, which refuses the cases with longer ones on purpose, and without it, which those cases need.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.types import Receive, Scope, Send
+from websockets.frames import Frame, Opcode
 
 from fleetune_server.commands.serve import config, listen
+from fleetune_server.deliver.socket import Socket
 from fleetune_server.settings import Settings
 
 UNLIMITED = 1 << 26  # bytes; the longest message of the suite has 16 MiB
@@ -31,27 +31,25 @@ NOT_OURS = ["12.*", "13.*"]  # compression, which is off: a push has 30 bytes
 START = "from autobahntestsuite.wstest import run; run()"
 
 
-async def echo(socket: WebSocket) -> None:
-    """Send back whatever comes."""
-    await socket.accept()
-    try:
-        while True:
-            message = await socket.receive()
-            if message["type"] != "websocket.receive":
-                return
-            if message.get("text") is not None:
-                await socket.send_text(message["text"])
-            else:
-                await socket.send_bytes(message["bytes"])
-    except WebSocketDisconnect:
-        return
+class Echo(Socket):
+    """Sends back whatever comes."""
+
+    def hear(self, message: str | bytes) -> None:
+        opcode, data = (
+            (Opcode.BINARY, message) if isinstance(message, bytes) else (Opcode.TEXT, message.encode())
+        )
+        self.write(Frame(opcode, data).serialize(mask=False))
+
+
+async def nothing(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers no request: this is all about WebSockets."""
 
 
 def serve(folder: Path, most: int) -> None:
     """Echo until killed; the first line says where."""
     settings = replace(Settings(), data=folder, port=0)
-    ours = config(settings)
-    ours.app = Starlette(routes=[WebSocketRoute("/", echo)])
+    ours = config(nothing)
+    ours.ws = Echo
     ours.lifespan = "off"
     ours.ws_max_size = most or ours.ws_max_size
     with listen(settings) as listener:

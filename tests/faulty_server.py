@@ -8,11 +8,13 @@ from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.websockets import WebSocket
+from websockets.http11 import Request as Handshake
 
-from fleetune_server import api, decisions
+from fleetune_server import decisions
 from fleetune_server.cli import main
+from fleetune_server.commands import serve
 from fleetune_server.deliver.distribute import Distributor
+from fleetune_server.deliver.push import PushSocket
 from fleetune_server.intake.ingest import Intake
 
 
@@ -48,9 +50,17 @@ def parse_environment(query: Any) -> Any:
     raise UnicodeError(str(query))
 
 
-async def push(websocket: WebSocket, *_: object) -> None:
-    await websocket.accept()
-    raise OverflowError(f"{await websocket.receive_text()} {all_of(websocket.scope)}")
+class Fails(PushSocket):
+    """A connection that quotes its request and what is said."""
+
+    __slots__ = ("request",)
+
+    def welcome(self, request: Handshake) -> bool:
+        self.request = request
+        return super().welcome(request)
+
+    def hear(self, message: str | bytes) -> None:
+        raise OverflowError(f"{message!r} {self.request}")
 
 
 if __name__ == "__main__":
@@ -58,5 +68,5 @@ if __name__ == "__main__":
     Intake.take = take  # type: ignore[method-assign]
     Intake.withdraw = withdraw  # type: ignore[method-assign]
     decisions.parse_environment = parse_environment
-    api.__dict__["push"] = push
+    serve.__dict__["PushSocket"] = Fails
     sys.exit(main())

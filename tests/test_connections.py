@@ -7,7 +7,6 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import uvicorn
@@ -15,6 +14,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from fleetune_server.commands import serve
+from fleetune_server.deliver.push import PushSocket
 from fleetune_server.intake import connections
 from fleetune_server.intake.connections import PatientProtocol
 from fleetune_server.intake.lane import PacketProtocol
@@ -149,12 +149,12 @@ def test_a_peer_that_acknowledges_nothing_is_cut_off_by_the_kernel() -> None:
             client.close()
 
 
-def test_how_uvicorn_runs_is_fixed_in_code(tmp_path: Path) -> None:
-    config = serve.config(replace(Settings(), data=tmp_path))
+def test_how_uvicorn_runs_is_fixed_in_code() -> None:
+    config = serve.config(PlainTextResponse("ok"))
     fixed = {
         "http": PacketProtocol,  # on httptools
         "loop": "uvloop",
-        "ws": "websockets-sansio",
+        "ws": PushSocket,
         "ws_max_size": 4096,
         "ws_per_message_deflate": False,
         "access_log": False,

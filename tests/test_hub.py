@@ -5,31 +5,37 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any
+from dataclasses import replace
 
 import pytest
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
-from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from fleetune_server.commands import serve
+from fleetune_server.deliver import push
 from fleetune_server.deliver.hub import Hub
-from fleetune_server.deliver.push import allowed, push
+from fleetune_server.deliver.push import allowed
 from fleetune_server.settings import Settings
+from fleetune_server.state import KEY
 
 
 class Served:
-    """A hub behind a real port; `version` is what it announces."""
+    """A hub behind a real port, on the settings of `fleetune serve`; `version` is what it announces."""
 
     def __init__(self, beat: float, silent: float) -> None:
         self.version = 1
         self.hub = Hub(lambda _draw: self.version, settle=0.02, beat=beat, silent=silent)
+        self.settings = replace(Settings(), port=0, push_origins=("https://listed.example",))
         self.url = ""
+
+    @property
+    def own(self) -> str:
+        """The origin of its own pages."""
+        return self.url.replace("ws:", "http:").removesuffix("/ws")
 
     async def publish(self, version: int) -> None:
         self.version = version
@@ -40,26 +46,21 @@ class Served:
 async def serving(beat: float = 30, silent: float = 100) -> AsyncIterator[Served]:
     served = Served(beat, silent)
 
-    async def endpoint(websocket: WebSocket) -> None:
-        await push(websocket, served.hub, origins=("https://listed.example",))
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Served]]:
+        yield {KEY: served}
+        await served.hub.close()
 
-    listener = socket.create_server(("127.0.0.1", 0))
+    listener = serve.listen(served.settings)
+    listener.listen()  # connections may come before the server has started
     port = listener.getsockname()[1]
+    served.settings = replace(served.settings, port=port)
     served.url = f"ws://127.0.0.1:{port}/ws"
-    config = uvicorn.Config(
-        Starlette(routes=[WebSocketRoute("/ws", endpoint)]),
-        ws="websockets-sansio",
-        ws_max_size=4096,
-        ws_per_message_deflate=False,
-        log_config=None,
-        lifespan="off",
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(serve.config(Starlette(lifespan=lifespan)))
     task = asyncio.create_task(server.serve([listener]))
     try:
         yield served
     finally:
-        await served.hub.close()
         server.should_exit = True
         await task
 
@@ -167,12 +168,11 @@ async def test_a_message_over_four_kilobytes_ends_the_connection(served: Served)
 
 
 async def test_pages_of_other_origins_are_refused_before_the_handshake(served: Served) -> None:
-    own = served.url.replace("ws:", "http:").removesuffix("/ws")
-    for origin in (own, "https://listed.example", None):
+    for origin in (served.own, "https://listed.example", None):
         async with connect(served.url, origin=origin) as client:  # type: ignore[arg-type]
             await hello(client, 0)
             assert await next_model(client) == 1
-    for origin in ("https://evil.example", "null", own + "0", "file://"):
+    for origin in ("https://evil.example", "null", served.own + "0", "file://", "http://["):
         with pytest.raises(InvalidStatus) as caught:
             await connect(served.url, origin=origin)  # type: ignore[arg-type]
         assert caught.value.response.status_code == 403
@@ -183,50 +183,74 @@ async def test_pages_of_other_origins_are_refused_before_the_handshake(served: S
 )
 def test_an_operator_lists_the_origins_of_embedding_pages(setting: str, status: int) -> None:
     origins = Settings.from_env({"FLEETUNE_PUSH_ORIGINS": setting}).push_origins
-    headers = [(b"host", b"tuner.example"), (b"origin", b"https://two.example")]
-    socket = WebSocket({"type": "websocket", "headers": headers}, unused, unused)
-    assert allowed(socket, origins) == (status == 101)
-    assert allowed(socket, ("*",))
+    assert allowed("https://two.example", ["tuner.example"], origins) == (status == 101)
+    assert allowed("https://two.example", ["tuner.example"], ["*"])
 
 
-async def unused(*_: object) -> Any:
-    raise AssertionError("nothing is sent or received")
+@pytest.mark.parametrize("path", ["/", "/ws/", "/api/model/latest"])
+async def test_other_paths_are_refused(served: Served, path: str) -> None:
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(served.url.removesuffix("/ws") + path)
+    assert caught.value.response.status_code == 403
 
 
-async def test_silent_clients_are_let_go_and_answering_ones_stay() -> None:
-    async with serving(0.2, 0.6) as served, connect(served.url) as silent, connect(served.url) as alive:
-        await hello(silent)
-        await hello(alive)
-        await joined(served.hub, 2)
-
-        models: asyncio.Queue[int] = asyncio.Queue()
-
-        async def answer() -> None:
-            async for message in alive:
-                await hello(alive)
-                if json.loads(message)["type"] == "model":
-                    await models.put(json.loads(message)["version"])
-
-        async with asyncio.TaskGroup() as group:
-            task = group.create_task(answer())
-            await asyncio.sleep(1.5)
-            assert len(served.hub) == 1
-            assert served.hub.dropped == 1
-            await served.publish(2)
-            assert await asyncio.wait_for(models.get(), 5) == 2
-            task.cancel()
-        heard: list[str | bytes] = []
-        with pytest.raises(ConnectionClosed):
-            await asyncio.wait_for(listen_to(silent, heard), 5)
-        assert {json.loads(message)["type"] for message in heard} == {"heartbeat"}
+async def test_two_origins_are_refused(served: Served) -> None:
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(served.url, additional_headers=[("Origin", served.own)] * 2)
+    assert caught.value.response.status_code == 400
 
 
-async def test_at_shutdown_clients_are_told_to_come_back(served: Served) -> None:
+async def test_messages_in_fragments_and_control_frames_between_them_are_heard(served: Served) -> None:
+    served.version = 5
     async with connect(served.url) as client:
-        await hello(client)
-        await joined(served.hub, 1)
-        await served.hub.close()
+        pong = await client.ping()
+        await client.send(['{"type": "hello",', ' "version"', ": 4}"])
+        await asyncio.wait_for(pong, 5)
+        assert await next_model(client) == 5
+
+
+async def test_text_that_is_not_utf_8_ends_the_connection(served: Served) -> None:
+    async with connect(served.url) as client:
+        await client.send(b"\xff", text=True)
         with pytest.raises(ConnectionClosed) as caught:
             await asyncio.wait_for(client.recv(), 5)
     assert caught.value.rcvd is not None
-    assert caught.value.rcvd.code == 1012
+    assert caught.value.rcvd.code == 1007
+
+
+async def test_a_client_that_never_says_hello_is_let_go(
+    served: Served, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(push, "HELLO_SECONDS", 0.1)
+    async with connect(served.url) as client:
+        with pytest.raises(ConnectionClosed) as caught:
+            await asyncio.wait_for(client.recv(), 5)
+    assert caught.value.rcvd is not None
+    assert caught.value.rcvd.code == 1008
+
+
+async def test_a_peer_that_takes_nothing_is_neither_read_nor_waited_for(served: Served) -> None:
+    """Pings without end, whose answers nobody takes."""
+    _reader, writer = await asyncio.open_connection("127.0.0.1", served.settings.port, limit=1)
+    writer.write(
+        b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    )
+    taken = 0
+
+    async def flood() -> None:
+        nonlocal taken
+        while True:
+            writer.write(1000 * (b"\x89\xfd\0\0\0\0" + 125 * b"p"))
+            await writer.drain()
+            taken += 1
+
+    flooding = asyncio.create_task(flood())
+    before = -1
+    async with asyncio.timeout(8):
+        while taken > before:
+            before = taken
+            await asyncio.sleep(0.5)
+    assert taken, "at first it is heard"
+    flooding.cancel()
+    writer.transport.abort()

@@ -15,7 +15,6 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
-from starlette.websockets import WebSocket
 
 from fleetune import __version__
 from fleetune.fields import FIELDS, HONESTY, NEVER_SENT
@@ -23,7 +22,6 @@ from fleetune_server import adoption, policy, wheel
 from fleetune_server import metrics as instruments
 from fleetune_server.adoption import Adoption
 from fleetune_server.assets import Assets
-from fleetune_server.deliver.push import push
 from fleetune_server.history import contributors, summary
 from fleetune_server.settings import ROOT
 from fleetune_server.state import KEY, State, state_of
@@ -177,12 +175,6 @@ async def latest_model(request: Request) -> Response:
 async def model_file(request: Request) -> Response:
     """A full model or a delta."""
     return await state_of(request).distributor.blob(request)
-
-
-async def socket(websocket: WebSocket) -> None:
-    """Tells a client of new versions."""
-    state = state_of(websocket)
-    await push(websocket, state.hub, state.settings.push_origins)
 
 
 async def healthz(request: Request) -> Response:

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp
 
 from fleetune_server import api, decisions, missing_page, privacy_page, wheel
@@ -31,7 +31,8 @@ FOLDERS = {
 }
 
 
-# Beside the route table: every packet passes here (raw ASGI, before Starlette's routing).
+# Beside the route table: every packet passes here (raw ASGI, before Starlette's routing). `WS /ws` is below
+# ASGI: deliver/push.py.
 HOT = {"/api/telemetry": api.Telemetry()}
 
 
@@ -62,7 +63,6 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/api/plan", decisions.measuring_plan),
         Route("/api/privacy.json", api.privacy),
         Route("/api/metrics", api.metrics),
-        WebSocketRoute("/ws", api.socket),
         Route("/metrics", api.prometheus),
         Route("/healthz", api.healthz),
         Route("/readyz", api.readyz),

@@ -19,11 +19,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
+import uvloop
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
@@ -145,7 +148,7 @@ def main() -> None:
     parser.add_argument("--serve", choices=sorted(SERVERS), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.serve:
-        asyncio.run(SERVERS[args.serve](args.port))
+        uvloop.run(SERVERS[args.serve](args.port))  # the loop of `fleetune serve`, for both
         return
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
@@ -211,19 +214,22 @@ def listen(port: int) -> socket.socket:
 
 
 async def hub_server(port: int) -> None:
+    """The push alone, on the connections and uvicorn settings of `fleetune serve`."""
     import uvicorn
     from starlette.applications import Starlette
-    from starlette.routing import WebSocketRoute
-    from starlette.websockets import WebSocket
 
+    from fleetune_server.commands.serve import config
     from fleetune_server.deliver.hub import Hub
-    from fleetune_server.deliver.push import push
+    from fleetune_server.settings import Settings
+    from fleetune_server.state import KEY
 
     version = 1
     hub = Hub(lambda _draw: version, settle=0, beat=3600, silent=3600, stalled=3600)
 
-    async def endpoint(websocket: WebSocket) -> None:
-        await push(websocket, hub)
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, SimpleNamespace]]:
+        yield {KEY: SimpleNamespace(hub=hub, settings=Settings())}
+        await hub.close()
 
     def announce(new: int) -> None:
         nonlocal version
@@ -231,19 +237,9 @@ async def hub_server(port: int) -> None:
         announcing.append(asyncio.get_running_loop().create_task(hub.announce(new)))
 
     announcing: list[asyncio.Task[None]] = []
-    config = uvicorn.Config(
-        Starlette(routes=[WebSocketRoute("/ws", endpoint)]),
-        ws="websockets-sansio",
-        ws_max_size=4096,
-        ws_per_message_deflate=False,
-        ws_ping_interval=None,
-        log_config=None,
-        lifespan="off",
-    )
-    server = uvicorn.Server(config)
+    server = uvicorn.Server(config(Starlette(lifespan=lifespan)))
     serving = asyncio.create_task(server.serve([listen(port)]))
     await obey(lambda: len(hub), announce)
-    await hub.close()  # as the server does when it is told to stop
     server.should_exit = True
     await serving
 

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleetune_server.app import create_app
+from fleetune_server.deliver.push import MAX_MESSAGE, PushSocket
 from fleetune_server.intake.lane import PacketProtocol
 from fleetune_server.logs import configure
 from fleetune_server.settings import Settings, SettingsError
@@ -35,7 +36,6 @@ FOLDER_FAULTS = (  # as the system and SQLite put it
 )
 ADVICE = "`fleetune db check` says what is wrong, `fleetune db restore FILE` puts a backup in its place"
 OS_ERRORS = ("OSError", "PermissionError", "NotADirectoryError")
-WEBSOCKET_BYTES = 4096  # clients have next to nothing to say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,8 @@ def run(args: argparse.Namespace) -> int:
     listener = listen(settings)
     host, port = listener.getsockname()[:2]
     settings = dataclasses.replace(settings, host=host, port=port)
-    server = Server(config(settings), url=f"http://{f'[{host}]' if ':' in host else host}:{port}/")
+    app = Plain(create_app(settings), str(settings.data))
+    server = Server(config(app), url=f"http://{f'[{host}]' if ':' in host else host}:{port}/")
     server.run(sockets=[listener])
     return 0
 
@@ -75,14 +76,14 @@ def listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def config(settings: Settings) -> uvicorn.Config:
+def config(app: ASGIApp) -> uvicorn.Config:
     """uvicorn as measured: fastest parser and loop, small WebSockets, no addresses in logs."""
     return uvicorn.Config(
-        Plain(create_app(settings), str(settings.data)),
+        app,
         http=PacketProtocol,
         loop="uvloop",
-        ws="websockets-sansio",
-        ws_max_size=WEBSOCKET_BYTES,
+        ws=PushSocket,
+        ws_max_size=MAX_MESSAGE,
         ws_per_message_deflate=False,
         access_log=False,
         proxy_headers=False,

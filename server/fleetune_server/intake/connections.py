@@ -40,6 +40,7 @@ class PatientProtocol(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         self._watch.connections.discard(self)
         super().handle_websocket_upgrade()
+        del self.parser, self.scope, self.headers  # they hold each other, and would wait for the collector
 
     def data_received(self, data: bytes) -> None:
         if self._in_headers:
