@@ -172,8 +172,12 @@ def chosen_engines(setting: str | None = None) -> tuple[str, ...]:
 
 
 def chromium_path() -> str | None:
-    """Chromium's path, or None for Playwright's own build."""
-    return _system_browser("FLEETUNE_CHROMIUM", "chromium", "chromium-browser", "google-chrome")
+    """Chromium's path, or None for Playwright's own build.
+
+    Rather the headless shell, like Playwright's own build: the whole browser draws its window's pages too."""
+    return _system_browser(
+        "FLEETUNE_CHROMIUM", "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
+    )
 
 
 def firefox_path() -> str | None:
@@ -211,7 +215,7 @@ LAUNCHERS: Mapping[str, Callable[[Engine], Browser]] = {
     "webkit": _webkit,
 }
 APT_PACKAGES = {
-    "chromium": "chromium",
+    "chromium": "chromium-headless-shell",
     "firefox": "firefox-esr",
     "webkit": "webkit2gtk-driver libwebkit2gtk-4.1-0 xvfb",
 }

@@ -1,72 +1,136 @@
-"""`python -m e2e.flake --times 20 --json`: every journey so often in each engine; what failed."""
+"""`python -m e2e.flake --times 20 --json`: every journey so often in each engine; what failed.
+
+Twenty times all of it takes hours on two cores: `--keep FILE` writes every run down, and the next call with
+the same file goes on where that one ended, after as many `--minutes` as it was given.
+"""
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
+import re
 import sys
-from collections.abc import Sequence
+import time
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import pytest
 
 from e2e.engines import chosen_engines
 from e2e.server import ROOT
 
+PLACE = re.compile(r"\[(.+?)-(?:isolated|plain)")
 
-class Counter:
-    """A pytest plugin that counts runs and names failures."""
+
+@dataclass(frozen=True)
+class Run:
+    """One test, once: where, and what went wrong."""
+
+    test: str  # with engine and mode
+    error: str = ""
+
+    @property
+    def journey(self) -> str:
+        return self.test.partition("::")[0].rsplit("test_", 1)[1].removesuffix(".py")
+
+    @property
+    def engine(self) -> str:
+        """Empty for a test without a browser."""
+        place = PLACE.search(self.test)
+        return place[1] if place else ""
+
+
+class Recorder:
+    """A pytest plugin that notes runs: a run is its call; an error in a fixture is a failure too."""
 
     def __init__(self) -> None:
-        self.runs = 0
-        self.journeys: set[str] = set()
-        self.failures: list[dict[str, str]] = []
+        self.runs: list[Run] = []
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """One phase of one test: a run is its call; an error in a fixture is a failure too."""
-        module, _, name = report.nodeid.partition("::")
-        if report.when == "call":
-            self.runs += 1
-            self.journeys.add(module.rsplit("test_", 1)[1].removesuffix(".py"))
         if report.failed:
-            self.failures.append({"test": name, "phase": report.when, "error": report.longreprtext[-2000:]})
+            self.runs.append(Run(report.nodeid, f"{report.when}: {report.longreprtext[-2000:]}"))
+        elif report.when == "call":
+            self.runs.append(Run(report.nodeid))
+
+
+class Record:
+    """All runs so far, kept in a file if there is one."""
+
+    def __init__(self, file: Path | None) -> None:
+        self.file = file
+        lines = file.read_text().splitlines() if file and file.exists() else []
+        self.runs = [Run(**json.loads(line)) for line in lines]
+
+    def add(self, runs: Sequence[Run]) -> None:
+        self.runs.extend(runs)
+        if self.file:
+            with self.file.open("a") as file:
+                file.writelines(json.dumps(asdict(run)) + "\n" for run in runs)
+
+    def least(self, journeys: Collection[str] = ()) -> int:
+        """How often the test of these journeys (none: all) ran that ran least often in the chosen engines."""
+        chosen = chosen_engines()
+        times = Counter(
+            run.test
+            for run in self.runs
+            if run.engine in chosen and (not journeys or run.journey in journeys)
+        )
+        return min(times.values(), default=0)
+
+    def figures(self) -> dict[str, object]:
+        """Counts, over all that was run."""
+        failures = [run for run in self.runs if run.error]
+        return {
+            "engines": sorted({run.engine for run in self.runs if run.engine}),
+            "journeys": sorted({run.journey for run in self.runs}),
+            "tests": len({run.test for run in self.runs}),
+            "least_times": self.least(),
+            "runs": len(self.runs),
+            "failures": len(failures),
+            "failed": [asdict(run) for run in failures],
+        }
+
+
+def rounds(done: int, times: int, minutes: float) -> Iterator[int]:
+    """Numbers of the rounds that are still to be run, while there is time."""
+    begin = time.monotonic()
+    for number in range(done, times):
+        if time.monotonic() - begin > 60 * minutes:
+            return
+        yield number + 1
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run and report; 1 if anything failed."""
-    parser = argparse.ArgumentParser(prog="python -m e2e.flake")
+    parser = argparse.ArgumentParser(prog="python -m e2e.flake", description=__doc__)
     parser.add_argument("--times", type=int, default=20, help="runs of every journey in each engine")
     parser.add_argument("--workers", type=int, default=0, help="run so many at once (default: one by one)")
+    parser.add_argument("--keep", type=Path, help="file of runs to go on with")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="begin no round after that")
     parser.add_argument("--json", action="store_true", help="print only the figures, as JSON")
     parser.add_argument("journeys", nargs="*", help="e.g. consent learn (default: all)")
     args = parser.parse_args(argv)
     paths = [f"e2e/test_{journey}.py" for journey in args.journeys] or ["e2e"]
-    counter = Counter()
     quiet = ["-q", "-q", "--no-summary", "--no-header"] if args.json else ["-q"]
     workers = ["-n", str(args.workers)] if args.workers else []
-    code = pytest.main(
-        [
-            *quiet,
-            *workers,
-            f"--rootdir={ROOT}",
-            f"--times={args.times}",
-            *(str(ROOT / path) for path in paths),
-        ],
-        plugins=[counter],
-    )
-    figures = {
-        "engines": list(chosen_engines()),
-        "journeys": sorted(counter.journeys),
-        "times": args.times,
-        "runs": counter.runs,
-        "failures": len(counter.failures),
-        "failed": counter.failures,
-    }
-    print(
-        json.dumps(figures, indent=1)
-        if args.json
-        else f"{counter.runs} runs, {len(counter.failures)} failures"
-    )
-    return 1 if counter.failures or code else 0
+    record = Record(args.keep)
+    for number in rounds(record.least(args.journeys), args.times, args.minutes):
+        print(f"round {number} of {args.times}", file=sys.stderr)
+        recorder = Recorder()
+        selection = ["-m", "not deep", *(str(ROOT / path) for path in paths)]
+        code = pytest.main([*quiet, *workers, f"--rootdir={ROOT}", *selection], plugins=[recorder])
+        record.add(recorder.runs)
+        if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+            return int(code)
+    figures = record.figures()
+    if args.json:
+        print(json.dumps(figures, indent=1))
+    else:
+        print(f"{figures['runs']} runs of {figures['tests']} tests, {figures['failures']} failures")
+    return 1 if figures["failures"] else 0
 
 
 if __name__ == "__main__":

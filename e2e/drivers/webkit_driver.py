@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+import time
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +21,7 @@ from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
 
 from e2e.closing import Closing
-from e2e.drivers.base import FIND, PATIENCE_SECONDS, DriverError, wait_until
+from e2e.drivers.base import FIND, PATIENCE_SECONDS, POLL_SECONDS, DriverError, wait_until
 from e2e.drivers.xwd import png
 
 ROLES = (Path(__file__).parent / "roles.js").read_text()
@@ -38,6 +39,15 @@ if (!window.__errors) {
   console.error = (...a) => { window.__errors.push(a.map(String).join(' ')); log(...a); };
 }
 """
+
+
+# A click that opens another page takes the mark with it; one on an option is its list's.
+AWAIT_CLICK = """
+const target = arguments[0].closest('select') ?? arguments[0];
+window.__awaited = true;
+target.addEventListener('click', () => delete window.__awaited, { capture: true, once: true });
+"""
+CLICK_SECONDS = 3.0
 
 
 class Display:
@@ -120,19 +130,29 @@ class WebKitPage:
         return wait_until(look, f"element {arguments}")
 
     def _press(self, finder: str, *arguments: Any) -> None:
-        """Click once it can be clicked: enabled, in view, and nothing over it."""
+        """Click once it can be clicked: enabled, in view, and nothing over it; again if it moved away."""
 
         def pressed() -> bool:
             element = self._element(finder, *arguments)
             try:
                 if element.is_enabled():
+                    self._driver.execute_script(AWAIT_CLICK, element)
                     element.click()
-                    return True
+                    return self._arrived()
             except (ElementNotInteractableException, StaleElementReferenceException):
                 pass  # it moved, or was drawn anew, between being found and being clicked
             return False
 
         wait_until(pressed, f"{arguments} can be clicked")
+
+    def _arrived(self) -> bool:
+        """Whether the click met the element, as Playwright's driver makes sure too."""
+        end = time.monotonic() + CLICK_SECONDS
+        while self._driver.execute_script("return window.__awaited === true"):
+            if time.monotonic() > end:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True
 
     def click(self, role: str, name: str) -> None:
         self._press("byRole(a[0], a[1])", role, name)
