@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-
 from e2e.flake import Record, Run, rounds
 
 CONSENT = "e2e/test_consent.py::test_a[chromium-isolated]"
