@@ -14,12 +14,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytest
 
-from e2e.engines import chosen_engines
 from e2e.server import ROOT
 
 PLACE = re.compile(r"\[(.+?)-(?:isolated|plain)")
@@ -41,6 +41,16 @@ class Run:
         """Empty for a test without a browser."""
         place = PLACE.search(self.test)
         return place[1] if place else ""
+
+
+class Chosen:
+    """A pytest plugin that notes which tests are chosen."""
+
+    def __init__(self) -> None:
+        self.tests: list[str] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        self.tests = [item.nodeid for item in session.items]
 
 
 class Recorder:
@@ -70,24 +80,20 @@ class Record:
             with self.file.open("a") as file:
                 file.writelines(json.dumps(asdict(run)) + "\n" for run in runs)
 
-    def least(self, journeys: Collection[str] = ()) -> int:
-        """How often the test of these journeys (none: all) ran that ran least often in the chosen engines."""
-        chosen = chosen_engines()
-        times = Counter(
-            run.test
-            for run in self.runs
-            if run.engine in chosen and (not journeys or run.journey in journeys)
-        )
-        return min(times.values(), default=0)
+    def least(self, tests: Collection[str]) -> int:
+        """How often that one of these tests ran that ran least often."""
+        times = Counter(run.test for run in self.runs)
+        return min((times[test] for test in tests), default=0)
 
     def figures(self) -> dict[str, object]:
-        """Counts, over all that was run."""
+        """Counts, over all that was run; `least_times` is that of the test that ran least often."""
+        tests = {run.test for run in self.runs}
         failures = [run for run in self.runs if run.error]
         return {
             "engines": sorted({run.engine for run in self.runs if run.engine}),
             "journeys": sorted({run.journey for run in self.runs}),
-            "tests": len({run.test for run in self.runs}),
-            "least_times": self.least(),
+            "tests": len(tests),
+            "least_times": self.least(tests),
             "runs": len(self.runs),
             "failures": len(failures),
             "failed": [asdict(run) for run in failures],
@@ -114,14 +120,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("journeys", nargs="*", help="e.g. consent learn (default: all)")
     args = parser.parse_args(argv)
     paths = [f"e2e/test_{journey}.py" for journey in args.journeys] or ["e2e"]
-    quiet = ["-q", "-q", "--no-summary", "--no-header"] if args.json else ["-q"]
     workers = ["-n", str(args.workers)] if args.workers else []
+    selection = [f"--rootdir={ROOT}", "-m", "not deep", *(str(ROOT / path) for path in paths)]
+    chosen = Chosen()
+    with redirect_stdout(sys.stderr):  # stdout is for the figures
+        code = pytest.main(["-qq", "--collect-only", *selection], plugins=[chosen])
+    if code:
+        return int(code)
     record = Record(args.keep)
-    for number in rounds(record.least(args.journeys), args.times, args.minutes):
+    for number in rounds(record.least(chosen.tests), args.times, args.minutes):
         print(f"round {number} of {args.times}", file=sys.stderr)
         recorder = Recorder()
-        selection = ["-m", "not deep", *(str(ROOT / path) for path in paths)]
-        code = pytest.main([*quiet, *workers, f"--rootdir={ROOT}", *selection], plugins=[recorder])
+        with redirect_stdout(sys.stderr):
+            code = pytest.main(["-q", *workers, *selection], plugins=[recorder])
         record.add(recorder.runs)
         if code not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
             return int(code)
