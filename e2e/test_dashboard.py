@@ -47,7 +47,7 @@ def test_a_version_on_trial_is_said_and_everything_has_a_table_and_files(
     assert "Version 2 is on trial" in text(page, "#trial")
     assert "on trial" in text(page, "#versionsTable")
     assert text(page, "#dAccuracy").endswith("%")
-    assert "95 %" in text(page, "#dRegretRange")
+    assert "95%" in text(page, "#dRegretRange")
     shown = page.evaluate(
         "return a[0].filter((id) => !document.querySelector(`#${id} .below`).hidden)", PANELS
     )

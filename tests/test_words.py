@@ -7,19 +7,27 @@ import re
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 WEB = Path(__file__).parents[1] / "browser" / "web"
+KERNELS = WEB.parents[1] / "kernels_wasm" / "dist"
 LANGUAGES = ("en", "ru")
 
 
-def words(language: str) -> dict[str, str]:
-    script = f"import w from './words/{language}.js'; console.log(JSON.stringify(w))"
+def exported(statement: str) -> Any:
+    """The `w` that a module has."""
+    browser = "globalThis.location = { search: '' }; globalThis.navigator ??= { languages: [] };"
+    script = f"{browser} {statement}; console.log(JSON.stringify(w))"
     out = subprocess.run(
         ["node", "--input-type=module", "-e", script], cwd=WEB, capture_output=True, check=True, text=True
     )
-    table: dict[str, str] = json.loads(out.stdout)
+    return json.loads(out.stdout)
+
+
+def words(language: str) -> dict[str, str]:
+    table: dict[str, str] = exported(f"const {{ default: w }} = await import('./words/{language}.js')")
     return table
 
 
@@ -70,3 +78,41 @@ def test_every_key_that_the_scripts_name_exists() -> None:
     literal = re.compile(r'\bsay\(\s*"([^"]+)"')
     named = {key for script in WEB.glob("*.js") for key in literal.findall(script.read_text())}
     assert named <= english.keys()
+
+
+def test_everything_that_the_catalogue_names_is_explained_in_every_language() -> None:
+    tables = exported("const { TABLES: w } = await import('./glossary.js')")
+    kernels = json.loads((KERNELS / "manifest.json").read_text())["kernels"]
+    ideas = {
+        part for kernel in kernels for variant in kernel["variants"] for part in variant["name"].split("+")
+    }
+    patterns = {pattern for kernel in kernels for pattern in kernel["patterns"]}
+    assert tables["IDEAS"].keys() == ideas | {"js", "js-tuned"}
+    assert tables["PATTERNS"].keys() == patterns
+    for entry in (*tables["IDEAS"].values(), *tables["PATTERNS"].values()):
+        assert entry.keys() == set(LANGUAGES)
+    # The catalogue says it in English.
+    assert tables["KERNELS"].keys() == {kernel["name"] for kernel in kernels}
+    assert all(entry.keys() == set(LANGUAGES) - {"en"} for entry in tables["KERNELS"].values())
+
+
+def imports(module: Path) -> set[Path]:
+    """All that a module has before it runs, itself included."""
+    found, waiting = set[Path](), [module]
+    while waiting:
+        script = waiting.pop()
+        if script not in found:
+            found.add(script)
+            named = re.findall(r'^import .*?"(\./[^"]+)";$', script.read_text(), re.MULTILINE)
+            waiting += [script.parent / name for name in named]
+    return {path.resolve() for path in found}
+
+
+def test_the_page_asks_for_its_modules_at_once_and_first_for_what_is_shown_first() -> None:
+    markup = (WEB / "index.html").read_text()
+    asked = [WEB / path for path in re.findall(r'(?:src|modulepreload" href)="static/([^"]+\.js)"', markup)]
+    first = imports(WEB / "first.js")
+    assert asked[0] == WEB / "first.js"
+    assert set(asked[: len(first)]) == first
+    assert set(asked) == imports(WEB / "page.js")
+    assert len(asked) == len(set(asked))

@@ -2,6 +2,7 @@
 /** The benchmark card: run, pause, stop, and what is under way. */
 import { element, find } from "./dom.js";
 import { count, say } from "./i18n.js";
+import { UnreachableError } from "./protocol.js";
 import { patternName } from "./results.js";
 import { despiteSilence } from "./rpc.js";
 
@@ -54,7 +55,8 @@ export function benchCard(python, { onResult, onDone }) {
         : say("bench.done", { done: count(measured), seconds: count(Math.round(seconds)) });
       onDone(outcome.seconds ?? seconds);
     } catch (error) {
-      text.textContent = say("bench.failed", { message: /** @type {Error} */ (error).message });
+      const { message } = /** @type {Error} */ (error);
+      text.textContent = error instanceof UnreachableError ? say("bench.unreachable") : say("bench.failed", { message });
     } finally {
       bar.value = measured ? 1 : 0;
       paused = false;
@@ -64,7 +66,7 @@ export function benchCard(python, { onResult, onDone }) {
   }
 
   busy(false);
-  if (!possible) text.textContent = say("notice.noWasm");
+  if (!possible) text.textContent = find("#runHint").textContent = say("why.only");
   run.addEventListener("click", () => {
     find("#benchmark").scrollIntoView({ block: "nearest" });
     start(BUDGETS_MS.run);

@@ -1,7 +1,10 @@
 // @ts-check
-/** One chart of speedups over sizes: lines for candidates, crosses for predictions, a ring for the choice. */
+/**
+ * One chart of speedups over sizes: a line for each candidate, dashed where any of it is but predicted. Marks say what is
+ * known of each point; the key under the chart names them.
+ */
 import { element, fill } from "./dom.js";
-import { say, times } from "./i18n.js";
+import { roughly, say, times } from "./i18n.js";
 import { colour, onNewColours, plotter } from "./plot.js";
 
 /** @typedef {import("./view.js").Row} Row */
@@ -37,46 +40,80 @@ function leaders(rows) {
   return ["js", ...others.slice(0, MOST_LINES - 1)];
 }
 
-/** A ring around the chosen candidate's point, and a bar over its spread. @param {() => Row[]} rows @param {string[]} names */
+/** What is drawn at a point, in the plot's own pixels. @param {import("uplot")} plot */
+function pen(plot) {
+  const { ctx } = plot;
+  const pixel = devicePixelRatio;
+  const floor = plot.bbox.top + plot.bbox.height;
+  /** @param {number} speedup */
+  const height = (speedup) => Math.max(plot.bbox.top, Math.min(plot.valToPos(speedup, "y", true), floor));
+  /** @param {[number, number, number, number][]} strokes from x, y to x, y */
+  function lines(...strokes) {
+    ctx.beginPath();
+    for (const [fromX, fromY, toX, toY] of strokes) {
+      ctx.moveTo(fromX, fromY);
+      ctx.lineTo(toX, toY);
+    }
+    ctx.stroke();
+  }
+  /** @param {number} x @param {number} y @param {number} radius */
+  function circle(x, y, radius) {
+    ctx.beginPath();
+    ctx.arc(x, y, radius * pixel, 0, 2 * Math.PI);
+  }
+  return {
+    /** @param {number} x @param {number} from @param {number} to */
+    bar: (x, from, to) => lines([x, height(from), x, height(to)]),
+    /** @param {number} x @param {[number, number]} interval */
+    whiskers(x, [low, high]) {
+      const arm = 4 * pixel;
+      lines([x, height(low), x, height(high)], ...[low, high].map((end) => /** @type {[number, number, number, number]} */ ([x - arm, height(end), x + arm, height(end)])));
+    },
+    /** @param {number} x @param {number} speedup */
+    cross(x, speedup) {
+      const [y, arm] = [height(speedup), 4 * pixel];
+      lines([x - arm, y - arm, x + arm, y + arm], [x - arm, y + arm, x + arm, y - arm]);
+    },
+    /** @param {number} x @param {number} speedup */
+    dot(x, speedup) {
+      circle(x, height(speedup), 4);
+      ctx.fill();
+    },
+    /** @param {number} x @param {number} speedup */
+    ring(x, speedup) {
+      circle(x, height(speedup), 7);
+      ctx.stroke();
+    },
+  };
+}
+
+/** How sure every point is. @param {() => Row[]} rows @param {string[]} names */
 function marks(rows, names) {
   return (/** @type {import("uplot")} */ plot) => {
     const { ctx } = plot;
-    const floor = plot.bbox.top + plot.bbox.height;
     const [ink, hues] = [colour("--ink"), names.map((_, index) => hue(index))];
+    const draw = pen(plot);
     ctx.save();
     ctx.lineWidth = 2 * devicePixelRatio;
-    rows().forEach((row) => {
+    for (const row of rows()) {
+      const x = plot.valToPos(row.size, "x", true);
       names.forEach((name, index) => {
-        const cell = row.candidates[name];
-        const y = value(row, name);
-        if (y === null) return;
-        const left = plot.valToPos(row.size, "x", true);
-        ctx.strokeStyle = hues[index];
-        if (cell?.measured && cell.spread) {
+        const { measured, predicted, spread } = row.candidates[name] ?? {};
+        ctx.strokeStyle = ctx.fillStyle = hues[index];
+        if (measured) {
+          draw.dot(x, measured);
           // The spread says how much slower than its best the candidate usually is.
-          ctx.beginPath();
-          ctx.moveTo(left, plot.valToPos(y, "y", true));
-          ctx.lineTo(left, Math.min(plot.valToPos(y / (1 + cell.spread), "y", true), floor));
-          ctx.stroke();
+          if (spread) draw.bar(x, measured, measured / (1 + spread));
+          if (predicted) draw.cross(x, predicted);
+        } else if (name === row.choice && row.interval) {
+          draw.whiskers(x, row.interval);
         }
-        if (cell?.measured && cell.predicted) {
-          const at = plot.valToPos(cell.predicted, "y", true);
-          const arm = 4 * devicePixelRatio;
-          ctx.beginPath();
-          for (const slope of [-1, 1]) {
-            ctx.moveTo(left - arm, at - slope * arm);
-            ctx.lineTo(left + arm, at + slope * arm);
-          }
-          ctx.stroke();
-        }
-        if (name === row.choice) {
-          ctx.strokeStyle = ink;
-          ctx.beginPath();
-          ctx.arc(left, plot.valToPos(y, "y", true), 7 * devicePixelRatio, 0, 2 * Math.PI);
-          ctx.stroke();
-        }
+        const shown = value(row, name);
+        if (name !== row.choice || shown === null) return;
+        ctx.strokeStyle = ink;
+        draw.ring(x, shown);
       });
-    });
+    }
     ctx.restore();
   };
 }
@@ -109,10 +146,10 @@ export function speedupChart(host) {
     /** @type {(number | null)[][]} */
     const data = [rows.map((row) => row.size), ...names.map((name) => rows.map((row) => value(row, name)))];
     const series = names.map((name, index) => {
-      const measured = rows.some((row) => row.candidates[name]?.measured);
+      const measured = rows.filter((row) => row.candidates[name]?.measured).length;
       return {
         label: measured ? name : say("chart.predicted", { candidate: name }),
-        ...stroke(index, !measured),
+        ...stroke(index, measured < rows.length),
         points: { show: true, size: 5 },
         value: (/** @type {import("uplot")} */ _, /** @type {number | null} */ y) => (y === null ? "–" : times(y)),
       };
@@ -122,7 +159,7 @@ export function speedupChart(host) {
       scales: { x: { distr: 3, log: 2, time: false }, y: { distr: 3, log: 2 } },
       axes: [
         { ...axis(), label: say("chart.size"), values: (/** @type {import("uplot")} */ _, /** @type {number[]} */ v) => v.map((x) => x && compact(x)) },
-        { ...axis(), size: 56, values: (/** @type {import("uplot")} */ _, /** @type {number[]} */ v) => v.map((y) => y && `${+y.toPrecision(2)}×`) },
+        { ...axis(), size: 56, values: (/** @type {import("uplot")} */ _, /** @type {number[]} */ v) => v.map((y) => y && roughly(y)) },
       ],
       series: [{ label: say("chart.size"), value: (/** @type {import("uplot")} */ _, /** @type {number} */ x) => compact(x) }, ...series],
       legend: { live: false },

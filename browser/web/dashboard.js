@@ -7,11 +7,14 @@ import { heatMap } from "./heat.js";
 import { notice } from "./notice.js";
 import { clock, count, day, kilobytes, languageSwitch, percent, say, translate } from "./i18n.js";
 import { download, panel, written } from "./panel.js";
-import { terms } from "./terms.js";
+import { term, terms } from "./terms.js";
 
 const REFRESH_MS = 30_000;
 const METRICS = Object.keys(panels.METRICS);
 const TILES = { dAccuracy: "accuracy", dRegret: "regret", dSpeedup: "geomean_speedup", dOptimal: "optimal", dNear: "optimal_within_3pct", dCoverage: "coverage" };
+
+/** @type {Record<string, string>} metrics whose names are explained */
+const TERMS = { accuracy: "accuracy", mae: "mae", regret: "regret", optimal: "optimal", optimal_within_3pct: "near", geomean_speedup: "speedup", coverage: "coverage" };
 
 /** An interval in words; empty where there is none. @param {(value: number) => string} write @param {number | null} low @param {number | null} high */
 function between(write, low, high) {
@@ -54,8 +57,9 @@ const VERSION_COLUMNS = ["version", "time", "reports", "size", ...METRICS, "tria
 
 /** What became of a version's trial; the server's own words are English. @param {any} trial */
 function trialWords(trial) {
-  if (!trial) return ["–"];
-  return [say(`dash.trial.${trial.state}`), trial.reason ? element("small", { lang: "en" }, trial.reason) : ""];
+  if (!trial) return false;
+  const reason = trial.reason && element("span", { lang: "en" }, ` (${trial.reason})`);
+  return element("p", {}, term("trial", say("dash.trial")), `: ${say(`dash.trial.${trial.state}`)}`, reason);
 }
 
 /** The trial under way, if there is one. @param {any} metrics */
@@ -80,21 +84,23 @@ function simulatedHow({ simulation }) {
 
 /** @param {any} metrics */
 function versionsTable({ versions, learning }) {
-  const heads = ["dash.version", "dash.when", "dash.reports", "dash.size", ...METRICS.map((name) => `metric.${name}`), "dash.trial", "dash.gate"];
-  fill(find("#versionsTable thead"), element("tr", {}, ...heads.map((head) => element("th", { scope: "col" }, say(head)))));
-  const rows = versions.toReversed().map((/** @type {any} */ version) => {
+  const heads = ["dash.version", "dash.when", "dash.reports", "dash.size"].map((head) => say(head));
+  const explained = METRICS.map((name) => (TERMS[name] ? term(TERMS[name], say(`metric.${name}`)) : say(`metric.${name}`)));
+  fill(find("#versionsTable thead"), element("tr", {}, ...[...heads, ...explained].map((head) => element("th", { scope: "col" }, head))));
+  const rows = versions.toReversed().flatMap((/** @type {any} */ version) => {
     const [number, , reports, size, ...rest] = versionRow(version);
     const when = new Date(1000 * version.created);
-    return element(
-      "tr", {},
+    const figures = element(
+      "tr", { class: "figures" },
       element("th", { scope: "row" }, count(Number(number))),
       element("td", {}, `${day(when)} ${clock(when)}`),
       element("td", {}, count(Number(reports))),
       element("td", {}, kilobytes(Number(size))),
       ...METRICS.map((name, i) => element("td", {}, written(name, rest[i]))),
-      element("td", { class: "gate" }, ...trialWords(version.canary)),
-      element("td", { class: "gate", lang: "en" }, version.gate.join("; ")),
     );
+    const gate = version.gate.length > 0 && element("p", {}, term("gate", say("dash.gate")), ": ", element("span", { lang: "en" }, version.gate.join("; ")));
+    const verdicts = element("td", { class: "verdicts", colspan: String(4 + METRICS.length) }, gate, trialWords(version.canary));
+    return [figures, element("tr", {}, verdicts)];
   });
   fill(find("#versionsTable tbody"), ...rows);
   const refused = find("#refused");

@@ -9,6 +9,7 @@
  * @property {string} [x] column of the horizontal axis
  * @property {{column: string, low?: string, high?: string}[]} [lines]
  * @property {number} [asinh] the axis is linear up to about this and logarithmic beyond
+ * @property {boolean} [steps] a value holds until the next one
  * @property {string} [bars] column drawn as bars instead
  */
 
@@ -57,7 +58,7 @@ export function packets({ hours }) {
 
 /** When each version was published. @param {any} data @returns {Table} */
 export function published({ versions }) {
-  return { columns: ["time", "version"], rows: versions.map((/** @type {any} */ v) => [v.created, v.version]), x: "time", lines: [{ column: "version" }] };
+  return { columns: ["time", "version"], rows: versions.map((/** @type {any} */ v) => [v.created, v.version]), x: "time", steps: true, lines: [{ column: "version" }] };
 }
 
 /** From a packet to the model that has learned from it. @param {any} data @returns {Table} */

@@ -4,6 +4,7 @@ import { decisionsPath } from "./decisions_path.js";
 import { element, fill, find } from "./dom.js";
 import { csv, json } from "./dashboard_panels.js";
 import { getJson } from "./get_json.js";
+import { breakable } from "./glossary.js";
 import { percent, say, times } from "./i18n.js";
 import { download } from "./panel.js";
 
@@ -25,7 +26,7 @@ const doubt = ({ low, high }) => Math.sqrt(high / low) - 1;
 function cell(row, by) {
   const { choice, speedup, low, high } = row;
   const main = by === "doubt" ? say("dash.plusMinus", { share: percent(doubt(row)) }) : times(speedup);
-  const node = element("td", { class: "heat" }, main, element("small", {}, choice), element("small", {}, `${times(low)} – ${times(high)}`));
+  const node = element("td", { class: "heat" }, main, element("small", {}, ...breakable(choice)), low < high && element("small", {}, `${times(low)} – ${times(high)}`));
   // Speedup: 1× is bare, 16× and more is full. Doubt: none is bare, 50 % and more is full.
   const share = by === "doubt" ? doubt(row) / 0.5 : Math.log2(speedup) / 4;
   node.style.setProperty("--heat-share", String(Math.min(1, Math.max(0, share)) * 0.35));

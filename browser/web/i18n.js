@@ -63,17 +63,29 @@ export function languageSwitch(select) {
 const twoDigits = new Intl.NumberFormat(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const oneDigit = new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
 const percentFormat = new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 });
+const twoFigures = new Intl.NumberFormat(language, { maximumSignificantDigits: 2 });
 const integer = new Intl.NumberFormat(language);
 
 /** @param {number} value */
 export const count = (value) => integer.format(value);
 /** @param {number} value a speedup over JavaScript */
 export const times = (value) => `${(value < 10 ? twoDigits : oneDigit).format(value)}×`;
+/** @param {number} value the same beside an axis */
+export const roughly = (value) => `${twoFigures.format(value)}×`;
 /** @param {number} value a fraction */
 export const percent = (value) => percentFormat.format(value);
 /** @param {Date} when */
 export const clock = (when) => when.toLocaleTimeString(language, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 /** @param {Date} when */
-export const day = (when) => when.toLocaleDateString(language);
+export const day = (when) => when.toLocaleDateString(language, { dateStyle: "medium" });
+/** @param {number} value @param {string} unit @param {number} [digits] after the point */
+function measure(value, unit, digits = 0) {
+  return value.toLocaleString(language, { style: "unit", unit, unitDisplay: "short", minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
 /** @param {number} bytes */
-export const kilobytes = (bytes) => `${oneDigit.format(bytes / 1000)} kB`;
+export const kilobytes = (bytes) => measure(bytes / 1000, "kilobyte", 1);
+/** @param {number} seconds a round number of seconds, minutes or hours */
+export function duration(seconds) {
+  if (seconds < 60) return measure(seconds, "second");
+  return seconds < 3600 ? measure(seconds / 60, "minute") : measure(seconds / 3600, "hour");
+}

@@ -3,7 +3,7 @@
 import { csv, json, METRICS } from "./dashboard_panels.js";
 import { element, fill, find } from "./dom.js";
 import { track } from "./track.js";
-import { clock, count, day, language, percent, say, sayOr, times } from "./i18n.js";
+import { clock, count, day, duration, language, percent, say, sayOr, times } from "./i18n.js";
 import { colour, onNewColours, plotter } from "./plot.js";
 
 /** @typedef {import("./dashboard_panels.js").Table} Table */
@@ -11,7 +11,25 @@ import { colour, onNewColours, plotter } from "./plot.js";
 const HEIGHT = 280;
 const COLOURS = ["--accent", "--warn"];
 
+const DAY = 86_400; // seconds
+const WHOLE = [1, 10, 100, 1e3, 1e4, 1e5, 1e6].flatMap((power) => [power, 2 * power, 5 * power]);
+const ORDERS = [0, 1e3, 1e4, 1e5, 1e6, 1e7];
+
+const thousandths = new Intl.NumberFormat(language, { minimumFractionDigits: 3, maximumFractionDigits: 3 });
 const order = new Intl.NumberFormat(language, { notation: "compact" });
+const date = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
+const hour = new Intl.DateTimeFormat(language, { hour: "2-digit", minute: "2-digit" });
+
+/** The horizontal axis, by what it counts: how its places are found and written. */
+const AXES = {
+  time: { space: 72, values: (/** @type {any} */ _, /** @type {number[]} */ v, /** @type {any} */ __, /** @type {any} */ ___, /** @type {number} */ step) => v.map((x) => date.format(1000 * x) + (step < DAY ? `\n${hour.format(1000 * x)}` : "")) },
+  orders: {
+    splits: (/** @type {any} */ _, /** @type {number} */ __, /** @type {number} */ from, /** @type {number} */ to) => ORDERS.filter((x) => x >= from && x <= to),
+    filter: (/** @type {any} */ _, /** @type {number[]} */ v) => v, // uPlot's own leaves out what is no power of ten
+    values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((x) => order.format(x)),
+  },
+  whole: { incrs: WHOLE, values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map(count) },
+};
 
 /** A value as its column is written. @param {string} column @param {string | number | null} value */
 export function written(column, value) {
@@ -21,7 +39,7 @@ export function written(column, value) {
   const kind = METRICS[column];
   if (kind === "percent") return percent(value);
   if (kind === "times") return times(value);
-  return Number.isInteger(value) ? count(value) : value.toFixed(3);
+  return Number.isInteger(value) ? count(value) : thousandths.format(value);
 }
 
 /** @param {string} name @param {string} content @param {string} type */
@@ -61,7 +79,7 @@ function barsOf({ columns, rows, bars = "" }) {
   const at = columns.indexOf(bars);
   const most = Math.max(1, ...rows.map((row) => Number(row[at])));
   return rows.map((row) => {
-    const label = row[0] === null ? say("dash.longer") : say("dash.within", { seconds: count(Number(row[0])) });
+    const label = row[0] === null ? say("dash.longer") : say("dash.within", { time: duration(Number(row[0])) });
     return element("li", {}, element("span", { class: "what" }, label), track(Number(row[at]) / most), element("strong", {}, count(Number(row[at]))));
   });
 }
@@ -107,21 +125,19 @@ export function panel(host, { empty = "dash.empty" } = {}) {
     const main = shown.lines[0].column;
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { stroke: colour("--line") } };
     const time = shown.x === "time";
-    const integers = { values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((x) => (Number.isInteger(x) ? count(x) : "")) };
-    const dates = { values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((x) => `${day(new Date(1000 * x))}\n${new Date(1000 * x).toTimeString().slice(0, 5)}`), space: 90 };
-    const orders = { values: (/** @type {any} */ _, /** @type {(number | null)[]} */ v) => v.map((x) => (x === null ? "" : order.format(x))) };
+    const { steps } = shown;
     const whole = data[1].every((y) => y === null || Number.isInteger(y));
     let bands = 0;
     const options = {
-      ...size(), scales: { x: { time: false, ...(shown.asinh ? { distr: 4, asinh: shown.asinh } : {}), range: time || shown.rows.length < 2 ? padded(data[0], time ? 6 * 3600 : 1) : undefined } }, legend: { show: false },
+      ...size(), scales: { x: { time, ...(shown.asinh ? { distr: 4, asinh: shown.asinh } : {}), range: time || shown.rows.length < 2 ? padded(data[0], time ? 6 * 3600 : 1) : undefined } }, legend: { show: false },
       axes: [
-        { ...axis, label: sayOr(`column.${shown.x}`), ...(time ? dates : shown.asinh ? orders : integers) },
-        { ...axis, size: 72, values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((y) => (whole && !Number.isInteger(y) ? "" : written(main, y))) },
+        { ...axis, label: sayOr(`column.${shown.x}`), ...AXES[time ? "time" : shown.asinh ? "orders" : "whole"] },
+        { ...axis, size: 72, ...(whole ? { incrs: WHOLE } : {}), values: (/** @type {any} */ _, /** @type {number[]} */ v) => v.map((y) => written(main, y)) },
       ],
       series: [{}, ...names.map((name) => {
         const end = name === "low" || name === "high";
         const stroke = colour(COLOURS[0]);
-        return { label: name, stroke, width: end ? 0 : 2, points: { show: !end, size: 8, fill: stroke } };
+        return { label: name, stroke, ...(steps ? { paths: Plot.paths.stepped?.({ align: 1 }) } : {}), width: end ? 0 : 2, points: { show: !end, size: 8, fill: stroke } };
       })],
       bands: shown.lines.flatMap(({ low, high }, i) => {
         const at = 1 + i + bands;

@@ -115,5 +115,7 @@ export async function privacyCard(python, revision, onChoice) {
 
 /** @param {any} field one row of the field table that the code and the policy share */
 function describe(field) {
-  return [element("dt", {}, field.name), element("dd", {}, field.what[language] ?? field.what.en)];
+  // Names of other fields stand between backticks.
+  const parts = (field.what[language] ?? field.what.en).split("`");
+  return [element("dt", {}, field.name), element("dd", {}, ...parts.map((/** @type {string} */ part, /** @type {number} */ i) => (i % 2 ? element("code", {}, part) : part)))];
 }

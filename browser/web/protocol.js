@@ -30,6 +30,11 @@ export class WorkerError extends Error {
   name = "WorkerError";
 }
 
+/** Its script did not come: the server is away. */
+export class UnreachableError extends WorkerError {
+  name = "UnreachableError";
+}
+
 export class TimeoutError extends WorkerError {
   name = "TimeoutError";
 }

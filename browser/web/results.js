@@ -1,21 +1,19 @@
 // @ts-check
 /** Results: the pickers, the table and its chart, the four tiles, and what each way of choosing gives. */
 import { speedupChart } from "./charts.js";
+import { breakable, ideaWords, kernelWords, patternWords } from "./glossary.js";
 import { count, language, percent, say, sayOr, times } from "./i18n.js";
 import { element, find, fill } from "./dom.js";
 import { track } from "./track.js";
-import { geometricMean, policies } from "./view.js";
+import { expectedSpeedup, policies } from "./view.js";
 
 /** @typedef {import("./view.js").Row} Row @typedef {import("./view.js").View} View */
 
+const COPIED = "+copied";
+
 /** @param {string} pattern */
 export function patternName(pattern) {
-  return pattern.endsWith("+copied") ? say("pattern.copied", { pattern: pattern.slice(0, -"+copied".length) }) : pattern;
-}
-
-/** A candidate's name that may break after each plus sign. @param {string} name */
-function breakable(name) {
-  return name.split(/(?<=\+)/).flatMap((part) => [part, element("wbr", {})]);
+  return pattern.endsWith(COPIED) ? say("pattern.copied", { pattern: patternWords(pattern.slice(0, -COPIED.length)) }) : patternWords(pattern);
 }
 
 /** @param {Row} row @param {string} name */
@@ -25,7 +23,8 @@ function cell(row, name) {
   const kinds = [chosen && "chosen", ok === false && "wrong", !measured && ok !== false && "guess"];
   const guess = predicted ? say("results.predicted", { speedup: times(predicted) }) : "";
   const main = ok === false ? say("results.wrong") : measured ? times(measured) : guess || "–";
-  const below = main === guess ? "" : guess;
+  const between = chosen && !measured && row.interval && row.interval[0] < row.interval[1] && row.interval.map(times).join(" – ");
+  const below = main !== guess ? guess : between || "";
   const mark = chosen ? element("span", { class: "visually-hidden" }, ` (${say("results.choice")})`) : "";
   return element("td", { class: kinds.filter(Boolean).join(" ") }, main, mark, below && element("small", {}, below));
 }
@@ -54,6 +53,18 @@ function table(rows) {
   );
 }
 
+/** What the candidates' names are made of. @param {Row[]} rows */
+function names(rows) {
+  const ideas = new Set(Object.keys(rows[0].candidates).flatMap((name) => name.split("+")));
+  fill(
+    find("#nameList"),
+    ...[...ideas].flatMap((idea) => {
+      const words = ideaWords(idea);
+      return words ? [element("dt", {}, idea), element("dd", {}, words)] : [];
+    }),
+  );
+}
+
 /** @param {Row[]} rows */
 function chartText(rows) {
   const choices = rows.map((row) =>
@@ -77,7 +88,7 @@ function together(view, seconds) {
   find("#tileOracle").textContent = percent(table.choice.ofBest);
   find("#tileHeuristic").textContent = percent(table.heuristic.ofBest);
   find("#tileFirst").textContent = percent(table.first.ofBest);
-  find("#togetherText").textContent = say("together.text", { count: count(rows.length), right: percent(table.first.near) });
+  find("#togetherText").textContent = say("together.text", { count: count(rows.length), right: count(table.first.near) });
   const versions = { first: view.comparedWith, last: view.version };
   fill(
     find("#policies"),
@@ -115,6 +126,7 @@ export function resultsSection(view) {
     find("#kernelSummary").textContent = summaries.get(kernel.value) ?? "";
     if (!rows.length) return;
     table(rows);
+    names(rows);
     chart(rows);
     find("#chartText").textContent = chartText(rows);
   }
@@ -123,7 +135,7 @@ export function resultsSection(view) {
 
   /** @param {{kernels?: any[], seconds?: number, follow?: {kernel: string, pattern: string}}} [news] `kernels`: the catalogue's */
   return function update({ kernels, seconds, follow } = {}) {
-    if (kernels) summaries = new Map(kernels.map((entry) => [entry.name, `${entry.summary} (${entry.family}, ${entry.dtype})`]));
+    if (kernels) summaries = new Map(kernels.map((entry) => [entry.name, `${kernelWords(entry.name, entry.summary)} (${entry.dtype})`]));
     took = seconds ?? took;
     options(kernel, view.kernels(), (name) => name);
     if (follow && document.activeElement !== kernel && document.activeElement !== pattern) {
@@ -133,8 +145,8 @@ export function resultsSection(view) {
     }
     show();
     const rows = view.measuredRows();
-    find("#resultsEmpty").textContent = say(rows.length ? "results.measured" : "results.empty");
+    find("#resultsEmpty").textContent = say(rows.length ? "results.measured" : typeof WebAssembly === "object" ? "results.empty" : "why.only");
     if (rows.length) together(view, took);
-    else find("#tileSpeedup").textContent = view.all().length ? times(geometricMean(view.all().map((row) => Math.max(row.expected, 1e-3)))) : "–";
+    else find("#tileSpeedup").textContent = view.all().length ? times(expectedSpeedup(view.all())) : "–";
   };
 }

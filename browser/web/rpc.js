@@ -1,7 +1,7 @@
 // @ts-check
 /** Calls between rooms: `connectWorker` on the caller's side, `serve` on the worker's. */
 import { NEST, nest, NestedWorker } from "./nested.js";
-import { ALIVE, errorData, isEvent, READY, RemoteError, TimeoutError, WorkerError } from "./protocol.js";
+import { ALIVE, errorData, isEvent, READY, RemoteError, TimeoutError, UnreachableError, WorkerError } from "./protocol.js";
 
 /** @typedef {import("./protocol.js").Reply} Reply @typedef {import("./protocol.js").Request} Request */
 /** @typedef {{resolve: (value: any) => void, reject: (error: Error) => void}} Waiting */
@@ -50,7 +50,7 @@ export class RemoteWorker extends EventTarget {
     worker.onerror = (/** @type {ErrorEvent} */ event) => {
       event.preventDefault();
       const where = event.filename ? ` (${event.filename.split("/").pop()}:${event.lineno})` : "";
-      this.end(new WorkerError(event.message ? `${event.message}${where}` : "its script could not be loaded"));
+      this.end(event.message ? new WorkerError(`${event.message}${where}`) : new UnreachableError("its script could not be loaded"));
     };
     worker.onmessageerror = () => this.end(new WorkerError("a message could not be read"));
   }

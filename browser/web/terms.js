@@ -1,7 +1,12 @@
 // @ts-check
-/** Terms of art, explained on hover, focus or tap; Escape closes. */
-import { find } from "./dom.js";
+/** Terms of art, explained on hover, focus or tap, wherever they stand in the page; Escape closes. */
+import { element, find } from "./dom.js";
 import { say } from "./i18n.js";
+
+/** Words that are explained by `term.<key>`. @param {string} key @param {string} words */
+export function term(key, words) {
+  return element("button", { class: "term", type: "button", "data-term": key }, words);
+}
 
 export function terms() {
   const tip = find("#tip");
@@ -26,13 +31,19 @@ export function terms() {
     tip.style.left = `${Math.max(8, Math.min(box.left + scrollX, innerWidth - tip.offsetWidth - 8))}px`;
   }
 
-  for (const term of document.querySelectorAll("[data-term]")) {
-    if (!(term instanceof HTMLElement)) continue;
-    term.addEventListener("pointerenter", () => show(term));
-    term.addEventListener("pointerleave", hide);
-    term.addEventListener("focus", () => show(term));
-    term.addEventListener("blur", hide);
-    term.addEventListener("click", () => show(term));
+  /** @param {Event} event */
+  function under({ target }) {
+    const found = target instanceof Element && target.closest("[data-term]");
+    return found instanceof HTMLElement ? found : undefined;
   }
+
+  for (const name of ["pointerover", "focusin", "click"]) {
+    document.addEventListener(name, (event) => {
+      const found = under(event);
+      if (found) show(found);
+    });
+  }
+  for (const name of ["pointerout", "focusout"]) document.addEventListener(name, (event) => under(event) && hide());
+  addEventListener("resize", hide);
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
 }

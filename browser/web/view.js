@@ -12,6 +12,7 @@
  * @property {string} choice
  * @property {Source} source
  * @property {number} expected speedup of the choice
+ * @property {[number, number]} [interval] 95 % interval of a predicted choice's speedup
  * @property {string} [why] one sentence
  * @property {string} [first] the choice before anything was measured here
  * @property {string} [before] the choice of a model from before everyone's reports
@@ -51,7 +52,7 @@ export class View {
           );
           this.#put({
             kernel, pattern, size: entry.size, candidates, choice: entry.choice,
-            source: entry.source, expected: entry.speedup, measured: false,
+            source: entry.source, expected: entry.speedup, interval: [entry.low, entry.high], measured: false,
           });
         }
       }
@@ -128,8 +129,14 @@ export function geometricMean(values) {
   return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
 }
 
+/** What the choices of these rows give together, as far as is known. @param {Row[]} rows */
+export function expectedSpeedup(rows) {
+  return geometricMean(rows.map((row) => Math.max(row.expected, 1e-3)));
+}
+
 /**
- * What each way of choosing gives on rows that were measured here: geometric mean speedup and share of the best.
+ * What each way of choosing gives on rows that were measured here: geometric mean speedup, share of the
+ * best, and in how many it was right or within 3 %.
  * @param {Row[]} rows
  */
 export function policies(rows) {
@@ -140,7 +147,7 @@ export function policies(rows) {
     return {
       speedup: geometricMean(speedups),
       ofBest: geometricMean(speedups.map((speedup, i) => speedup / best[i])),
-      near: speedups.filter((speedup, i) => speedup >= 0.97 * best[i]).length / rows.length,
+      near: speedups.filter((speedup, i) => speedup >= 0.97 * best[i]).length,
     };
   };
   return {
@@ -149,6 +156,6 @@ export function policies(rows) {
     ...(rows.every((row) => row.before) ? { before: follow((row) => row.before) } : {}),
     first: follow((row) => row.first),
     choice: follow((row) => row.choice),
-    best: { speedup: geometricMean(best), ofBest: 1, near: 1 },
+    best: { speedup: geometricMean(best), ofBest: 1, near: rows.length },
   };
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from html import escape
 from typing import Any
@@ -105,12 +106,17 @@ def _sections(sections: tuple[tuple[str, tuple[str, ...]], ...], numbers: Mappin
     )
 
 
+def _marked(text: str) -> str:
+    """Names of fields, which stand between backticks, as code."""
+    return re.sub("`(.+?)`", r"<code>\1</code>", escape(text))
+
+
 def _table(language: str) -> str:
     """The field table; it scrolls sideways on narrow screens, so it can be focused."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in policy.COLUMNS[language])
     rows = "\n".join(
         f'<tr><th scope="row"><code>{escape(field.name)}</code></th>'
-        f"<td><code>{escape(field.example)}</code></td><td>{escape(field.what[language])}</td><td>{escape(field.why[language])}</td>"
+        f"<td><code>{escape(field.example)}</code></td><td>{_marked(field.what[language])}</td><td>{_marked(field.why[language])}</td>"
         f"<td>{escape(COVERS[field.cover][language])}</td></tr>"
         for field in FIELDS
     )
