@@ -18,7 +18,7 @@ MAX_KEY = MAX_BYTES  # bytes of the raw parts of what is remembered: JSON may be
 _NONCE = re.compile(r"[0-9a-f]{32}")
 
 
-class Wire(msgspec.Struct, forbid_unknown_fields=True):
+class Wire(msgspec.Struct, forbid_unknown_fields=True, gc=False):
     """A packet read as far as its form goes; Raw parts are compared byte by byte, or read and checked."""
 
     v: int

@@ -21,12 +21,14 @@ BUSY_SECONDS = 5.0  # another process may hold the file so long
 
 # Nonces are random, so every packet changes a page of its own: small pages are less to write twice, and a
 # long log lets changes of the same page meet before they are written back. Older files keep their page size.
+# The cache (64 MB at most) holds those of about a million packets: else each is read anew.
 PRAGMAS = (
     "page_size=1024",
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
     "wal_autocheckpoint=16000",
+    "cache_size=-65536",
 )
 
 

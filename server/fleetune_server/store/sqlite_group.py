@@ -16,7 +16,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from fleetune_server.store import rows
 from fleetune_server.store.base import Cell, StoredPacket
 
-_SIZES = tuple(sorted({1, *(part << shift for shift in range(9) for part in (2, 3)), 1024}))
+# The longest takes in all that 64 connections send at once in batches of fifty: several statements in one
+# transaction would each keep a copy of every page that they change, to be undone alone.
+_SIZES = tuple(sorted({1, *(part << shift for shift in range(11) for part in (2, 3)), 4096}))
 _INSERTS = {
     # Room that is left over is filled with the last row again.
     size: f"INSERT INTO packets VALUES {', '.join(['(?, ?, ?, ?, ?)'] * size)} ON CONFLICT (nonce) DO NOTHING"
