@@ -91,9 +91,11 @@ def test_a_server_that_restarts_is_found_again(page: Page, wire: Wire, server: S
     port = server.port
     server.stop()
     wait_text(page, "#liveState", "Not connected")
+    wait_text(page, "#notices", "cannot be reached")
     assert violations(page) == []
     server.start(port)
     wait_text(page, "#liveState", "Connected", timeout=90)
+    wait_for(page, "!find('#notices').innerText")
     assert page.evaluate("return window.neverReloaded") is True
 
 
@@ -138,6 +140,7 @@ def test_the_second_visit_without_a_server_has_its_choices_before_python(page: P
     wait_for(page, "performance.getEntriesByName('choice').length > 0")
     assert "/pyodide/" not in "".join(page.requests()[-40:]), "the choices are there before Python"
     wait_text(page, "#liveState", "Not connected", timeout=90)
+    wait_text(page, "#notices", "cannot be reached")
     assert violations(page) == []
 
 

@@ -25,7 +25,7 @@ button:disabled { opacity: .55; cursor: default; }
 button.primary { background: var(--accent); color: var(--accent-ink); border-color: var(--accent); font-weight: 650; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 progress { width: 100%; height: .8rem; accent-color: var(--accent); }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; } th, td { text-align: start; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); }
+table { border-collapse: collapse; width: 100%; font-size: .92rem; } th, td { text-align: start; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); } th { overflow-wrap: normal; }
 td:last-child, th:last-child { text-align: end; font-variant-numeric: tabular-nums; }
 caption { text-align: start; color: var(--soft); font-size: .9rem; }
 pre { max-height: 16rem; overflow: auto; border: 1px solid var(--line); border-radius: 8px; padding: .6rem; font-size: .82rem; white-space: pre-wrap; }

@@ -106,7 +106,16 @@ async function main() {
     showCrowd(await getJson("api/model/latest"));
     privacy?.refresh();
   }
-  subscribe({ version: () => version, onVersion, onState: liveState });
+  let reached = () => {};
+  subscribe({
+    version: () => version,
+    onVersion,
+    onState(state) {
+      liveState(state);
+      if (state === "off") reached = notice(say("notice.offline"), "bad");
+      else if (state !== "connecting") reached();
+    },
+  });
 }
 
 main();

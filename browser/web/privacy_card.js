@@ -66,7 +66,7 @@ export async function privacyCard(python, revision, onChoice) {
     const { sent, budget } = await ops.history();
     fill(
       find("#history"),
-      ...sent.map((/** @type {any} */ item) => element("li", {}, say("history.item", item))),
+      ...sent.map((/** @type {any} */ item) => element("li", {}, say("history.item", { ...item, value: `${item.value.toLocaleString(language, { maximumSignificantDigits: 6 })}×` }))),
     );
     find("#historyEmpty").hidden = sent.length > 0;
     const meter = /** @type {HTMLMeterElement} */ (find("#budget"));

@@ -92,7 +92,7 @@ function together(view, seconds) {
   const versions = { first: view.comparedWith, last: view.version };
   fill(
     find("#policies"),
-    ...Object.entries(table).map(([name, figures]) => bar(name, say(`together.${name}`, { ...versions, seconds: count(Math.round(seconds)) }), figures)),
+    ...Object.entries(table).map(([name, figures]) => bar(name, say(`together.${name === "best" && seconds ? "bestIn" : name}`, { ...versions, seconds: count(Math.round(seconds)) }), figures)),
   );
   find("#policies").hidden = false;
   const model = find("#togetherModel");

@@ -26,7 +26,12 @@ export function terms() {
     tip.textContent = say(`term.${term.dataset.term}`);
     tip.hidden = false;
     term.setAttribute("aria-describedby", tip.id);
-    const box = term.getBoundingClientRect();
+    place();
+  }
+
+  function place() {
+    if (!open) return;
+    const box = open.getBoundingClientRect();
     tip.style.top = `${box.bottom + scrollY + 6}px`;
     tip.style.left = `${Math.max(8, Math.min(box.left + scrollX, innerWidth - tip.offsetWidth - 8))}px`;
   }
@@ -44,6 +49,6 @@ export function terms() {
     });
   }
   for (const name of ["pointerout", "focusout"]) document.addEventListener(name, (event) => under(event) && hide());
-  addEventListener("resize", hide);
+  addEventListener("resize", place);
   document.addEventListener("keydown", (event) => event.key === "Escape" && hide());
 }
