@@ -35,23 +35,24 @@ def insert(
     connection: sqlite3.Connection, known: Mapping[int, tuple[Cell, int]], packets: Sequence[StoredPacket]
 ) -> tuple[list[bool], dict[int, tuple[Cell, int]]]:
     """One transaction: which packets were new, and the cells that were not `known`, with their ids."""
-    nonces = [bytes.fromhex(packet.nonce) for packet in packets]
-    seen: set[bytes] = set()
+    # sqlite3 takes a bytearray and an int as they are; for bytes and bool it looks up an adapter each time.
+    nonces = [bytearray.fromhex(packet.nonce) for packet in packets]
+    seen: set[str] = set()
     for query, chunk in chunks(KNOWN, nonces):
-        seen.update(nonce for (nonce,) in connection.execute(query, chunk))
+        seen.update(nonce.hex() for (nonce,) in connection.execute(query, chunk))
     fresh: list[bool] = []
     values: list[object] = []  # of all new rows, one after the other
     cells: dict[int, tuple[Cell, int]] = {}
     now = time.time()
     for packet, nonce in zip(packets, nonces, strict=True):
-        fresh.append(nonce not in seen)
+        fresh.append(packet.nonce not in seen)
         if fresh[-1]:
-            seen.add(nonce)
+            seen.add(packet.nonce)
             cell = packet.cell
             row = known.get(id(cell)) or cells.get(id(cell))
             if row is None:
                 row = cells[id(cell)] = cell, rows.cell_id(cell)
-            values += nonce, row[1], packet.symbol, packet.heldout, now
+            values += nonce, row[1], packet.symbol, int(packet.heldout), now
     added = (
         _whole(connection, values)
         if not cells and len(values) <= 5 * _SIZES[-1]
@@ -89,7 +90,9 @@ def _parts(
     return added
 
 
-def chunks(query: str, nonces: Sequence[bytes]) -> Iterator[tuple[str, Sequence[bytes]]]:
+def chunks(
+    query: str, nonces: Sequence[bytes | bytearray]
+) -> Iterator[tuple[str, Sequence[bytes | bytearray]]]:
     """The query for each part of a long list, and its values; padded, so that few queries are prepared."""
     for start in range(0, len(nonces), _SIZES[-1]):
         chunk = list(nonces[start : start + _SIZES[-1]])
