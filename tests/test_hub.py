@@ -209,6 +209,15 @@ async def test_messages_in_fragments_and_control_frames_between_them_are_heard(s
         assert await next_model(client) == 5
 
 
+async def test_a_close_between_two_fragments_is_answered_as_any_other(served: Served) -> None:
+    async with connect(served.url) as client:
+        client.protocol.send_text(b'{"type": "hello",', fin=False)
+        client.protocol.send_close(1000)
+        client.send_data()
+        await asyncio.wait_for(client.wait_closed(), 5)
+    assert (client.close_code, client.protocol.close_rcvd_then_sent) == (1000, False)
+
+
 async def test_text_that_is_not_utf_8_ends_the_connection(served: Served) -> None:
     async with connect(served.url) as client:
         await client.send(b"\xff", text=True)

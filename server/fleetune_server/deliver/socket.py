@@ -18,6 +18,15 @@ RESTART, BAD_TEXT = 1012, 1007  # close codes
 DATA = (Opcode.TEXT, Opcode.BINARY, Opcode.CONT)
 
 
+class Frames(ServerProtocol):
+    """`websockets`' own reading and writing of frames, but a close may come between two fragments."""
+
+    def recv_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.CLOSE:
+            self.current_size = None  # what was begun is not finished
+        super().recv_frame(frame)
+
+
 class Socket(asyncio.Protocol):
     """One connection from its handshake on. A subclass says who may open it, and hears what is said.
 
@@ -45,7 +54,7 @@ class Socket(asyncio.Protocol):
     ) -> None:
         self.connections = server_state.connections
         self.app_state = app_state
-        self.conn = ServerProtocol(max_size=config.ws_max_size)
+        self.conn = Frames(max_size=config.ws_max_size)
         self.full_since: float | None = None  # since when the peer takes no more, by the monotonic clock
         self._fragments: list[bytes] = []
         self._text = False  # whether they are text
