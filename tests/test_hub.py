@@ -71,6 +71,12 @@ async def served() -> AsyncIterator[Served]:
         yield made
 
 
+HANDSHAKE = (
+    b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+)
+
+
 async def hello(socket: ClientConnection, version: int = 1, **more: object) -> None:
     await socket.send(json.dumps({"type": "hello", "version": version, **more}))
 
@@ -238,13 +244,23 @@ async def test_a_client_that_never_says_hello_is_let_go(
     assert caught.value.rcvd.code == 1008
 
 
+async def test_a_ping_between_two_fragments_is_answered_before_what_they_say(served: Served) -> None:
+    served.version = 5
+    reader, writer = await asyncio.open_connection("127.0.0.1", served.settings.port)
+    writer.write(HANDSHAKE)
+    await reader.readuntil(b"\r\n\r\n")
+    first, second = b'{"type": "hello",', b' "version": 4}'
+    frames = ((0x01, first), (0x89, b"ping"), (0x80, second))
+    writer.write(b"".join(bytes([kind, 0x80 | len(data), 0, 0, 0, 0]) + data for kind, data in frames))
+    assert await asyncio.wait_for(reader.readexactly(6), 5) == b"\x8a\x04ping"
+    assert await asyncio.wait_for(reader.readexactly(33), 5) == b'\x81\x1f{"type": "model", "version": 5}'
+    writer.close()
+
+
 async def test_a_peer_that_takes_nothing_is_neither_read_nor_waited_for(served: Served) -> None:
     """Pings without end, whose answers nobody takes."""
     _reader, writer = await asyncio.open_connection("127.0.0.1", served.settings.port, limit=1)
-    writer.write(
-        b"GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
+    writer.write(HANDSHAKE)
     taken = 0
 
     async def flood() -> None:

@@ -66,18 +66,18 @@ CHANGES: list[dict[str, Any]] = [
 def test_memory_changes_no_verdict(change: dict[str, Any]) -> None:
     plain, seen = checker(), Repeats(checker())
     first = wire()
-    seen.accept(read(first))
+    seen.accept(read(first), {})
     packet = first | change
     for _twice in range(2):
-        assert verdict(seen.accept, read(packet)) == verdict(plain.accept, packet)
+        assert verdict(lambda one: seen.accept(one, {}), read(packet)) == verdict(plain.accept, packet)
 
 
 def test_what_was_seen_is_not_checked_in_full_again(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = Repeats(checker())
     first = wire()
-    one = seen.accept(read(first))
+    one = seen.accept(read(first), {})
     monkeypatch.setattr(seen.checker, "accept", None)
-    two = seen.accept(read(first | {"nonce": "9" * 32}))
+    two = seen.accept(read(first | {"nonce": "9" * 32}), {})
     assert (two.cell, two.symbol, two.nonce, two.heldout) == (one.cell, one.symbol, "9" * 32, False)
     assert two.cell is one.cell
 
@@ -86,19 +86,19 @@ def test_days_pass_catalogues_change_and_memory_is_bounded(monkeypatch: pytest.M
     now = [time.time()]
     seen = Repeats(checker(lambda: now[0]))
     packet = read(wire())
-    seen.accept(packet)
+    seen.accept(packet, {})
     now[0] += 5 * DAY
     with pytest.raises(RefusedError):
-        seen.accept(packet)
+        seen.accept(packet, {})
     now[0] -= 5 * DAY
-    seen.accept(packet)
+    seen.accept(packet, {})
     seen.checker.adopt({})
     with pytest.raises(RefusedError):
-        seen.accept(packet)
+        seen.accept(packet, {})
     monkeypatch.setattr(repeats, "PLACES", 1)
     seen.checker.adopt(MANIFEST.by_signature)
     for epsilon in (2.0, 1.0, 2.0):
-        seen.accept(read(wire(epsilon)))
+        seen.accept(read(wire(epsilon)), {})
         assert len(seen._places) == 1
 
 
@@ -108,9 +108,9 @@ def test_white_space_cannot_fill_the_memory() -> None:
         body = json.dumps(wire()).replace('"log2Size": ', '"log2Size": ' + " " * (10_000 + room))
         found = read_wire(body)
         assert isinstance(found, Wire)
-        assert seen.accept(found).cell.context == tiny.CONTEXT
+        assert seen.accept(found, {}).cell.context == tiny.CONTEXT
     assert not seen._places
-    assert seen.accept(read(wire()))
+    assert seen.accept(read(wire()), {})
     assert len(seen._places) == 1
 
 
@@ -119,4 +119,4 @@ def test_a_raw_part_that_is_not_json_is_found_out() -> None:
     found = read_wire(body)
     assert isinstance(found, Wire)
     with pytest.raises((msgspec.DecodeError, UnicodeDecodeError)):
-        Repeats(checker()).accept(found)
+        Repeats(checker()).accept(found, {})

@@ -131,18 +131,19 @@ class Socket(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.conn.receive_data(data)
+        self._flush()  # pongs go out before what is said in answer to what is heard
         for event in self.conn.events_received():
             if isinstance(event, Request):
                 self._shake_hands(event)
             elif isinstance(event, Frame) and event.opcode in DATA and self.conn.state is OPEN:
                 self._collect(event)
-        self._flush()
 
     def _shake_hands(self, request: Request) -> None:
         response = self.conn.accept(request)
         if response.status_code == 101 and not self.welcome(request):
             response = self.conn.reject(403, "")
         self.conn.send_response(response)
+        self._flush()
         if response.status_code == 101:
             self.opened()
 

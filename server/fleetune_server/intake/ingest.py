@@ -168,7 +168,7 @@ class Intake:
             raise AnswerError(
                 429, "too-many", "too many packets from this network; come back later", wait=wait
             )
-        packets = [self._check(index, one) for index, one in enumerate(wires)]
+        packets = self._check(wires)
         if self.work_bits:
             self._paid(scope["query_string"], packets)
         return packets
@@ -200,13 +200,20 @@ class Intake:
         self.metrics.withdrawn.add(result.removed)
         return 200, {"removed": result.removed, "alreadyFolded": result.folded}
 
-    def _check(self, index: int, wire: object) -> StoredPacket:
+    def _check(self, wires: list[object]) -> list[StoredPacket]:
+        packets: list[StoredPacket] = []
+        current: dict[tuple[int, int], bool] = {}
         try:
-            return self.repeats.accept(wire) if type(wire) is Wire else self.checker.accept(wire)
+            for wire in wires:
+                if type(wire) is Wire:
+                    packets.append(self.repeats.accept(wire, current))
+                else:
+                    packets.append(self.checker.accept(wire))
         except RefusedError as error:
-            raise AnswerError(422, error.code, str(error), index) from error
+            raise AnswerError(422, error.code, str(error), index=len(packets)) from error
         except _NOT_JSON as error:  # in a part that was not read at first
             raise _bad_json() from error
+        return packets
 
     def _paid(self, query: bytes, packets: list[StoredPacket]) -> None:
         """`?work=` with an answer for each packet, separated by commas."""
