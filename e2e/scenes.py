@@ -126,6 +126,7 @@ def offline_second(studio: Studio) -> None:
         address = f"{wire.url}?lang={studio.language}"
         page.open(address)
         wait_for(page, DRAWN, RESULTS)
+        wait_for(page, "!find('#refuse').disabled")
         page.evaluate(CLICK, "#refuse")  # nothing is stored for someone who only looks
         wait_for(page, CONTROLLED)
         page.open(address)

@@ -29,7 +29,7 @@ DIGESTS = {1: "8e1fc98469a39b8e", 2: "b05a0c4810009d47"}
 class Page(HTMLParser):
     """Tags opened and not closed, every tag seen, and every address."""
 
-    VOID = ("meta", "link", "img", "br", "input", "hr")
+    VOID = ("meta", "link", "img", "br", "wbr", "input", "hr")
 
     def __init__(self) -> None:
         super().__init__()

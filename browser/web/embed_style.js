@@ -18,7 +18,7 @@ const CSS = `
 dialog.card { margin: auto; } dialog::backdrop { background: rgb(0 0 0 / .45); }
 h2 { font-size: 1.2rem; line-height: 1.25; margin: 0 0 .4rem; } h3 { font-size: 1rem; margin: .8rem 0 .3rem; }
 p { margin: 0 0 .6rem; } .soft { color: var(--soft); font-size: .9rem; } .status { min-height: 1.5em; font-variant-numeric: tabular-nums; }
-.actions { display: flex; flex-wrap: wrap; gap: .5rem; margin-block: .5rem; } .actions.equal { display: grid; grid-template-columns: 1fr 1fr; }
+.actions { display: flex; flex-wrap: wrap; gap: .5rem; margin-block: .5rem; } .actions.equal { display: grid; grid-template-columns: 1fr 1fr; } .actions.equal button { padding-inline: .4rem; }
 button { font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--soft); border-radius: 10px; padding: .45rem 1rem;
   min-height: 2.75rem; cursor: pointer; }
 button:disabled { opacity: .55; cursor: default; }
@@ -26,7 +26,7 @@ button.primary { background: var(--accent); color: var(--accent-ink); border-col
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 progress { width: 100%; height: .8rem; accent-color: var(--accent); }
 table { border-collapse: collapse; width: 100%; font-size: .92rem; } th, td { text-align: start; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); } th { overflow-wrap: normal; }
-td:last-child, th:last-child { text-align: end; font-variant-numeric: tabular-nums; }
+td:last-child, th:last-child { text-align: end; white-space: nowrap; font-variant-numeric: tabular-nums; }
 caption { text-align: start; color: var(--soft); font-size: .9rem; }
 pre { max-height: 16rem; overflow: auto; border: 1px solid var(--line); border-radius: 8px; padding: .6rem; font-size: .82rem; white-space: pre-wrap; }
 summary { cursor: pointer; padding: .5rem 0; font-weight: 600; } label { display: flex; gap: .5rem; align-items: center; min-height: 2rem; }

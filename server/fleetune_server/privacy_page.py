@@ -115,12 +115,12 @@ def _table(language: str) -> str:
     """The field table; it scrolls sideways on narrow screens, so it can be focused."""
     head = "".join(f'<th scope="col">{escape(column)}</th>' for column in policy.COLUMNS[language])
     rows = "\n".join(
-        f'<tr><th scope="row"><code>{escape(field.name)}</code></th>'
+        f'<tr><th scope="row"><code>{escape(field.name).replace(".", ".<wbr>")}</code></th>'
         f"<td><code>{escape(field.example)}</code></td><td>{_marked(field.what[language])}</td><td>{_marked(field.why[language])}</td>"
         f"<td>{escape(COVERS[field.cover][language])}</td></tr>"
         for field in FIELDS
     )
     return (
         '<div class="scroll" tabindex="0" role="region" aria-labelledby="fields">'
-        f"<table><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>"
+        f'<table class="fields"><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>'
     )

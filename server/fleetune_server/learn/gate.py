@@ -138,7 +138,8 @@ def _canaries(model: Model, previous: Model, lab: Rows) -> list[Check]:
     rise = 1 - np.exp(-np.maximum(lost - doubt, 0.0))
     at = int(np.argmax(rise))
     frame, row = contexts.frame, contexts.start[at]
-    where = f"{frame.kernels[frame.kernel[row]].name}, {frame.contexts[frame.context[row]].to_wire()}"
+    context = frame.contexts[frame.context[row]]
+    where = f"{frame.kernels[frame.kernel[row]].name}, {2**context.log2_size:,} elements, {context.pattern}"
     return [
         Check(
             "canary-mae", worse <= CANARY_MAE, worse, CANARY_MAE,
