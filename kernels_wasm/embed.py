@@ -74,13 +74,35 @@ def _given(kernel: KernelRow, variant: str) -> str:
 
 
 def _binder(kernel: KernelRow, variant: str) -> str:
-    """`(run, arena) => call`: a call with the argument order of the kernel's JavaScript."""
-    tag = _tag(kernel, variant)
+    """`(run, arena) => call`: a call with the argument order of the kernel's JavaScript.
+
+    Marked arrays (from `alloc`) take a few comparisons and no more text than engines inline; all that
+    copies lies in a function of its own."""
+    tag, names = _tag(kernel, variant), _names(kernel)
     arrays = [p for p in kernel.params if p.is_array]
+    heaps = sorted({p.type.removesuffix("[]") for p in arrays})
+    unpack = "".join(f"const heap_{heap} = arena.heaps.{heap};\n  " for heap in heaps)
+    marked = " && ".join(_marked(p) for p in arrays)
+    pointers = ", ".join(f"{p.name}.byteOffset" if p.is_array else p.name for p in kernel.params)
+    call = f"return run({pointers})" + (" >>> 0" if kernel.returns == "u32" else "")
+    # `undefined` itself for a kernel that returns nothing: what a module's call gives, V8 does not know.
+    call = f"{{ run({pointers}); return; }}" if kernel.returns == "void" else f"{call};"
+    body = "\n    ".join(_copying(kernel, arrays))
+    return (
+        f"function bind_{tag}(run, arena, fallback) {{\n"
+        f"  const {{ buffer, scratch, end }} = arena;\n  {unpack}"
+        f"function copying({names}) {{\n    {body}\n  }}\n"
+        f"  return function {tag}({names}) {{\n"
+        f"    if ({marked}) {call}\n    return copying({names});\n  }};\n}}"
+    )
+
+
+def _copying(kernel: KernelRow, arrays: list[Param]) -> list[str]:
+    """A call with some arrays outside the kernel's memory."""
     lines = ["let at = scratch;"]
     for param in arrays:
         lines.append(
-            f"const out_{param.name} = {param.name}.fleetune !== buffer && {_outside(param)}; "
+            f"const out_{param.name} = !({_inside(param)}); "
             f"let at_{param.name} = {param.name}.byteOffset; "
             f"if (out_{param.name}) {{ at_{param.name} = at; at += {param.name}.byteLength; "
             # Not a typed array, or too long: the comparison is false for NaN too.
@@ -98,22 +120,17 @@ def _binder(kernel: KernelRow, variant: str) -> str:
         if param.dir in ("out", "inout"):
             view = f"{_heap(param)}.subarray({_index(param)}, {_index(param)} + {param.name}.length)"
             lines.append(f"if (out_{param.name}) {param.name}.set({view});")
-    if kernel.returns != "void":
-        lines.append("return result;")
-    heaps = sorted({p.type.removesuffix("[]") for p in arrays})
-    unpack = "".join(f"const heap_{heap} = arena.heaps.{heap};\n  " for heap in heaps)
-    body = "\n    ".join(lines)
-    return (
-        f"function bind_{tag}(run, arena, fallback) {{\n"
-        f"  const {{ buffer, scratch, end }} = arena;\n  {unpack}"
-        f"return function {tag}({_names(kernel)}) {{\n    {body}\n  }};\n}}"
-    )
+    return [*lines, "return result;"] if kernel.returns != "void" else lines
 
 
-def _outside(param: Param) -> str:
-    """Whether an array lies outside the kernel's memory. V8 takes 10 ns to give a typed array's buffer, so
-    each is asked once, and not at all if `alloc` marked it (`fleetune`)."""
-    return f"{param.name}.buffer !== buffer"
+def _marked(param: Param) -> str:
+    return f"{param.name}.fleetune === buffer"
+
+
+def _inside(param: Param) -> str:
+    """Whether an array lies in the kernel's memory. V8 takes 10 ns to give a typed array's buffer, so each is
+    asked once, and not at all if `alloc` marked it (`fleetune`)."""
+    return f"{_marked(param)} || {param.name}.buffer === buffer"
 
 
 def _heap(param: Param) -> str:
@@ -128,18 +145,20 @@ def _dispatcher(kernel: KernelRow) -> str:
     """`(buffer, limits, segments) => call`: what is called is a matter of size and of where the arrays lie.
 
     Below `limits.js` elements it is always JavaScript, which is called by its name: engines inline it, where
-    any other call costs more than the smallest kernels take. From `limits.same` on nobody asks where the
-    arrays lie (see `_outside`). Otherwise `segments` says what to call up to which size; each of its calls
-    has a call site of its own, so that each sees one module only. When decisions change, the other half of
-    the segments takes over (`limits.turn`): call sites do not forget.
+    any other call costs more than the smallest kernels take. Otherwise `segments` says what to call up to
+    which size, inside and outside the kernel's memory; each of its calls has a call site of its own, so that
+    each sees one module only. From `limits.same` on nobody asks where the arrays lie (see `_inside`). When
+    decisions change, the next segments take over (`limits.turn`): call sites do not forget.
+
+    SpiderMonkey inlines only small functions without default parameters. So JavaScript's call is in the
+    first, and the first module for arrays inside, where calls are shortest, in the second.
     """
     arrays = [p for p in kernel.params if p.is_array]
-    first, names = arrays[0].name, _names(kernel)
+    first, names = arrays[0], _names(kernel)
     # A trailing element count may be left out: it is then the first array's length.
-    last = kernel.params[-1]
-    signature = ", ".join(
-        f"{p.name} = {first}.length" if p is last and p.name == kernel.size else p.name for p in kernel.params
-    )
+    last = kernel.params[-1].name
+    size = kernel.size if kernel.size in {p.name for p in kernel.params} else f"({kernel.size})"
+    counted = f"    if ({last} === undefined) {last} = {first.name}.length;\n" if last == kernel.size else ""
     chains = "\n".join(_chain(names, index) for index in range(2 * TURNS))
     turns = "".join(
         f"    if ($limits.turn === {turn}) return {_turn(names, turn)};\n" for turn in range(1, TURNS)
@@ -147,17 +166,19 @@ def _dispatcher(kernel: KernelRow) -> str:
     return (
         f"export const turns = {TURNS};\n"
         f"export function dispatcher(buffer, $limits, $segments) {{\n{chains}\n"
-        f"  return function {kernel.name}({signature}) {{\n"
-        f"    const size = {kernel.size};\n"
-        f"    if (size < $limits.js) return js({names});\n"
-        f"    const $out = size >= $limits.same || ({first}.fleetune !== buffer && {_outside(arrays[0])});\n"
-        f"{turns}    return {_turn(names, 0)};\n"
+        f"  function $placed({names}, size) {{\n"
+        f"    const $in = size >= $limits.same || {_inside(first)};\n"
+        f"{turns}    return {_turn(names, 0)};\n  }}\n"
+        f"  return function {kernel.name}({names}) {{\n{counted}"
+        f"    if ({size} < $limits.js) return js({names});\n    return $placed({names}, {size});\n"
         "  };\n}"
     )
 
 
 def _turn(names: str, turn: int) -> str:
-    return f"$out ? $chain{2 * turn + 1}({names}, size) : $chain{2 * turn}({names}, size)"
+    inside, outside = 2 * turn, 2 * turn + 1
+    near = f"size < $of{inside}.to0 ? $of{inside}.call0({names}) : $chain{inside}({names}, size)"
+    return f"!$in ? $chain{outside}({names}, size) : {near}"
 
 
 def _chain(names: str, index: int) -> str:

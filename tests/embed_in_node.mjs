@@ -123,8 +123,17 @@ for (const rows of [[decision("js", 4), decision("vectorization", 6)], [decision
     return reached > before;
   }));
 }
+// Where the tables of the two places differ, JavaScript's share of one is not the other's.
+await swapped.follow({ random: [decision("js", 4), decision("vectorization", 6)], "random+copied": [decision("vectorization")] });
+const apart = [1, 64].flatMap((size) =>
+  [(length) => swapped.arena.alloc(Float32Array, length), (length) => new Float32Array(length)].map((make) => {
+    const before = reached;
+    swapped.call(make(size), make(size));
+    return reached > before;
+  }),
+);
 const edges = {
-  followed,
+  followed, apart,
   insideTable: [inside, inside.subarray(2)].map((array) => places.call(array, inside, 4)),
   outsideTable: places.call(new Float32Array(4), inside, 4),
   tooLong: small.call(long, long), plainArrays: small.call([1, 2, 3], [4, 5, 6]), lengthLeftOut: small.call(Float32Array.of(1, 2), Float32Array.of(3, 4)),

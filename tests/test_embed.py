@@ -75,6 +75,10 @@ def test_small_sizes_go_to_javascript_until_decisions_say_otherwise() -> None:
     assert called()["edges"]["followed"] == [[46, 64], [1, 45, 46, 64], []]
 
 
+def test_small_resident_arrays_go_to_javascript_where_copied_ones_do_not() -> None:
+    assert called()["edges"]["apart"] == [False, True, True, True]
+
+
 def test_a_wrong_or_missing_module_is_set_aside_and_javascript_runs() -> None:
     edges = called()["edges"]
     assert edges["wrong"][0][0] == "vectorization"

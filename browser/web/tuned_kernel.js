@@ -10,7 +10,7 @@ import { near, seeded } from "./compare.js";
  */
 
 /** @typedef {[number, string]} Step from which size which call */
-/** Call sites of a chain (kernels_wasm/embed.py), and a size beyond all. */
+/** Call sites of a chain (embed.py), and a size beyond all. */
 const SEGMENTS = 6;
 const NEVER = 2 ** 30 - 1;
 const COPIED = "+copied";
@@ -22,7 +22,7 @@ export class TunedKernel {
   #calls = new Map();
   /** @type {Map<string, string>} candidate → why it is not used */
   setAside = new Map();
-  /** What call sites take, inside and outside, in each turn. @type {any[]} */
+  /** Inside and outside, in each turn. @type {any[]} */
   #segments;
   #limits = { js: 0, same: NEVER, turn: 0 };
   #followed = "";
@@ -62,9 +62,10 @@ export class TunedKernel {
     if (followed === this.#followed) return;
     this.#followed = followed;
     const turn = (this.#limits.turn + 1) % (this.#segments.length / 2);
-    steps.forEach((one, i) => this.#fill(this.#segments[2 * turn + i], one));
     const modules = steps.map((one) => one.find(([, call]) => call !== "js")?.[0] ?? NEVER);
-    this.#limits.js = Math.min(...modules);
+    const js = (this.#limits.js = Math.min(...modules));
+    // What lies below is not asked for.
+    steps.forEach((one, i) => this.#fill(this.#segments[2 * turn + i], one.filter((_, k) => !(one[k + 1]?.[0] <= js))));
     this.#limits.same = NEVER;
     for (const [begin] of steps.flat().sort(([a], [b]) => b - a)) {
       const [inside, outside] = steps.map((one) => one.filter(([from]) => from <= begin).at(-1)?.[1] ?? "js");
@@ -86,7 +87,7 @@ export class TunedKernel {
     return steps;
   }
 
-  /** Small sizes first: there each comparison counts. @param {any} segments @param {Step[]} steps */
+  /** @param {any} segments @param {Step[]} steps */
   #fill(segments, steps) {
     for (let i = 0; i < SEGMENTS; i++) {
       segments[`to${i}`] = steps[i + 1]?.[0] ?? NEVER;
