@@ -97,9 +97,12 @@ function together(view, seconds) {
   find("#policies").hidden = false;
   const model = find("#togetherModel");
   model.hidden = false;
-  model.textContent = table.before
-    ? say("together.gained", { ...versions, before: percent(table.before.ofBest), after: percent(table.first.ofBest) })
-    : say(view.version > 1 ? "together.offShelf" : "together.alone");
+  if (!table.before) {
+    model.textContent = say(view.version > 1 ? "together.offShelf" : "together.alone");
+    return;
+  }
+  const [before, after] = [percent(table.before.ofBest), percent(table.first.ofBest)];
+  model.textContent = say(before === after ? "together.same" : "together.gained", { ...versions, before, after });
 }
 
 /** The results section over a view; call the returned function after every change. @param {View} view */

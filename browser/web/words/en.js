@@ -88,6 +88,7 @@ export default {
   "together.ofBest": "{share} of the best",
   "together.before": "Model {first}, before more reports came",
   "together.gained": "What collective learning brought you: the first guess went from {before} of the best (model {first}) to {after} (model {last}).",
+  "together.same": "On what you measured, model {last} guesses as well as model {first}: {after} of the best.",
   "together.alone": "This model has learned from the lab only. As reports arrive, the gain from everyone appears here.",
   "together.offShelf": "No earlier model is kept here to compare with.",
   "together.js": "JavaScript only",
