@@ -70,6 +70,7 @@ async def test_the_policy_is_served_in_both_languages(http: httpx.AsyncClient) -
         assert page.status_code == 200
         assert page.headers["content-type"].startswith("text/html")
         assert "content-security-policy" in page.headers
+        read = page.text.replace("<wbr>", "")  # where a line may break
         for field in FIELDS:
-            assert field.name in page.text
+            assert field.name in read
     assert (await http.get(".well-known/gpc.json")).json()["gpc"] is True
