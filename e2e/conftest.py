@@ -6,7 +6,6 @@ With pytest-xdist (`-n 2`) a module's journeys in one engine and mode stay in on
 from __future__ import annotations
 
 import fcntl
-import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -18,13 +17,11 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from e2e.drivers.base import Browser, Page
 from e2e.engines import ENGINES, JOURNEY_ENGINES, Engine, chosen_engines
-from e2e.parity import Outcome, Parity
+from e2e.parity import MODES, Outcome, Parity, place_of
 from e2e.server import ROOT, Server
 from e2e.wire import Wire
 
 RESULTS = ROOT / "test-results"
-MODES = {"isolated": 1, "plain": 0}  # cross-origin isolation of our own pages
-PLACE = re.compile(rf"\[(.+?-(?:{'|'.join(MODES)}))")  # engine and mode in a test's name
 TURNS = ("webkit", "chromium", "firefox")
 PARITY = Parity()
 VERSIONS: dict[str, str] = {}  # of the engines that this process launched
@@ -74,8 +71,8 @@ class Together(LoadScopeScheduling):  # type: ignore[misc]
 
     def _split_scope(self, nodeid: str) -> str:
         module, _, name = nodeid.partition("::")
-        place = PLACE.search(name)
-        return f"{module} {place[1]}" if place else module
+        place = place_of(name)
+        return f"{module} {'-'.join(place)}" if place else module
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:

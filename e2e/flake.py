@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import re
 import sys
 import time
 from collections import Counter
@@ -20,9 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from e2e.parity import place_of
 from e2e.server import ROOT
-
-PLACE = re.compile(r"\[(.+?)-(?:isolated|plain)")
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ class Run:
     @property
     def engine(self) -> str:
         """Empty for a test without a browser."""
-        place = PLACE.search(self.test)
-        return place[1] if place else ""
+        place = place_of(self.test)
+        return place[0] if place else ""
 
 
 class Chosen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,15 @@ from pathlib import Path
 from e2e.engines import JOURNEY_ENGINES
 
 BEGIN, END = "<!-- parity: written by `pytest e2e --parity` -->", "<!-- end of parity -->"
+MODES = {"isolated": 1, "plain": 0}  # cross-origin isolation of our own pages
 Place = tuple[str, str]  # engine, mode
+_PLACE = re.compile(rf"\[(.+?)-({'|'.join(MODES)})")
+
+
+def place_of(test: str) -> Place | None:
+    """The place in a test's name; None without a browser."""
+    found = _PLACE.search(test)
+    return (found[1], found[2]) if found else None
 
 
 @dataclass(frozen=True)

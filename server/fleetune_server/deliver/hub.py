@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
+from fleetune_server.deliver.socket import RESTART
+
 CHUNK = 100  # sends between two chances for other requests
 SETTLE_SECONDS = 0.2  # publications closer together than this are told as one
 BEAT_SECONDS = 30.0
 SILENT_SECONDS = 100.0  # without a word from the client: gone
 STALLED_SECONDS = 20.0  # without taking a byte: gone
-RESTART = 1012
 
 
 class Subscriber(Protocol):
