@@ -10,8 +10,7 @@ import { near, seeded } from "./compare.js";
  */
 
 /** @typedef {[number, string]} Step from which size which call */
-/** Call sites of a chain (embed.py), and a size beyond all. */
-const SEGMENTS = 6;
+/** Beyond all sizes. */
 const NEVER = 2 ** 30 - 1;
 const COPIED = "+copied";
 /** Sizes for the check against JavaScript: small, odd, and past every unrolling. */
@@ -22,10 +21,10 @@ export class TunedKernel {
   #calls = new Map();
   /** @type {Map<string, string>} candidate → why it is not used */
   setAside = new Map();
-  /** Inside and outside, in each turn. @type {any[]} */
-  #segments;
-  #limits = { js: 0, same: NEVER, turn: 0 };
+  /** What each site of the dispatcher (embed.py) calls or has called: `inside,outside`. @type {string[]} */
+  #sites;
   #followed = "";
+  #dispatcher;
 
   /**
    * @param {any} entry the kernel's entry of the manifest
@@ -46,9 +45,11 @@ export class TunedKernel {
     this.arena = arena ?? new Arena(entry.dataEnd, entry.memory ? 0 : memoryBytes);
     /** @type {Call} */
     this.fallback = script.baselines.js;
-    this.#segments = Array.from({ length: 2 * (script.turns ?? 2) }, () => this.#fill({}, []));
+    this.#sites = Array(script.sites).fill("");
     for (const name of entry.baselines) this.#calls.set(name, script.baselines[name]);
-    this.call = script.dispatcher(this.arena.buffer, this.#limits, this.#segments);
+    this.#dispatcher = script.dispatcher(this.arena.buffer);
+    /** @type {Call} */
+    this.call = this.#dispatcher.call;
   }
 
   /** Load what these decisions choose, then follow them. @param {Record<string, Decision[]>} patterns */
@@ -57,22 +58,18 @@ export class TunedKernel {
     const copied = patterns[this.pattern + COPIED] ?? resident;
     const names = new Set([...resident, ...copied].map((decision) => decision.choice));
     await Promise.all([...names].map((name) => this.#ready(name)));
-    const steps = [resident, copied].map((rows) => this.#steps(rows));
-    const followed = String(steps);
-    if (followed === this.#followed) return;
-    this.#followed = followed;
-    const turn = (this.#limits.turn + 1) % (this.#segments.length / 2);
-    const modules = steps.map((one) => one.find(([, call]) => call !== "js")?.[0] ?? NEVER);
-    const js = (this.#limits.js = Math.min(...modules));
-    // What lies below is not asked for.
-    steps.forEach((one, i) => this.#fill(this.#segments[2 * turn + i], one.filter((_, k) => !(one[k + 1]?.[0] <= js))));
-    this.#limits.same = NEVER;
-    for (const [begin] of steps.flat().sort(([a], [b]) => b - a)) {
-      const [inside, outside] = steps.map((one) => one.filter(([from]) => from <= begin).at(-1)?.[1] ?? "js");
-      if (inside !== outside) break;
-      this.#limits.same = begin;
+    const tables = [resident, copied].map((rows) => this.#steps(rows));
+    /** @type {Step[]} */
+    const steps = [];
+    for (const [begin] of tables.flat().sort(([a], [b]) => a - b)) {
+      const calls = String(tables.map((one) => one.filter(([from]) => from <= begin).at(-1)?.[1] ?? "js"));
+      if (steps.at(-1)?.[1] !== calls) steps.push([begin, calls]);
     }
-    this.#limits.turn = turn;
+    if (this.#followed === (this.#followed = String(steps))) return;
+    if (steps[0]?.[1] === "js,js") steps.shift();
+    const to = this.#place(steps);
+    const [inside, outside] = [0, 1].map((place) => this.#sites.map((calls) => this.#calls.get(calls.split(",")[place])));
+    this.#dispatcher.set(steps[0]?.[0] ?? NEVER, to, inside, outside);
   }
 
   /** From which size which call: the nearest log2 size's, rounded as contexts are. @param {Decision[]} decisions ascending */
@@ -87,13 +84,17 @@ export class TunedKernel {
     return steps;
   }
 
-  /** @param {any} segments @param {Step[]} steps */
-  #fill(segments, steps) {
-    for (let i = 0; i < SEGMENTS; i++) {
-      segments[`to${i}`] = steps[i + 1]?.[0] ?? NEVER;
-      segments[`call${i}`] = this.#calls.get((steps[i] ?? steps.at(-1))?.[1]) ?? this.fallback;
-    }
-    return segments;
+  /** A site for each step, in order: one that has called the same before, else a fresh one. @param {Step[]} steps @returns {number[]} */
+  #place(steps) {
+    const to = this.#sites.map(() => 0);
+    let at = 0;
+    steps.forEach(([, calls], i) => {
+      const free = this.#sites.slice(at, i - steps.length + 1 || undefined);
+      at += [calls, ""].map((wanted) => free.indexOf(wanted)).find((k) => k >= 0) ?? 0;
+      to[at] = steps[i + 1]?.[0] ?? NEVER;
+      this.#sites[at++] = calls;
+    });
+    return to;
   }
 
   /** Instantiate and check a variant; what fails is set aside for JavaScript. @param {string} name */
