@@ -145,14 +145,14 @@ def _dispatcher(kernel: KernelRow) -> str:
     """`buffer => { call, set }`: what `call` calls is a matter of size and of where the arrays lie.
 
     Below `js` elements it is always JavaScript, which is called by its name: engines inline it, where any
-    other call costs more than the smallest kernels take. Otherwise the first site takes the call whose `to` is
-    beyond its size. Only where it calls one thing for arrays inside the kernel's memory and another for all
-    others does it ask where they lie.
+    other call costs more than the smallest kernels take. Otherwise the first site takes the call whose `to`
+    is beyond its size. Only where it calls one thing for arrays inside the kernel's memory and another for
+    all others does it ask where they lie.
 
     Every site has call sites of its own and keeps the calls it once got (web/tuned_kernel.js), for call sites
-    do not forget: one that saw two modules is slow for good. SpiderMonkey inlines functions of up to 130 bytes
-    of bytecode, some four deep: hence small ones, as few as possible one within the other, and `var`, as
-    each read of a closure's `let` would be checked.
+    do not forget: one that saw two modules is slow for good. SpiderMonkey inlines functions of up to 130
+    bytes of bytecode, some four deep: hence small ones, as few as possible one within the other, and `var`,
+    as each read of a closure's `let` would be checked.
     """
     first, names = next(p for p in kernel.params if p.is_array), _names(kernel)
     # A trailing element count may be left out: it is then the first array's length.
@@ -181,10 +181,11 @@ def _dispatcher(kernel: KernelRow) -> str:
 def _placed(names: str, first: Param, site: int) -> str:
     """The calls of one site by where the first array lies. Parts of what `alloc` gave are not marked, and V8
     takes 10 ns to say whose buffer theirs is."""
-    inside, outside = f"$in{site}({names})", f"$out{site}({names})"
+    inside, unmarked = f"$in{site}({names})", f"$unmarked{site}({names})"
+    buffer = f"{first.name}.buffer === buffer"
     return (
-        f"  function $unmarked{site}({names}) {{ return {first.name}.buffer === buffer ? {inside} : {outside}; }}\n"
-        f"  function $placed{site}({names}) {{ return {_marked(first)} ? {inside} : $unmarked{site}({names}); }}"
+        f"  function {unmarked} {{ return {buffer} ? {inside} : $out{site}({names}); }}\n"
+        f"  function $placed{site}({names}) {{ return {_marked(first)} ? {inside} : {unmarked}; }}"
     )
 
 

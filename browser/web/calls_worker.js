@@ -11,11 +11,12 @@ import { inputSets } from "./bench_sets.js";
 import { serve } from "./rpc.js";
 import { TunedKernel } from "./tuned_kernel.js";
 
-/** @typedef {{name: string, run: (iterations: number) => number, iterations: number, times: number[]}} Runner */
+/** @typedef {{name: string, run: (iterations: number) => number, iterations: number, times: number[]}} Runner `iterations` between two looks at the clock */
 
 const SCRIPTS = "kernels.js"; // of all built kernels
 const LEAST_MS = 2; // of a batch
-const CLOCK_STEPS = 20; // that a batch lasts at least
+const CLOCK_STEPS = 6; // that a batch lasts at least
+const LOOKS = 64; // at the clock during a batch: so it ends soon after a step
 const WARM_BATCHES = 3; // of full length that are as fast as one another
 const MOST_WARM = 12;
 const FASTER = 0.93; // times the least time before: still getting faster
@@ -43,15 +44,6 @@ function step() {
     last = now;
   }
   return steps.sort((a, b) => a - b)[4];
-}
-
-/** ms of a batch that begins with a step of the clock. @param {Runner} runner */
-function batch({ run, iterations }) {
-  const before = performance.now();
-  let began = before;
-  while (began === before) began = performance.now();
-  sink += run(iterations);
-  return performance.now() - began;
 }
 
 /** The arguments of several calls, in the kernel's memory or not, as loops want them. @param {any} entry @param {any[][]} inputs @param {boolean} copied */
@@ -99,25 +91,30 @@ async function loopsOf({ entry, root, copied }) {
   return (await import(`${url}#${copied ? "copied" : "resident"}`)).kernels[entry.name].loops.resident;
 }
 
-/** ms a call, of a batch of full length; shorter ones say too little and are repeated with more calls. @param {Runner} runner @param {number} target ms */
+/** ms a call, of a batch that begins and ends with a step of the clock. @param {Runner} runner @param {number} target ms */
 function timed(runner, target) {
-  for (;;) {
-    const ms = batch(runner);
-    if (ms >= target / 2) return ms / runner.iterations;
-    const growth = target / Math.max(ms, clockStep);
-    runner.iterations = Math.ceil(runner.iterations * Math.min(16, Math.max(1.5, growth)));
+  const before = performance.now();
+  let began = before;
+  while (began === before) began = performance.now();
+  let [calls, took] = [0, 0];
+  while (took < target) {
+    sink += runner.run(runner.iterations);
+    calls += runner.iterations;
+    took = performance.now() - began;
   }
+  runner.iterations = Math.max(1, Math.floor((calls * target) / (took * LOOKS)));
+  return took / calls;
 }
 
-/** Run a loop until it gets no faster: compilers are at work meanwhile. @param {Runner} runner @param {number} target ms */
+/** Run a loop until it gets no faster: compilers are at work meanwhile. @param {Runner} runner @param {number} target ms @returns ms a call */
 function warm(runner, target) {
   let least = Infinity;
   for (let same = 0, batches = 0; same < WARM_BATCHES && batches < MOST_WARM; batches++) {
     const each = timed(runner, target);
     same = each < FASTER * least ? 1 : same + 1;
     least = Math.min(least, each);
-    runner.iterations = Math.max(1, Math.ceil(target / least));
   }
+  return least;
 }
 
 serve({
@@ -152,9 +149,9 @@ serve({
       const loop = loops[name];
       if (!one || !loop) continue;
       const runner = { name, run: (/** @type {number} */ n) => loop(one.call, sets, n), iterations: 1, times: [] };
-      warm(runner, target);
+      const least = warm(runner, target);
       runners.push(runner);
-      if (name === "js" && settled && target / runner.iterations > LONG_MS) return {};
+      if (name === "js" && settled && least > LONG_MS) return {};
     }
     const every = runners;
     for (let round = 0; round < ROUNDS; round++) {
