@@ -114,9 +114,10 @@ async function measureWith(ops, { budgetMs = 2000, kernels, signal }, server, ro
     const here = [...loaded.values()].filter(({ entry }) => !kernels || kernels.includes(entry.name));
     const half = here.length ? Math.max(LEAST_BUDGET_MS, budgetMs / 2) : budgetMs;
     const outcome = await ops.benchmark({ budgetMs: half, kernels });
-    const tables = await follow(() => ops.decisions());
-    const rows = outcome.stopped ? [] : await confirmCalls({ server, root, kernels: here, tables, budgetMs: budgetMs - half, signal });
-    if (rows.length) await follow(async () => ({}), (given) => withConfirmed(given, rows));
+    const decided = await ops.decisions();
+    const rows = outcome.stopped ? [] : await confirmCalls({ server, root, kernels: here, tables: decided.kernels, budgetMs: budgetMs - half, signal });
+    // At once: every change spends call sites (tuned_kernel.js).
+    await follow(() => decided, (given) => withConfirmed(given, rows));
     return { ...outcome, confirmed: rows.length };
   } finally {
     signal?.removeEventListener("abort", stop);

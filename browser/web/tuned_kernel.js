@@ -24,6 +24,8 @@ export class TunedKernel {
   /** What each site of the dispatcher (embed.py) calls or has called: `inside,outside`. @type {string[]} */
   #sites;
   #followed = "";
+  /** @type {Step[]} */
+  #next = [];
   #dispatcher;
 
   /**
@@ -47,7 +49,7 @@ export class TunedKernel {
     this.fallback = script.baselines.js;
     this.#sites = Array(script.sites).fill("");
     for (const name of entry.baselines) this.#calls.set(name, script.baselines[name]);
-    this.#dispatcher = script.dispatcher(this.arena.buffer);
+    this.#dispatcher = script.dispatcher(this.arena.buffer, () => this.#wake());
     /** @type {Call} */
     this.call = this.#dispatcher.call;
   }
@@ -67,9 +69,15 @@ export class TunedKernel {
     }
     if (this.#followed === (this.#followed = String(steps))) return;
     if (steps[0]?.[1] === "js,js") steps.shift();
-    const to = this.#place(steps);
+    this.#next = steps;
+    this.#dispatcher.follow(steps[0]?.[0] ?? NEVER);
+  }
+
+  /** Before the first call of a module. */
+  #wake() {
+    const to = this.#place(this.#next);
     const [inside, outside] = [0, 1].map((place) => this.#sites.map((calls) => this.#calls.get(calls.split(",")[place])));
-    this.#dispatcher.set(steps[0]?.[0] ?? NEVER, to, inside, outside);
+    this.#dispatcher.fill(to, inside, outside);
   }
 
   /** From which size which call: the nearest log2 size's, rounded as contexts are. @param {Decision[]} decisions ascending */
@@ -84,7 +92,7 @@ export class TunedKernel {
     return steps;
   }
 
-  /** A site for each step, in order: one that has called the same before, else a fresh one. @param {Step[]} steps @returns {number[]} */
+  /** A site for each step, in order: one that called the same before, else a fresh one. @param {Step[]} steps */
   #place(steps) {
     const to = this.#sites.map(() => 0);
     let at = 0;
