@@ -95,6 +95,37 @@ for (const one of manifest.kernels) {
     for (const [at, size] of one.sizes.entries()) measured.push([one.name, at + 100, call(...module.makeInput(size, pattern, seeded(1)))]);
   }
 }
+
+/** Changing decisions for both places, often more than a dispatcher has sites: what was called wrongly. */
+async function changed(rounds) {
+  const [names, log2Sizes] = [[...Array(20).keys()].map((i) => `c${i}`), [...Array(20).keys()]];
+  const baselines = Object.fromEntries([["js", () => "js"], ...names.map((name) => [name, () => name])]);
+  const tuned = new TunedKernel({ ...entry, baselines: ["js", ...names] }, { ...dot, baselines }, 1 << 20, compile(entry), "random");
+  const inside = tuned.arena.alloc(Float32Array, 1);
+  const random = seeded(11);
+  const pick = (list) => list[Math.floor(random() * list.length)];
+  const rows = () => {
+    const few = Array.from({ length: 6 }, () => pick(names)); // decisions for neighbouring sizes are often alike
+    return log2Sizes.filter(() => random() < 0.25).slice(0, 6).map((log2Size) => decision(random() < 0.3 ? "js" : pick(few), log2Size));
+  };
+  /** The row whose log2 size is nearest to the size's, which is rounded; of two the larger one's from half-way on. */
+  const expected = (table, size) =>
+    table.findLast(({ log2Size }, i) => i === 0 || Math.log2(size) >= Math.floor((table[i - 1].log2Size + log2Size) / 2) + 0.5)?.choice ?? "js";
+  const wrong = [];
+  for (let round = 0; round < rounds; round++) {
+    const [resident, copied] = [rows(), rows()];
+    await tuned.follow({ random: resident, "random+copied": copied });
+    for (let calls = pick([0, 1, 40]); calls > 0; calls--) {
+      const size = 1 + Math.floor(2 ** (20 * random()));
+      for (const [array, table] of [[inside, resident], [new Float32Array(1), copied]]) {
+        const given = tuned.call(array, array, size);
+        const [got, due] = [typeof given === "string" ? given : "js", expected(table, size)]; // the script's own js gives a number
+        if (got !== due) wrong.push({ round, size, got, due, resident, copied });
+      }
+    }
+  }
+  return wrong;
+}
 const places = await numbered(entry, dot, [0, 4, 8, 12, 16, 20]);
 const inside = places.arena.alloc(Float32Array, 8);
 
@@ -140,4 +171,4 @@ const edges = {
   wrong: [...wrong.setAside], wrongGives: wrong.call(Float32Array.of(2), Float32Array.of(3)),
   missing: [...missing.setAside], missingGives: missing.call(Float32Array.of(2), Float32Array.of(3)),
 };
-process.stdout.write(JSON.stringify({ problems, calls, buckets, measured, edges }));
+process.stdout.write(JSON.stringify({ problems, calls, buckets, measured, edges, changed: (await changed(400)).slice(0, 3) }));

@@ -64,6 +64,10 @@ def test_arrays_in_the_kernels_memory_follow_decisions_of_their_own() -> None:
     assert edges["outsideTable"] == 100
 
 
+def test_calls_follow_decisions_however_often_they_change() -> None:
+    assert called()["changed"] == []
+
+
 def test_what_does_not_fit_or_is_no_typed_array_goes_to_javascript() -> None:
     edges = called()["edges"]
     assert edges["tooLong"] == 1 << 20
