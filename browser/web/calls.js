@@ -91,7 +91,7 @@ export function withConfirmed(tables, rows) {
 }
 
 /**
- * Measure in Python's bench worker, follow that, then confirm it for the kernels that this page has loaded.
+ * Measure in Python's bench worker, confirm it for the kernels that this page has loaded, then follow both.
  * @param {() => Promise<any>} start gives Python's operations @param {import("./fleetune.d.ts").BenchmarkOptions} options @param {string} server @param {string} root of the kernels' files
  * @param {Map<string, TunedKernel>} loaded
  * @param {(get: () => Promise<any>, confirm?: (tables: any) => any) => Promise<any>} follow gives the tables then in use
