@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 import sqlite3
 import stat
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from fleetune_server.catalogue import Catalogue
 from fleetune_server.own.fields import SpecError
 from fleetune_server.own.package import Package, build
 from fleetune_server.own.shelf import Shelf, read_document, to_document
-from fleetune_server.own.spec import read_spec
+from fleetune_server.own.spec import RESERVED, read_spec
 from fleetune_server.own.tokens import Tokens
 from fleetune_server.store.sqlite import open_sqlite
 
@@ -134,6 +135,16 @@ def test_the_package_is_one_that_the_catalogue_reads() -> None:
     twin = package(name="other_sum")
     with pytest.raises(ManifestError, match="own_sum has the very profile of other_sum"):
         catalogue.with_own([built, twin])
+
+
+def test_an_argument_can_be_called_anything_that_the_dispatcher_does_not_say() -> None:
+    name = "an_argument"
+    built = package(params=[f"{name}: in f32[]", "n: i32"])
+    script = built.files["embed/own_sum.js"].decode()
+    dispatcher = script.partition("export function dispatcher(buffer, $wake) {")[2]
+    said = set(re.findall(r"(?<![.$\w])[a-z]\w*", dispatcher.partition("  return {")[0]))
+    assert name in said
+    assert said - {name, "n"} <= RESERVED
 
 
 def test_modules_with_a_memory_of_their_own_are_only_called_with_copies() -> None:

@@ -9,7 +9,7 @@ import { near, seeded } from "./compare.js";
  *   why?: string, candidates: Record<string, number>}} Decision
  */
 
-/** @typedef {[number, string]} Step from which size which call */
+/** @typedef {[number, string]} Step from which size which call, or which two: `inside,outside` */
 /** Beyond all sizes. */
 const NEVER = 2 ** 30 - 1;
 const COPIED = "+copied";
@@ -21,7 +21,7 @@ export class TunedKernel {
   #calls = new Map();
   /** @type {Map<string, string>} candidate → why it is not used */
   setAside = new Map();
-  /** What each site of the dispatcher (embed.py) calls or has called: `inside,outside`. @type {string[]} */
+  /** What each site of the dispatcher (embed.py) calls or has called. @type {string[]} */
   #sites;
   #followed = "";
   /** @type {Step[]} */
@@ -70,7 +70,7 @@ export class TunedKernel {
     if (this.#followed === (this.#followed = String(steps))) return;
     if (steps[0]?.[1] === "js,js") steps.shift();
     this.#next = steps;
-    this.#dispatcher.follow(steps[0]?.[0] ?? NEVER);
+    this.#dispatcher.follow(steps[0]?.[0] ?? NEVER, NEVER);
   }
 
   /** Before the first call of a module. */
