@@ -94,7 +94,7 @@ export function withConfirmed(tables, rows) {
  * Measure in Python's bench worker, confirm it for the kernels that this page has loaded, then follow both.
  * @param {() => Promise<any>} start gives Python's operations @param {import("./fleetune.d.ts").BenchmarkOptions} options @param {string} server @param {string} root of the kernels' files
  * @param {Map<string, TunedKernel>} loaded
- * @param {(get: () => Promise<any>, confirm?: (tables: any) => any) => Promise<any>} follow gives the tables then in use
+ * @param {(confirm: (tables: any) => any) => Promise<any>} follow the newest decisions, with what was confirmed
  */
 export function measure(start, options, server, root, loaded, follow) {
   return despiteSilence(async () => measureWith(await start(), options, server, root, loaded, follow));
@@ -102,7 +102,7 @@ export function measure(start, options, server, root, loaded, follow) {
 
 /**
  * @param {any} ops @param {import("./fleetune.d.ts").BenchmarkOptions} options @param {string} server @param {string} root
- * @param {Map<string, TunedKernel>} loaded @param {(get: () => Promise<any>, confirm?: (tables: any) => any) => Promise<any>} follow
+ * @param {Map<string, TunedKernel>} loaded @param {(confirm: (tables: any) => any) => Promise<any>} follow
  */
 async function measureWith(ops, { budgetMs = 2000, kernels, signal }, server, root, loaded, follow) {
   signal?.throwIfAborted();
@@ -114,10 +114,10 @@ async function measureWith(ops, { budgetMs = 2000, kernels, signal }, server, ro
     const here = [...loaded.values()].filter(({ entry }) => !kernels || kernels.includes(entry.name));
     const half = here.length ? Math.max(LEAST_BUDGET_MS, budgetMs / 2) : budgetMs;
     const outcome = await ops.benchmark({ budgetMs: half, kernels });
-    const decided = await ops.decisions();
-    const rows = outcome.stopped ? [] : await confirmCalls({ server, root, kernels: here, tables: decided.kernels, budgetMs: budgetMs - half, signal });
-    // At once: every change spends call sites (tuned_kernel.js).
-    await follow(() => decided, (given) => withConfirmed(given, rows));
+    const { kernels: tables } = await ops.decisions();
+    const rows = outcome.stopped ? [] : await confirmCalls({ server, root, kernels: here, tables, budgetMs: budgetMs - half, signal });
+    // Both at once, as every change spends call sites (tuned_kernel.js); and anew: a model may have come meanwhile.
+    await follow((given) => withConfirmed(given, rows));
     return { ...outcome, confirmed: rows.length };
   } finally {
     signal?.removeEventListener("abort", stop);

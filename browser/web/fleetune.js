@@ -243,12 +243,11 @@ export class Tuner extends EventTarget {
   async benchmark(options = {}) {
     options.signal?.throwIfAborted();
     const { measure } = await import("./calls.js");
-    return measure(() => this.#ops(), options, this.server, this.#root, this.#loaded, async (get, confirm) => {
+    return measure(() => this.#ops(), options, this.server, this.#root, this.#loaded, (confirm) => {
       const earlier = this.#confirm;
-      if (confirm) this.#confirm = (tables) => confirm(earlier(tables));
+      this.#confirm = (tables) => confirm(earlier(tables));
       this.#measured = true;
-      await this.#swap(get);
-      return this.#decisions.kernels;
+      return this.refresh();
     });
   }
 
