@@ -74,10 +74,11 @@ def _given(kernel: KernelRow, variant: str) -> str:
 
 
 def _binder(kernel: KernelRow, variant: str) -> str:
-    """`(run, arena) => call`: a call with the argument order of the kernel's JavaScript.
+    """`(run, arena, fallback, $outside) => call`: a call with the argument order of the kernel's JavaScript.
 
     Marked arrays (from `alloc`) take a few comparisons and no more text than engines inline; all that
-    copies lies in a function of its own."""
+    copies lies in a function of its own. What goes to JavaScript is too long (`fallback`), or has its first
+    array outside the kernel's memory, where another call is chosen (`$outside`, if given)."""
     tag, names = _tag(kernel, variant), _names(kernel)
     arrays = [p for p in kernel.params if p.is_array]
     heaps = sorted({p.type.removesuffix("[]") for p in arrays})
@@ -89,7 +90,7 @@ def _binder(kernel: KernelRow, variant: str) -> str:
     call = f"{{ run({pointers}); return; }}" if kernel.returns == "void" else f"{call};"
     body = "\n    ".join(_copying(kernel, arrays))
     return (
-        f"function bind_{tag}(run, arena, fallback) {{\n"
+        f"function bind_{tag}(run, arena, fallback, $outside) {{\n"
         f"  const {{ buffer, scratch, end }} = arena;\n  {unpack}"
         f"function copying({names}) {{\n    {body}\n  }}\n"
         f"  return function {tag}({names}) {{\n"
@@ -100,10 +101,12 @@ def _binder(kernel: KernelRow, variant: str) -> str:
 def _copying(kernel: KernelRow, arrays: list[Param]) -> list[str]:
     """A call with some arrays outside the kernel's memory."""
     lines = ["let at = scratch;"]
+    elsewhere = f"if ($outside && out_{arrays[0].name}) return $outside({_names(kernel)}); "
     for param in arrays:
         lines.append(
             f"const out_{param.name} = !({_inside(param)}); "
             f"let at_{param.name} = {param.name}.byteOffset; "
+            f"{elsewhere if param is arrays[0] else ''}"
             f"if (out_{param.name}) {{ at_{param.name} = at; at += {param.name}.byteLength; "
             # Not a typed array, or too long: the comparison is false for NaN too.
             f"if (!(at <= end)) return fallback({_names(kernel)}); at = (at + 63) & -64; }}"
@@ -123,14 +126,14 @@ def _copying(kernel: KernelRow, arrays: list[Param]) -> list[str]:
     return [*lines, "return result;"] if kernel.returns != "void" else lines
 
 
-def _marked(param: Param) -> str:
-    return f"{param.name}.fleetune === buffer"
+def _marked(param: Param, buffer: str = "buffer") -> str:
+    return f"{param.name}.fleetune === {buffer}"
 
 
-def _inside(param: Param) -> str:
+def _inside(param: Param, buffer: str = "buffer") -> str:
     """Whether an array lies in the kernel's memory. V8 takes 10 ns to give a typed array's buffer, so each is
     asked once, and not at all if `alloc` marked it (`fleetune`)."""
-    return f"{_marked(param)} || {param.name}.buffer === buffer"
+    return f"{_marked(param, buffer)} || {param.name}.buffer === {buffer}"
 
 
 def _heap(param: Param) -> str:
@@ -142,65 +145,64 @@ def _index(param: Param) -> str:
 
 
 def _dispatcher(kernel: KernelRow) -> str:
-    """`(buffer, $wake) => { call, follow, fill }`: `call` decides by size and by where the arrays lie.
+    """`($wake) => { call, follow, fill }`: `call` decides by size, `placed` by where the first array lies.
 
-    Below `js` elements it is always JavaScript, which is called by its name: engines inline it, where any
-    other call costs more than the smallest kernels take. Otherwise the first site takes the call whose `to`
-    is beyond its size. Only where it calls one thing for arrays inside the kernel's memory and another for
-    all others does it ask where they lie. The first call for a module has `$wake` fill the sites: so none is
-    spent on decisions that no call follows before the next ones.
+    The first site takes the call whose `to` is beyond its size; JavaScript has what no site takes. `fill`
+    gives the sites their calls. What `follow` puts to sleep has `$wake` fill them when it is first called: so
+    none is spent on decisions that no call follows before the next ones.
 
-    Every site has call sites of its own and keeps the calls it once got (web/tuned_kernel.js), for call sites
-    do not forget: one that saw two modules is slow for good. SpiderMonkey inlines functions of up to 130
-    bytes of bytecode, some four deep: hence small ones, as few as possible one within the other, and `var`,
-    as each read of a closure's `let` would be checked.
+    Every site has a call of its own for good (web/tuned_kernel.js), for call sites do not forget: one that
+    saw two modules is slow. SpiderMonkey inlines functions of up to 130 bytes of bytecode, some four deep,
+    and every level costs it 1 ns: hence small functions, few for small sizes, the place decided by the
+    module's own check of its arrays (`_binder`), and `var`, as each read of a closure's `let` would be
+    checked. V8 takes a variable for a constant until it is written again: hence nothing is written that
+    stays, and one function in place of `follow` and `fill` would cost 1 ns a call and more.
     """
     first, names = next(p for p in kernel.params if p.is_array), _names(kernel)
-    # A trailing element count may be left out: it is then the first array's length.
-    last = kernel.params[-1].name
-    size = kernel.size if kernel.size in {p.name for p in kernel.params} else f"({kernel.size})"
-    counted = f"    if ({last} === undefined) {last} = {first.name}.length;\n" if last == kernel.size else ""
-    tos, ins, outs, calls = ([f"${what}{k}" for k in range(SITES)] for what in ("to", "in", "out", "call"))
+    tos, calls = ([f"${what}{k}" for k in range(SITES)] for what in ("to", "call"))
+    slots = [
+        f"    if (${name}{k} !== {given}[{k}]) ${name}{k} = {given}[{k}];"
+        for k in range(SITES)
+        for name, given in (("to", "to"), ("call", "calls"))
+    ]
     return "\n".join(
         [
             f"export const sites = {SITES};",
-            "export function dispatcher(buffer, $wake) {",
-            f"  var $js = 0, $asleep = 0, {', '.join(f'{to} = 0' for to in tos)};",
-            f"  var {', '.join([*ins, *outs, *calls])};",
-            *(_placed(names, first, site) for site in range(SITES)),
-            f"  function $first({names}, size) {{\n    $wake();\n    return $from0({names}, size);\n  }}",
-            *_chain(kernel),
-            f"  return {{\n  call: function {kernel.name}({names}) {{\n{counted}"
-            f"    if ({size} < $js) return js({names});\n    return $from0({names}, {size});\n  }},",
-            "  follow(below, asleep) {\n    $js = below;\n    $asleep = asleep;\n  },",
-            f"  fill(to, inside, outside) {{\n    $asleep = 0;\n    [{', '.join(tos)}] = to;",
-            f"    [{', '.join(ins)}] = inside;\n    [{', '.join(outs)}] = outside;",
-            *(f"    $call{k} = $in{k} === $out{k} ? $in{k} : $placed{k};" for k in range(SITES)),
+            "export function placed($buffer, $inside, $outside) {",
+            f"  const $call = ({names}) =>\n"
+            f"    {_inside(first, '$buffer')} ? $inside({names}) : $outside({names});",
+            "  return $outside ? $call : $inside;\n}",
+            "export function dispatcher($wake) {",
+            f"  var $asleep = 0, {', '.join(f'{to} = 0' for to in tos)};",
+            f"  var {', '.join(calls)};",
+            f"  function $first({names}) {{\n    $wake();\n    return $enter({names});\n  }}",
+            *_chain(kernel, first),
+            "  return {\n  call: $enter,\n  follow(asleep) {\n    $asleep = asleep;\n  },",
+            "  fill(to, calls) {\n    $asleep = 0;",
+            *slots,
             "  }\n  };\n}",
         ]
     )
 
 
-def _placed(names: str, first: Param, site: int) -> str:
-    """The calls of one site by where the first array lies. Parts of what `alloc` gave are not marked, and V8
-    takes 10 ns to say whose buffer theirs is."""
-    inside, unmarked = f"$in{site}({names})", f"$unmarked{site}({names})"
-    buffer = f"{first.name}.buffer === buffer"
-    return (
-        f"  function {unmarked} {{ return {buffer} ? {inside} : $out{site}({names}); }}\n"
-        f"  function $placed{site}({names}) {{ return {_marked(first)} ? {inside} : {unmarked}; }}"
-    )
-
-
-def _chain(kernel: KernelRow) -> list[str]:
-    """The functions that find the site for a size, as many sites in each as SpiderMonkey's limit allows."""
-    names = _names(kernel)
+def _chain(kernel: KernelRow, first: Param) -> list[str]:
+    """The functions that find the site for a size: as many sites in each as SpiderMonkey's limit allows."""
+    names, last = _names(kernel), kernel.params[-1].name
+    given = kernel.size in {p.name for p in kernel.params}
+    # A trailing element count may be left out: it is then the first array's length.
+    counted = f"if ({last} === undefined) {last} = {first.name}.length; " if last == kernel.size else ""
+    size, rest = (kernel.size, names) if given else ("size", f"{names}, size")
+    asked = [f"if ({size} < $to{site}) return $call{site}({names});" for site in range(SITES)]
     step = 2 if len(kernel.params) <= MOST_PARAMS_OF_TWO else 1
-    asked = [f"if (size < $to{site}) return $call{site}({names});" for site in range(SITES)]
-    links = [[f"if (size < $asleep) return $first({names}, size);", *asked[: step - 1]]]
-    links += [asked[first : first + step] for first in range(step - 1, SITES, step)]
-    after = [*(f"$from{k}({names}, size)" for k in range(1, len(links))), f"js({names})"]
+    links = [[f"if ({size} < $asleep) return $first({names});", *asked[1:step]]]
+    links += [asked[at : at + step] for at in range(step, SITES, step)]
+    after = [*(f"$link{k}({rest})" for k in range(1, len(links))), f"js({names})"]
+    begin = f"$link0({names}{'' if given else f', {kernel.size}'})"
+    entry = asked[0] if given else asked[0].replace("size", f"({kernel.size})", 1)
     return [
-        f"  function $from{k}({names}, size) {{ {' '.join(link)} return {after[k]}; }}"
-        for k, link in enumerate(links)
+        *(
+            f"  function $link{k}({rest}) {{ {' '.join(link)} return {after[k]}; }}"
+            for k, link in enumerate(links)
+        ),
+        f"  var $enter = function {kernel.name}({names}) {{ {counted}{entry} return {begin}; }};",
     ]

@@ -140,8 +140,8 @@ const missing = new TunedKernel(entry, dot, 1 << 20, compile(entry), "random");
 await missing.follow(always(entry, "nosuch"));
 // Which sizes reach the module: those whose bucket is nearer to 64, then all, then none.
 let reached = 0;
-const counting = (run, arena, fallback) => {
-  const call = dot.bind.vectorization(run, arena, fallback);
+const counting = (run, arena, fallback, outside) => {
+  const call = dot.bind.vectorization(run, arena, fallback, outside);
   return (...args) => ((reached += 1), call(...args));
 };
 const swapped = new TunedKernel(entry, { ...dot, bind: { vectorization: counting } }, 1 << 20, compile(entry), "random");
@@ -163,8 +163,16 @@ const apart = [1, 64].flatMap((size) =>
     return reached > before;
   }),
 );
+// A module for arrays in its memory, something else for others: the first array says which.
+const split = new TunedKernel(
+  { ...entry, baselines: ["js", "other"] }, { ...dot, baselines: { ...dot.baselines, other: () => -1 } }, 1 << 20, compile(entry), "random",
+);
+await split.follow({ random: [decision("vectorization")], "random+copied": [decision("other")] });
+const [one, two] = [4, 4].map((length) => split.arena.alloc(Float32Array, length).fill(1));
+const other = new Float32Array(4).fill(1);
+const bySplit = [[one, two], [one.subarray(1), two], [one, other], [other, one], [other, other], [long, one]].map((args) => split.call(...args));
 const edges = {
-  followed, apart,
+  followed, apart, bySplit,
   insideTable: [inside, inside.subarray(2)].map((array) => places.call(array, inside, 4)),
   outsideTable: places.call(new Float32Array(4), inside, 4),
   tooLong: small.call(long, long), plainArrays: small.call([1, 2, 3], [4, 5, 6]), lengthLeftOut: small.call(Float32Array.of(1, 2), Float32Array.of(3, 4)),

@@ -83,6 +83,10 @@ def test_small_resident_arrays_go_to_javascript_where_copied_ones_do_not() -> No
     assert called()["edges"]["apart"] == [False, True, True, True]
 
 
+def test_the_first_array_says_where_a_call_goes_whose_places_differ() -> None:
+    assert called()["edges"]["bySplit"] == [4, 3, 4, -1, -1, -1]
+
+
 def test_a_wrong_or_missing_module_is_set_aside_and_javascript_runs() -> None:
     edges = called()["edges"]
     assert edges["wrong"][0][0] == "vectorization"

@@ -2,7 +2,11 @@
 /** Measuring for a page, fetched when it does: kernels in Python's bench worker, then calls as this page makes them (calls_worker.js). */
 import { connectWorker, despiteSilence } from "./rpc.js";
 
-/** @typedef {import("./tuned_kernel.js").TunedKernel} TunedKernel @typedef {import("./tuned_kernel.js").Decision} Decision */
+/** @typedef {import("./tuned_kernel.js").TunedKernel} TunedKernel */
+/**
+ * @typedef {{size: number, log2Size: number, choice: string, speedup: number, low: number, high: number, source: string,
+ *   why?: string, candidates: Record<string, number>}} Decision
+ */
 /** @typedef {{kernel: string, pattern: string, size: number, row: Decision}} Confirmed `pattern` with its copy marker */
 
 const COPIED = "+copied";

@@ -21,10 +21,7 @@ function serverAddress(given) {
   throw new Error("Fleetune: connect({ server }) must say where the server is, because this file did not come from it");
 }
 
-/**
- * Connect to the Fleetune server that served this module, or to `server`.
- * @param {ConnectOptions} [options]
- */
+/** Connect to the server that served this module, or to `server`. @param {ConnectOptions} [options] */
 export async function connect(options = {}) {
   const server = serverAddress(options.server);
   const environment = detectEnvironment();
@@ -43,7 +40,7 @@ export class Tuner extends EventTarget {
   #options;
   #decisions;
   #measured = false;
-  /** Puts what was timed here over it. @type {(tables: any) => any} */
+  /** Adds what was timed here. @type {(tables: any) => any} */
   #confirm = (tables) => tables;
   /** @type {Promise<unknown>} the last swap of decisions: one at a time, in order */
   #swapping = Promise.resolve();
@@ -76,7 +73,7 @@ export class Tuner extends EventTarget {
   }
 
   /**
-   * A function that calls the best variant for each size. Same arguments as the kernel's JavaScript.
+   * A function that calls the best variant for each size, with the arguments of the kernel's JavaScript.
    * @param {string} name @param {{pattern?: string}} [options] which data pattern's decisions to follow
    */
   async kernel(name, { pattern } = {}) {
@@ -114,17 +111,16 @@ export class Tuner extends EventTarget {
   }
 
   /**
-   * A typed array in the kernel's own memory, which it takes without copying.
+   * A typed array in a loaded kernel's memory, which it takes without copying.
    * @template T
-   * @param {string} name a kernel that is loaded
-   * @param {{new (buffer: ArrayBuffer, offset: number, length: number): T, BYTES_PER_ELEMENT: number}} Type
+   * @param {string} name @param {{new (buffer: ArrayBuffer, offset: number, length: number): T, BYTES_PER_ELEMENT: number}} Type
    * @param {number} length @param {{pattern?: string}} [options] @returns {T}
    */
   alloc(name, Type, length, { pattern } = {}) {
     return this.#arena(name, pattern).alloc(Type, length);
   }
 
-  /** Take back every array that `alloc` gave for a kernel: they must not be used again. @param {string} name @param {{pattern?: string}} [options] */
+  /** Take back every array of `alloc`: none may be used again. @param {string} name @param {{pattern?: string}} [options] */
   release(name, { pattern } = {}) {
     this.#arena(name, pattern).release();
   }
@@ -147,20 +143,20 @@ export class Tuner extends EventTarget {
     const rows = (copied && patterns[`${resident}+copied`]) || patterns[resident];
     if (!rows) throw new Error(`Fleetune: ${name} has no decisions for ${resident}`);
     const log2 = Math.log2(Math.max(size, 1));
-    const row = rows.reduce((/** @type {any} */ best, /** @type {any} */ next) =>
+    let row = rows.reduce((/** @type {any} */ best, /** @type {any} */ next) =>
       Math.abs(next.log2Size - log2) < Math.abs(best.log2Size - log2) ? next : best,
     );
     const problem = this.#loaded.get(keyOf(name, pattern))?.setAside.get(row.choice);
     if (problem) {
       const why = `${row.choice} was chosen but set aside (${problem}), so JavaScript runs.`;
-      return { variant: "js", speedup: 1, source: "default", confidence: { low: 1, high: 1 }, why };
+      row = { choice: "js", speedup: 1, source: "default", low: 1, high: 1, why };
     }
     const { choice: variant, speedup, source, low, high, why } = row;
     return { variant, speedup, source, confidence: { low, high }, why };
   }
 
   /**
-   * Everything that is decided for a kernel, context by context.
+   * All decisions for a kernel.
    * @param {string} name @returns {{pattern: string, size: number, choice: string, speedup: number, source: string}[]}
    */
   contexts(name) {
@@ -177,10 +173,7 @@ export class Tuner extends EventTarget {
     return this.#decisions.kernels[name];
   }
 
-  /**
-   * Ask for the newest decisions, follow them, and tell (`model`).
-   * @param {number} [announced] a version that this page heard of
-   */
+  /** Ask for the newest decisions, follow them, and tell (`model`). @param {number} [announced] version */
   refresh(announced = this.version) {
     return this.#swap(async () => {
       if (!this.#measured) return crowdDecisions(this.server, this.environment, announced);

@@ -5,23 +5,21 @@ import { near, seeded } from "./compare.js";
 
 /**
  * @typedef {(...args: any[]) => any} Call
- * @typedef {{size: number, log2Size: number, choice: string, speedup: number, low: number, high: number, source: string,
- *   why?: string, candidates: Record<string, number>}} Decision
+ * @typedef {{log2Size: number, choice: string}} Decision
  */
 
-/** @typedef {[number, string]} Step from which size which call, or which two: `inside,outside` */
+/** @typedef {[number, string]} Step from which size which calls: `inside,outside` */
 /** Beyond all sizes. */
 const NEVER = 2 ** 30 - 1;
-const COPIED = "+copied";
-/** Sizes for the check against JavaScript: small, odd, and past every unrolling. */
+/** Checked against JavaScript: small, odd, past every unrolling. */
 const CHECK_SIZES = [1, 7, 67];
 
 export class TunedKernel {
-  /** @type {Map<string, Call>} */
-  #calls = new Map();
+  /** Make a candidate's call, for all arrays or those in the kernel's memory. @type {Map<string, (outside?: Call) => Call>} */
+  #makers = new Map();
   /** @type {Map<string, string>} candidate → why it is not used */
   setAside = new Map();
-  /** What each site of the dispatcher (embed.py) calls or has called. @type {string[]} */
+  /** What each site (embed.py) calls or has called. @type {[string, Call?][]} */
   #sites;
   #followed = "";
   /** @type {Step[]} */
@@ -29,13 +27,9 @@ export class TunedKernel {
   #dispatcher;
 
   /**
-   * @param {any} entry the kernel's entry of the manifest
-   * @param {any} script its module of embed/
-   * @param {number} memoryBytes
-   * @param {(candidate: string) => Promise<WebAssembly.Module>} load
-   * @param {string} pattern the data pattern whose decisions are followed
-   * @param {(candidate: string, reason: string) => void} [onSetAside]
-   * @param {Arena} [arena]
+   * @param {any} entry of the manifest @param {any} script its module of embed/ @param {number} memoryBytes
+   * @param {(candidate: string) => Promise<WebAssembly.Module>} load @param {string} pattern whose decisions are followed
+   * @param {(candidate: string, reason: string) => void} [onSetAside] @param {Arena} [arena]
    */
   constructor(entry, script, memoryBytes, load, pattern, onSetAside = () => {}, arena) {
     this.entry = entry;
@@ -47,79 +41,75 @@ export class TunedKernel {
     this.arena = arena ?? new Arena(entry.dataEnd, entry.memory ? 0 : memoryBytes);
     /** @type {Call} */
     this.fallback = script.baselines.js;
-    this.#sites = Array(script.sites).fill("");
-    for (const name of entry.baselines) this.#calls.set(name, script.baselines[name]);
-    this.#dispatcher = script.dispatcher(this.arena.buffer, () => this.#wake());
+    this.#sites = Array(script.sites).fill([""]);
+    for (const name of entry.baselines) this.#makers.set(name, (outside) => script.placed(this.arena.buffer, script.baselines[name], outside));
+    this.#dispatcher = script.dispatcher(() => this.#fill(this.#next.length));
     /** @type {Call} */
     this.call = this.#dispatcher.call;
   }
 
-  /** Load what these decisions choose, then follow them. @param {Record<string, Decision[]>} patterns */
+  /** Load what is chosen, then follow it. @param {Record<string, Decision[]>} patterns */
   async follow(patterns) {
-    const resident = patterns[this.pattern] ?? [];
-    const copied = patterns[this.pattern + COPIED] ?? resident;
-    const names = new Set([...resident, ...copied].map((decision) => decision.choice));
+    const resident = patterns[this.pattern];
+    const copied = patterns[`${this.pattern}+copied`] ?? resident ?? [];
+    const both = [resident ?? copied, copied]; // modules with memories of their own have copies only
+    const names = new Set(both.flat().map(({ choice }) => choice));
     await Promise.all([...names].map((name) => this.#ready(name)));
-    const tables = [resident, copied].map((rows) => this.#steps(rows));
-    /** @type {Step[]} */
-    const steps = [];
-    for (const [begin] of tables.flat().sort(([a], [b]) => a - b)) {
-      const calls = String(tables.map((one) => one.filter(([from]) => from <= begin).at(-1)?.[1] ?? "js"));
-      if (steps.at(-1)?.[1] !== calls) steps.push([begin, calls]);
+    const tables = both.map((rows) => this.#steps(rows));
+    const steps = /** @type {Step[]} */ ([]);
+    for (const begin of [0, ...tables.flat().map(([from]) => from)].sort((a, b) => a - b)) {
+      const names = String(tables.map((one) => one.findLast(([from]) => from <= begin)?.[1] ?? "js"));
+      if (steps.at(-1)?.[1] !== names) steps.push([begin, names]);
     }
     if (this.#followed === (this.#followed = String(steps))) return;
-    if (steps[0]?.[1] === "js,js") steps.shift();
     this.#next = steps;
-    this.#dispatcher.follow(steps[0]?.[0] ?? NEVER, NEVER);
+    this.#fill(Number(steps[0][1] === "js,js")); // the others when a module is first called
+    this.#dispatcher.follow(NEVER);
   }
 
-  /** Before the first call of a module. */
-  #wake() {
-    const to = this.#place(this.#next);
-    const [inside, outside] = [0, 1].map((place) => this.#sites.map((calls) => this.#calls.get(calls.split(",")[place])));
-    this.#dispatcher.fill(to, inside, outside);
+  /** Sites for so many steps: one that called the same before, else a fresh one. @param {number} count */
+  #fill(count) {
+    const steps = this.#next;
+    const to = this.#sites.map(() => 0);
+    let at = 0;
+    steps.slice(0, count).forEach(([, names], i) => {
+      const free = this.#sites.slice(at, i - steps.length + 1 || undefined).map(([taken]) => taken);
+      at += [names, ""].map((wanted) => free.indexOf(wanted)).find((k) => k >= 0) ?? 0;
+      to[at] = steps[i + 1]?.[0] ?? NEVER;
+      if (this.#sites[at][0] !== names) {
+        const [inside, outside] = names.split(",").map((name) => /** @type {any} */ (this.#makers.get(name)));
+        this.#sites[at] = [names, inside === outside ? inside() : inside(outside())];
+      }
+      at++;
+    });
+    this.#dispatcher.fill(to, this.#sites.map(([, call]) => call));
   }
 
   /** From which size which call: the nearest log2 size's, rounded as contexts are. @param {Decision[]} decisions ascending */
   #steps(decisions) {
-    /** @type {Step[]} */
-    const steps = [];
+    const steps = /** @type {Step[]} */ ([]);
     decisions.forEach(({ choice, log2Size }, i) => {
-      const call = this.#calls.has(choice) ? choice : "js";
+      const call = this.#makers.has(choice) ? choice : "js";
       const begin = i && Math.ceil(2 ** (Math.floor((decisions[i - 1].log2Size + log2Size) / 2) + 0.5));
       if (steps.at(-1)?.[1] !== call) steps.push([begin, call]);
     });
     return steps;
   }
 
-  /** A site for each step, in order: one that called the same before, else a fresh one. @param {Step[]} steps */
-  #place(steps) {
-    const to = this.#sites.map(() => 0);
-    let at = 0;
-    steps.forEach(([, calls], i) => {
-      const free = this.#sites.slice(at, i - steps.length + 1 || undefined);
-      at += [calls, ""].map((wanted) => free.indexOf(wanted)).find((k) => k >= 0) ?? 0;
-      to[at] = steps[i + 1]?.[0] ?? NEVER;
-      this.#sites[at++] = calls;
-    });
-    return to;
-  }
-
-  /** Instantiate and check a variant; what fails is set aside for JavaScript. @param {string} name */
+  /** Check a variant; what fails is set aside. @param {string} name */
   async #ready(name) {
-    if (this.#calls.has(name) || this.setAside.has(name)) return;
+    if (this.#makers.has(name) || this.setAside.has(name)) return;
     try {
       const module = await this.load(name);
-      const { exports } = await WebAssembly.instantiate(module, {
-        env: { memory: /** @type {WebAssembly.Memory} */ (this.arena.memory) },
-      });
+      const { exports } = await WebAssembly.instantiate(module, { env: { memory: /** @type {any} */ (this.arena.memory) } });
       const [run, arena] = this.entry.own
         ? (await import("./own_kernel.js")).bound(this.entry, name, exports, this.script, this.arena, this.memoryBytes)
         : [exports.run, this.arena];
-      const call = this.script.bind[name](run, arena, this.fallback);
-      const problem = this.#check(call);
+      /** @param {Call} [outside] */
+      const maker = (outside) => this.script.bind[name](run, arena, this.fallback, outside);
+      const problem = this.#check(maker());
       if (problem) throw new Error(problem);
-      this.#calls.set(name, call);
+      this.#makers.set(name, maker);
     } catch (error) {
       const reason = /** @type {Error} */ (error).message;
       this.setAside.set(name, reason);
@@ -129,14 +119,15 @@ export class TunedKernel {
 
   /** The first difference from the JavaScript baseline, if any. @param {Call} call */
   #check(call) {
+    const { tolerance, params, patterns } = this.entry;
     for (const size of CHECK_SIZES) {
-      const [expected, actual] = [0, 1].map(() => this.script.makeInput(size, this.entry.patterns[0], seeded(size)));
+      const [expected, actual] = [0, 1].map(() => this.script.makeInput(size, patterns[0], seeded(size)));
       const results = [this.fallback(...expected), call(...actual)];
-      if (!near(this.entry.tolerance, results[0] ?? 0, results[1] ?? 0)) return `wrong result for size ${size}`;
-      for (const [index, parameter] of this.entry.params.entries()) {
-        if (parameter.dir !== "out" && parameter.dir !== "inout") continue;
-        if (!expected[index].every((/** @type {number} */ value, /** @type {number} */ i) => near(this.entry.tolerance, value, actual[index][i]))) {
-          return `wrong ${parameter.name} for size ${size}`;
+      if (!near(tolerance, results[0] ?? 0, results[1] ?? 0)) return `wrong result for size ${size}`;
+      for (const [index, { dir, name }] of params.entries()) {
+        if (dir !== "out" && dir !== "inout") continue;
+        if (!expected[index].every((/** @type {number} */ value, /** @type {number} */ i) => near(tolerance, value, actual[index][i]))) {
+          return `wrong ${name} for size ${size}`;
         }
       }
     }

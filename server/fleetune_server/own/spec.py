@@ -25,7 +25,7 @@ MAX_MODULE, MAX_SCRIPT = 1 << 20, 1 << 20  # bytes
 RESERVED = frozenset(
     """
     adapters arena at baselines bind bucket buffer copied dispatcher end f fallback floor i iterations loops
-    makeInput resident result run scratch sets size js jsTuned
+    makeInput resident result run scratch sets size js jsTuned undefined
     arguments await break case catch class const continue debugger default delete do else enum eval export
     extends false finally for function if implements import in instanceof interface let new null package
     private protected public return static super switch this throw true try typeof var void while with yield
