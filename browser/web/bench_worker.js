@@ -5,6 +5,7 @@
  * started it ends it when an answer does not come.
  */
 import { compare, extent, inputSets, layout, scriptSets } from "./bench_sets.js";
+import { clockStep } from "./clock.js";
 import { sha256 as digest } from "./digest.js";
 import { callOf, placeIn } from "./own_kernel.js";
 import { serve } from "./rpc.js";
@@ -14,8 +15,6 @@ import { serve } from "./rpc.js";
 /** @typedef {{call: Function, loop: Loop, sets: InputSet[], results: any[][]}} Candidate */
 
 const PAGE = 65536;
-const CLOCK_STEPS = 15;
-const CLOCK_PATIENCE_MS = 120;
 
 /** @type {any} */
 let manifest;
@@ -106,20 +105,6 @@ function ownLayout(entry, inputs, own) {
   const bytes = Math.max(...inputs.map(extent));
   if (!own.place || own.place.bytes < bytes) own.place = { ...placeIn(entry.memory, own.exports, bytes), bytes };
   return layout(entry, inputs, own.place.memory, true, own.place.base);
-}
-
-/** The step that the clock is seen to make, in ms: the median, since some clocks are jittered on purpose. */
-function clockStep() {
-  /** @type {number[]} */
-  const steps = [];
-  const began = performance.now();
-  for (let last = began; steps.length < CLOCK_STEPS && (last - began < CLOCK_PATIENCE_MS || steps.length === 0); ) {
-    const now = performance.now();
-    if (now === last) continue;
-    steps.push(now - last);
-    last = now;
-  }
-  return steps.sort((a, b) => a - b)[steps.length >> 1];
 }
 
 /** @param {any} entry @param {any[]} arrays @returns {any[]} */

@@ -8,6 +8,7 @@
  */
 import { Arena } from "./arena.js";
 import { inputSets } from "./bench_sets.js";
+import { clockStep } from "./clock.js";
 import { serve } from "./rpc.js";
 import { TunedKernel } from "./tuned_kernel.js";
 
@@ -17,12 +18,13 @@ const SCRIPTS = "kernels.js"; // of all built kernels
 const LEAST_MS = 2; // of a batch
 const CLOCK_STEPS = 6; // that a batch lasts at least
 const LOOKS = 64; // at the clock during a batch: so it ends soon after a step
-const WARM_BATCHES = 3; // of full length that are as fast as one another
-const MOST_WARM = 12;
-const FASTER = 0.93; // times the least time before: still getting faster
+const MOST_WARM = 8; // batches until it gets no faster: compilers are at work meanwhile
+const FASTER = 0.85; // times the least time before: still getting faster
+const FAR = 1.6; // times slower than the best when warm: out
 const ROUNDS = 5; // for those near the best
-const FIRST_ROUNDS = 2; // for everyone
+const FIRST_ROUNDS = 2; // for the others
 const NEAR = 1.25; // times slower than the best that is timed on
+const BEST = 3; // batches that count: few, as other work only adds; not one, as a jittered clock also takes away
 /** A call that takes JavaScript so long, ms, hardly notices the way: what was measured without it holds. */
 const LONG_MS = 0.02;
 
@@ -32,19 +34,7 @@ let arena;
 let tuned = new Map();
 let turn = "";
 let sink = 0;
-let clockStep = 0;
-
-/** The step that the clock is seen to make, in ms. */
-function step() {
-  const steps = [];
-  for (let last = performance.now(); steps.length < 9; ) {
-    const now = performance.now();
-    if (now === last) continue;
-    steps.push(now - last);
-    last = now;
-  }
-  return steps.sort((a, b) => a - b)[4];
-}
+let leastMs = 0;
 
 /** The arguments of several calls, in the kernel's memory or not, as loops want them. @param {any} entry @param {any[][]} inputs @param {boolean} copied */
 function setsOf(entry, inputs, copied) {
@@ -106,27 +96,45 @@ function timed(runner, target) {
   return took / calls;
 }
 
-/** Run a loop until it gets no faster: compilers are at work meanwhile. @param {Runner} runner @param {number} target ms @returns ms a call */
-function warm(runner, target) {
-  let least = Infinity;
-  for (let same = 0, batches = 0; same < WARM_BATCHES && batches < MOST_WARM; batches++) {
-    const each = timed(runner, target);
-    same = each < FASTER * least ? 1 : same + 1;
-    least = Math.min(least, each);
+/** Run a loop until it gets no faster. @param {Runner} runner @returns ms a call */
+function warm(runner) {
+  let [before, least] = [Infinity, timed(runner, leastMs)];
+  for (let batches = 1; batches < MOST_WARM && least < FASTER * before; batches++) {
+    before = least;
+    least = Math.min(least, timed(runner, leastMs));
   }
   return least;
+}
+
+/** A runner's time, ms a call: the mean of its fastest batches. @param {Runner} runner */
+function timeOf({ times }) {
+  const best = [...times].sort((a, b) => a - b).slice(0, BEST);
+  return best.reduce((sum, time) => sum + time, 0) / best.length;
+}
+
+/** Time all in turn, the ones near the best more often. @param {Runner[]} runners */
+function compare(runners) {
+  let near = [...runners];
+  for (let round = 0; round < FIRST_ROUNDS || (round < ROUNDS && near.length > 1); round++) {
+    for (const runner of near) runner.times.push(timed(runner, leastMs));
+    near.push(...near.splice(0, 1)); // another one begins
+    if (round + 1 < FIRST_ROUNDS) continue;
+    const best = Math.min(...runners.map(timeOf));
+    near = near.filter((runner) => timeOf(runner) <= NEAR * best);
+  }
 }
 
 serve({
   /** @param {{dataEnd: number, memoryBytes: number}} args */
   open({ dataEnd, memoryBytes }) {
     arena = new Arena(dataEnd, memoryBytes);
-    clockStep = step();
+    leastMs = Math.max(LEAST_MS, CLOCK_STEPS * clockStep());
   },
 
   /**
-   * The times of one context's candidates, ms a call, of five batches in turn: least and median. Those that do not
-   * work are left out, and so is everything if `settled` and a call takes JavaScript so long that its way does not matter.
+   * The times of one context's candidates that are not far from the best, ms a call, of up to five batches in turn: the mean
+   * of the fastest (`least`) and the median. Those that do not work are left out, and so is everything if `settled` and a
+   * call takes JavaScript so long that its way does not matter.
    * @param {{entry: any, root: string, pattern: string, size: number, copied: boolean, candidates: string[], settled: boolean}} args
    * @returns {Promise<Record<string, {least: number, median: number}>>}
    */
@@ -141,30 +149,24 @@ serve({
     arena?.release();
     const sets = setsOf(entry, inputs, copied);
     const loops = await loopsOf(args);
-    const target = Math.max(LEAST_MS, CLOCK_STEPS * clockStep);
-    /** @type {Runner[]} */
-    let runners = [];
+    /** @type {(Runner & {warm: number})[]} */
+    const runners = [];
     for (const name of ["js", ...candidates.filter((one) => one !== "js")]) {
       const one = await behind(args, name);
       const loop = loops[name];
       if (!one || !loop) continue;
-      const runner = { name, run: (/** @type {number} */ n) => loop(one.call, sets, n), iterations: 1, times: [] };
-      const least = warm(runner, target);
+      const runner = { name, run: (/** @type {number} */ n) => loop(one.call, sets, n), iterations: 1, times: [], warm: 0 };
+      runner.warm = warm(runner);
       runners.push(runner);
-      if (name === "js" && settled && least > LONG_MS) return {};
+      if (name === "js" && settled && runner.warm > LONG_MS) return {};
     }
-    const every = runners;
-    for (let round = 0; round < ROUNDS; round++) {
-      for (const runner of runners) runner.times.push(timed(runner, target));
-      runners.push(...runners.splice(0, 1)); // another one begins
-      if (round + 1 < FIRST_ROUNDS) continue;
-      const best = Math.min(...runners.map(({ times }) => Math.min(...times)));
-      runners = runners.filter(({ name, times }) => name === "js" || Math.min(...times) <= NEAR * best);
-    }
+    const far = FAR * Math.min(...runners.map((runner) => runner.warm));
+    const kept = runners.filter((runner) => runner.name === "js" || runner.warm <= far);
+    compare(kept);
     return Object.fromEntries(
-      every.map(({ name, times }) => {
-        const sorted = [...times].sort((a, b) => a - b);
-        return [name, { least: sorted[0], median: sorted[sorted.length >> 1] }];
+      kept.map((runner) => {
+        const sorted = [...runner.times].sort((a, b) => a - b);
+        return [runner.name, { least: timeOf(runner), median: sorted[sorted.length >> 1] }];
       }),
     );
   },

@@ -14,18 +14,6 @@ const FINE = 1 / 16; // of a step: how long calls go on without a look at the cl
 let made = 0;
 let sink = 0;
 
-/** The median step of the clock, ms. */
-function clockStep() {
-  const steps = [];
-  for (let last = performance.now(); steps.length < 15; ) {
-    const now = performance.now();
-    if (now === last) continue;
-    steps.push(now - last);
-    last = now;
-  }
-  return steps.sort((a, b) => a - b)[7];
-}
-
 /**
  * ms a call, of a batch that begins and ends with a step of the clock.
  * @param {{work: Function, n: number}} one `n`: calls between two looks at the clock @param {number} ms @param {number} step of the clock
@@ -73,21 +61,22 @@ async function loop(arity) {
 
 /** What a page calls kernels with. @param {any} tuner */
 async function parts(tuner) {
-  const [manifest, { TunedKernel }, { Arena }, { inputSets }] = await Promise.all([
+  const [manifest, { TunedKernel }, { Arena }, { inputSets }, { clockStep }] = await Promise.all([
     fetch(`${tuner.server}api/kernels`).then((response) => response.json()),
     import(`${tuner.server}static/tuned_kernel.js`),
     import(`${tuner.server}static/arena.js`),
     import(`${tuner.server}static/bench_sets.js`),
+    import(`${tuner.server}static/clock.js`),
   ]);
   const root = new URL(manifest.root, tuner.server).href;
   /** @param {string} kernel @param {string} name */
   const compile = (kernel, name) => WebAssembly.compileStreaming(fetch(`${root}embed/${kernel}/${encodeURIComponent(name)}.wasm`));
-  return { manifest, TunedKernel, Arena, inputSets, root, compile };
+  return { manifest, TunedKernel, Arena, inputSets, clockStep, root, compile };
 }
 
 /** A dispatched call less a call of the chosen module's own export, same arrays. @param {any} tuner */
 export async function overhead(tuner) {
-  const { manifest, root, compile } = await parts(tuner);
+  const { manifest, clockStep, root, compile } = await parts(tuner);
   const call = await tuner.kernel("dot");
   const [x, y] = [0, 1].map(() => tuner.alloc("dot", Float32Array, 8).fill(1));
   const { variant } = tuner.explain("dot", { size: 8 });
@@ -128,7 +117,7 @@ export async function prepare(tuner, inside, only) {
  * @param {string[]} only these kernels; none: all
  */
 export async function workload(tuner, defaults, inside, only) {
-  const { manifest, TunedKernel, Arena, inputSets, root, compile } = await parts(tuner);
+  const { manifest, TunedKernel, Arena, inputSets, clockStep, root, compile } = await parts(tuner);
   const arena = new Arena(Math.max(...manifest.kernels.map((/** @type {any} */ kernel) => kernel.dataEnd)), 16 << 20);
   const features = ["simd", "relaxedSimd"].filter((feature) => tuner.environment[feature]);
   const step = clockStep();
