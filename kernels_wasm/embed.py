@@ -148,8 +148,8 @@ def _dispatcher(kernel: KernelRow) -> str:
     """`($wake) => { call, follow, fill }`: `call` decides by size, `placed` by where the first array lies.
 
     The first site takes the call whose `to` is beyond its size; JavaScript has what no site takes. `fill`
-    gives the sites their calls. What `follow` puts to sleep has `$wake` fill them when it is first called: so
-    none is spent on decisions that no call follows before the next ones.
+    gives the sites their calls. A size from `awake` on has `$wake` fill more of them: so none is spent on
+    decisions that no call follows before the next ones.
 
     Every site has a call of its own for good (web/tuned_kernel.js), for call sites do not forget: one that
     saw two modules is slow. SpiderMonkey inlines functions of up to 130 bytes of bytecode, some four deep,
@@ -173,12 +173,11 @@ def _dispatcher(kernel: KernelRow) -> str:
             f"    {_inside(first, '$buffer')} ? $inside({names}) : $outside({names});",
             "  return $outside ? $call : $inside;\n}",
             "export function dispatcher($wake) {",
-            f"  var $asleep = 0, {', '.join(f'{to} = 0' for to in tos)};",
+            f"  var $awake = 0, {', '.join(f'{to} = 0' for to in tos)};",
             f"  var {', '.join(calls)};",
-            f"  function $first({names}) {{\n    $wake();\n    return $enter({names});\n  }}",
             *_chain(kernel, first),
-            "  return {\n  call: $enter,\n  follow(asleep) {\n    $asleep = asleep;\n  },",
-            "  fill(to, calls) {\n    $asleep = 0;",
+            "  return {\n  call: $enter,\n  follow(awake) {\n    $awake = awake;\n  },",
+            "  fill(to, calls) {",
             *slots,
             "  }\n  };\n}",
         ]
@@ -194,12 +193,14 @@ def _chain(kernel: KernelRow, first: Param) -> list[str]:
     size, rest = (kernel.size, names) if given else ("size", f"{names}, size")
     asked = [f"if ({size} < $to{site}) return $call{site}({names});" for site in range(SITES)]
     step = 2 if len(kernel.params) <= MOST_PARAMS_OF_TWO else 1
-    links = [[f"if ({size} < $asleep) return $first({names});", *asked[1:step]]]
+    links = [[f"if ({size} >= $awake) return $first({rest});", *asked[1:step]]]
     links += [asked[at : at + step] for at in range(step, SITES, step)]
     after = [*(f"$link{k}({rest})" for k in range(1, len(links))), f"js({names})"]
     begin = f"$link0({names}{'' if given else f', {kernel.size}'})"
     entry = asked[0] if given else asked[0].replace("size", f"({kernel.size})", 1)
     return [
+        f"  function $first({rest}) {{\n    $wake({size});",
+        f"    return {size} < $awake ? $enter({names}) : js({names});\n  }}",
         *(
             f"  function $link{k}({rest}) {{ {' '.join(link)} return {after[k]}; }}"
             for k, link in enumerate(links)

@@ -87,6 +87,11 @@ def test_the_first_array_says_where_a_call_goes_whose_places_differ() -> None:
     assert called()["edges"]["bySplit"] == [4, 3, 4, -1, -1, -1]
 
 
+def test_no_site_is_spent_on_sizes_that_nobody_calls() -> None:
+    # What is called inside and outside the kernel's memory, for each of up to six steps.
+    assert called()["edges"]["bySize"] == [0, 2, 2, 6, 6, 12, 12]
+
+
 def test_a_wrong_or_missing_module_is_set_aside_and_javascript_runs() -> None:
     edges = called()["edges"]
     assert edges["wrong"][0][0] == "vectorization"

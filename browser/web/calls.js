@@ -15,15 +15,19 @@ const LEADERS = 3; // modules timed beside JavaScript, the choice and the safe d
 const CLEARLY = 0.97;
 const START_MS = 15_000;
 const HANG_MS = 5_000;
+const ALONE = 1 / 3; // of the budget, for kernels timed without the way to them
 const LEAST_BUDGET_MS = 100; // that Python takes (app/benchmark.py)
 
-/** What is worth timing in one context: the choice, the safe default, JavaScript, and what is expected to be fast. @param {any} row */
-function candidatesOf(row) {
+/**
+ * What is worth timing in one context: the choice, the safe default, JavaScript, what is expected to be fast, and what was
+ * fastest for the size before. @param {any} row @param {string | undefined} before
+ */
+function candidatesOf(row, before) {
   const expected = { ...row.candidates, ...row.measured };
   const leaders = Object.keys(expected).sort((a, b) => expected[b] - expected[a]);
   const scripts = leaders.filter((name) => name.startsWith("js"));
   const modules = leaders.filter((name) => !name.startsWith("js")).slice(0, LEADERS);
-  return [...new Set([...scripts, row.choice, row.default, ...modules])].filter((name) => name in expected);
+  return [...new Set([...scripts, row.choice, row.default, before, ...modules])].filter((name) => name in expected);
 }
 
 /** The row with what was timed. @param {any} row @param {Record<string, {least: number, median: number}>} times @returns {Decision} */
@@ -71,7 +75,8 @@ export async function confirmCalls({ server, root, kernels, tables, budgetMs, si
           worker = await connectWorker(`${server}static/calls_worker.js`, { timeout: START_MS });
           await worker.call("open", least, { timeout: START_MS });
         }
-        const cell = { entry, root, pattern: kernel.pattern, size: row.size, copied, candidates: candidatesOf(row), settled: row.source === "measured" };
+        const before = found.findLast((one) => one.kernel === entry.name)?.row.choice;
+        const cell = { entry, root, pattern: kernel.pattern, size: row.size, copied, candidates: candidatesOf(row, before), settled: row.source === "measured" };
         const times = await worker.call("time", cell, { timeout: HANG_MS });
         if (times.js) found.push({ kernel: entry.name, pattern, size: row.size, row: confirmed(row, times) });
       }
@@ -116,10 +121,10 @@ async function measureWith(ops, { budgetMs = 2000, kernels, signal }, server, ro
   try {
     signal?.throwIfAborted();
     const here = [...loaded.values()].filter(({ entry }) => !kernels || kernels.includes(entry.name));
-    const half = here.length ? Math.max(LEAST_BUDGET_MS, budgetMs / 2) : budgetMs;
-    const outcome = await ops.benchmark({ budgetMs: half, kernels });
+    const alone = here.length ? Math.max(LEAST_BUDGET_MS, budgetMs * ALONE) : budgetMs;
+    const outcome = await ops.benchmark({ budgetMs: alone, kernels });
     const { kernels: tables } = await ops.decisions();
-    const rows = outcome.stopped ? [] : await confirmCalls({ server, root, kernels: here, tables, budgetMs: budgetMs - half, signal });
+    const rows = outcome.stopped ? [] : await confirmCalls({ server, root, kernels: here, tables, budgetMs: budgetMs - alone, signal });
     // Both at once, as every change spends call sites (tuned_kernel.js); and anew: a model may have come meanwhile.
     await follow((given) => withConfirmed(given, rows));
     return { ...outcome, confirmed: rows.length };

@@ -73,7 +73,7 @@ export class Tuner extends EventTarget {
   }
 
   /**
-   * A function that calls the best variant for each size, with the arguments of the kernel's JavaScript.
+   * A function that calls the best variant for each size. Arguments: the JavaScript's.
    * @param {string} name @param {{pattern?: string}} [options] which data pattern's decisions to follow
    */
   async kernel(name, { pattern } = {}) {
@@ -111,7 +111,7 @@ export class Tuner extends EventTarget {
   }
 
   /**
-   * A typed array in a loaded kernel's memory, which it takes without copying.
+   * A typed array in a loaded kernel's memory, taken without copying.
    * @template T
    * @param {string} name @param {{new (buffer: ArrayBuffer, offset: number, length: number): T, BYTES_PER_ELEMENT: number}} Type
    * @param {number} length @param {{pattern?: string}} [options] @returns {T}
@@ -244,7 +244,7 @@ export class Tuner extends EventTarget {
     });
   }
 
-  /** The exact packet that `send` would send, or the reason why there is none. */
+  /** The packet that `send` would send, or why there is none. */
   async preview() {
     return (await this.#ops()).preview();
   }

@@ -39,12 +39,10 @@ export class TunedKernel {
     this.onSetAside = onSetAside;
     this.memoryBytes = memoryBytes;
     this.arena = arena ?? new Arena(entry.dataEnd, entry.memory ? 0 : memoryBytes);
-    /** @type {Call} */
     this.fallback = script.baselines.js;
     this.#sites = Array(script.sites).fill([""]);
     for (const name of entry.baselines) this.#makers.set(name, (outside) => script.placed(this.arena.buffer, script.baselines[name], outside));
-    this.#dispatcher = script.dispatcher(() => this.#fill(this.#next.length));
-    /** @type {Call} */
+    this.#dispatcher = script.dispatcher((/** @type {number} */ size) => this.#fill(1 + this.#next.findLastIndex(([from]) => from <= size)));
     this.call = this.#dispatcher.call;
   }
 
@@ -63,8 +61,7 @@ export class TunedKernel {
     }
     if (this.#followed === (this.#followed = String(steps))) return;
     this.#next = steps;
-    this.#fill(Number(steps[0][1] === "js,js")); // the others when a module is first called
-    this.#dispatcher.follow(NEVER);
+    this.#fill(Number(steps[0][1] === "js,js")); // more when they are called
   }
 
   /** Sites for so many steps: one that called the same before, else a fresh one. @param {number} count */
@@ -83,6 +80,7 @@ export class TunedKernel {
       at++;
     });
     this.#dispatcher.fill(to, this.#sites.map(([, call]) => call));
+    this.#dispatcher.follow(steps[count]?.[0] ?? NEVER);
   }
 
   /** From which size which call: the nearest log2 size's, rounded as contexts are. @param {Decision[]} decisions ascending */
