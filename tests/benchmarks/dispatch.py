@@ -152,7 +152,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--engines", default="chromium,firefox")
+    parser.add_argument("--engines", default="chromium,firefox,webkit")
     parser.add_argument("--budget", type=float, default=60, help="seconds of measuring first; 0: none")
     parser.add_argument("--kernels", default="", help="only these, separated by commas")
     parser.add_argument("--outside", action="store_true", help="ordinary arrays, not in the kernels' memory")
