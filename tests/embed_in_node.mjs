@@ -173,14 +173,21 @@ const other = new Float32Array(4).fill(1);
 const bySplit = [[one, two], [one.subarray(1), two], [one, other], [other, one], [other, other], [long, one]].map((args) => split.call(...args));
 // Sites are filled for the sizes that are called, and those below them.
 let filled = 0;
-const placed = (...args) => ((filled += 1), dot.placed(...args));
+let asked = 0; // of them ask where arrays lie
+const placed = (buffer, to, outside) => ((filled += 1), (asked += Number(outside !== undefined)), dot.placed(buffer, to, outside));
+const ordinary = await numbered(entry, { ...dot, placed }, [0, 4]);
+const unasked = [ordinary.call(new Float32Array(1), new Float32Array(1), 1), ordinary.call(new Float32Array(1), new Float32Array(1), 16), asked];
+const allocated = ordinary.arena.alloc(Float32Array, 1);
+unasked.push(ordinary.call(allocated, allocated, 16), ordinary.call(new Float32Array(1), allocated, 16), asked);
+filled = 0;
 const lazy = await numbered(entry, { ...dot, placed }, [0, 4, 8, 12, 16, 20]);
+lazy.arena.alloc(Float32Array, 1);
 const bySize = [-1, 1, 1, 300, 16, 1 << 20, 2 ** 31].map((size) => {
   if (size > 0) lazy.call(inside, inside, size);
   return filled;
 });
 const edges = {
-  followed, apart, bySplit, bySize,
+  followed, apart, bySplit, bySize, unasked,
   insideTable: [inside, inside.subarray(2)].map((array) => places.call(array, inside, 4)),
   outsideTable: places.call(new Float32Array(4), inside, 4),
   tooLong: small.call(long, long), plainArrays: small.call([1, 2, 3], [4, 5, 6]), lengthLeftOut: small.call(Float32Array.of(1, 2), Float32Array.of(3, 4)),

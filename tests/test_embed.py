@@ -87,6 +87,10 @@ def test_the_first_array_says_where_a_call_goes_whose_places_differ() -> None:
     assert called()["edges"]["bySplit"] == [4, 3, 4, -1, -1, -1]
 
 
+def test_places_are_not_asked_for_before_the_first_array_of_alloc() -> None:
+    assert called()["edges"]["unasked"] == [100, 101, 0, 1, 101, 2]
+
+
 def test_no_site_is_spent_on_sizes_that_nobody_calls() -> None:
     # What is called inside and outside the kernel's memory, for each of up to six steps.
     assert called()["edges"]["bySize"] == [0, 2, 2, 6, 6, 12, 12]

@@ -18,8 +18,9 @@ export const heapsOf = (buffer) => ({
 export class Arena {
   #next;
   #first;
-  /** Whether `alloc` was ever called. */
+  /** Whether `alloc` was ever called, and who hears of the first call. */
   used = false;
+  onUsed = () => {};
 
   /**
    * @param {number} dataEnd first byte that no module uses
@@ -53,7 +54,10 @@ export class Arena {
     const view = new Type(this.buffer, this.#next, length);
     Object.defineProperty(view, "fleetune", { value: this.buffer });
     this.#next = end;
-    this.used = true;
+    if (!this.used) {
+      this.used = true;
+      this.onUsed();
+    }
     return view;
   }
 

@@ -54,7 +54,7 @@ export class EmbedConsent {
   async withdraw() {
     await this.record("off");
     const { get } = await import("./storage.js");
-    // Nothing was ever sent or drafted: no need to start Python in order to delete it.
+    // Nothing was ever sent or drafted: no Python needed to delete it.
     if (!(await get("reports")) && !this.#running()) return { removed: 0, late: 0 };
     return (await this.#ops()).withdraw();
   }

@@ -1,8 +1,7 @@
 // @ts-check
 /**
- * The coarse browser cell: family, major version, system family, three WebAssembly features, a cores bucket.
- * Features are probed, never guessed from the user agent; the user agent is reduced to family and major
- * version here and goes no further. The same fields as `fleetune.context.Environment`.
+ * The coarse browser cell (`fleetune.context.Environment`). Features are probed, never guessed; of the user agent only
+ * family, major version and system go further.
  */
 
 /** @typedef {import("./fleetune.d.ts").Environment} Environment */
@@ -19,7 +18,7 @@ function supports(feature) {
   return typeof WebAssembly === "object" && WebAssembly.validate(new Uint8Array(PROBES[feature]));
 }
 
-/** Shared memory counts only if it can really be handed to a worker; instantiating proves nothing. */
+/** Shared memory that can be handed to a worker: instantiating proves nothing. */
 function supportsThreads() {
   if (typeof SharedArrayBuffer !== "function") return false;
   const { port1, port2 } = new MessageChannel();

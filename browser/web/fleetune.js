@@ -58,7 +58,7 @@ export class Tuner extends EventTarget {
     if (options.push) this.subscribe();
   }
 
-  /** The model's version behind the decisions. @returns {number} */
+  /** The model's version. @returns {number} */
   get version() {
     return this.#decisions.version;
   }
@@ -74,7 +74,7 @@ export class Tuner extends EventTarget {
 
   /**
    * A function that calls the best variant for each size. Arguments: the JavaScript's.
-   * @param {string} name @param {{pattern?: string}} [options] which data pattern's decisions to follow
+   * @param {string} name @param {{pattern?: string}} [options] whose decisions
    */
   async kernel(name, { pattern } = {}) {
     const key = keyOf(name, pattern);

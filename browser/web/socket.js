@@ -83,14 +83,14 @@ export function subscribe({ server = new URL("../", import.meta.url), version, o
     if (closed || failures < FAILURES_BEFORE_POLLING) return;
     try {
       const url = new URL(`api/model/latest?version=${version()}&draw=${sessionDraw}`, server);
-      // no-cache: the browser sends the entity tag it has, and an unchanged answer is a few bytes.
+      // no-cache: asks with the entity tag, so an unchanged answer is short.
       const response = await fetch(url, { cache: "no-cache", credentials: "omit" });
       if (!response.ok) throw new Error(`HTTP ${response.status}`);
       onState("polling");
       const answer = await response.json();
       if (!answer.upToDate) onVersion(answer.version);
     } catch {
-      onState("off"); // the page shows it, and the next turn tries again
+      onState("off"); // the next turn tries again
     }
     timers.poll = setTimeout(askFromTimeToTime, POLL * (0.5 + Math.random()));
   }

@@ -25,8 +25,7 @@ export function belongTo(server) {
 }
 
 /**
- * Where nothing can be stored, page and worker have values of their own: tell `write` of the page's until the returned
- * function is called.
+ * Where nothing can be stored, tell `write` (the worker's) of this page's values until the returned function is called.
  * @param {(key: string, value: any) => unknown} write @returns {Promise<() => void>}
  */
 export async function mirror(write) {

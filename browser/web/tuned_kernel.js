@@ -8,7 +8,7 @@ import { near, seeded } from "./compare.js";
  * @typedef {{log2Size: number, choice: string}} Decision
  */
 
-/** @typedef {[number, string]} Step from which size which calls: `inside,outside` */
+/** @typedef {[number, string]} Step from which size which call, or which two: `inside,outside` */
 /** Beyond all sizes. */
 const NEVER = 2 ** 30 - 1;
 /** Checked against JavaScript: small, odd, past every unrolling. */
@@ -22,6 +22,8 @@ export class TunedKernel {
   /** What each site (embed.py) calls or has called. @type {[string, Call?][]} */
   #sites;
   #followed = "";
+  /** Inside, outside. @type {Decision[][]} */
+  #both = [[], []];
   /** @type {Step[]} */
   #next = [];
   #dispatcher;
@@ -40,6 +42,7 @@ export class TunedKernel {
     this.memoryBytes = memoryBytes;
     this.arena = arena ?? new Arena(entry.dataEnd, entry.memory ? 0 : memoryBytes);
     this.fallback = script.baselines.js;
+    this.arena.onUsed = () => this.#settle();
     this.#sites = Array(script.sites).fill([""]);
     for (const name of entry.baselines) this.#makers.set(name, (outside) => script.placed(this.arena.buffer, script.baselines[name], outside));
     this.#dispatcher = script.dispatcher((/** @type {number} */ size) => this.#fill(1 + this.#next.findLastIndex(([from]) => from <= size)));
@@ -51,17 +54,23 @@ export class TunedKernel {
     const resident = patterns[this.pattern];
     const copied = patterns[`${this.pattern}+copied`] ?? resident ?? [];
     const both = [resident ?? copied, copied]; // modules with memories of their own have copies only
-    const names = new Set(both.flat().map(({ choice }) => choice));
-    await Promise.all([...names].map((name) => this.#ready(name)));
-    const tables = both.map((rows) => this.#steps(rows));
+    const chosen = new Set(both.flat().map(({ choice }) => choice));
+    await Promise.all([...chosen].map((name) => this.#ready(name)));
+    this.#both = both;
+    this.#settle();
+  }
+
+  /** Before the first `alloc` no call need ask where its arrays lie. */
+  #settle() {
+    const tables = this.#both.slice(this.arena.used ? 0 : 1).map((rows) => this.#steps(rows));
     const steps = /** @type {Step[]} */ ([]);
     for (const begin of [0, ...tables.flat().map(([from]) => from)].sort((a, b) => a - b)) {
-      const names = String(tables.map((one) => one.findLast(([from]) => from <= begin)?.[1] ?? "js"));
+      const names = String([...new Set(tables.map((one) => one.findLast(([from]) => from <= begin)?.[1] ?? "js"))]);
       if (steps.at(-1)?.[1] !== names) steps.push([begin, names]);
     }
     if (this.#followed === (this.#followed = String(steps))) return;
     this.#next = steps;
-    this.#fill(Number(steps[0][1] === "js,js")); // more when they are called
+    this.#fill(Number(steps[0][1] === "js")); // more when they are called
   }
 
   /** Sites for so many steps: one that called the same before, else a fresh one. @param {number} count */
@@ -75,7 +84,7 @@ export class TunedKernel {
       to[at] = steps[i + 1]?.[0] ?? NEVER;
       if (this.#sites[at][0] !== names) {
         const [inside, outside] = names.split(",").map((name) => /** @type {any} */ (this.#makers.get(name)));
-        this.#sites[at] = [names, inside === outside ? inside() : inside(outside())];
+        this.#sites[at] = [names, inside(outside?.())];
       }
       at++;
     });
@@ -94,7 +103,7 @@ export class TunedKernel {
     return steps;
   }
 
-  /** Check a variant; what fails is set aside. @param {string} name */
+  /** What fails is set aside. @param {string} name */
   async #ready(name) {
     if (this.#makers.has(name) || this.setAside.has(name)) return;
     try {
