@@ -24,7 +24,6 @@ const FAR = 1.6; // times slower than the best when warm: out
 const ROUNDS = 5; // for those near the best
 const FIRST_ROUNDS = 2; // for the others
 const NEAR = 1.25; // times slower than the best that is timed on
-const BEST = 3; // batches that count: few, as other work only adds; not one, as a jittered clock also takes away
 /** A call that takes JavaScript so long, ms, hardly notices the way: what was measured without it holds. */
 const LONG_MS = 0.02;
 
@@ -106,9 +105,12 @@ function warm(runner) {
   return least;
 }
 
-/** A runner's time, ms a call: the mean of its fastest batches. @param {Runner} runner */
+/**
+ * A runner's time, ms a call: the mean of its faster half, which is never above the median. Other work only adds to a
+ * batch; a jittered clock also takes away, so the least alone would not do. @param {Runner} runner
+ */
 function timeOf({ times }) {
-  const best = [...times].sort((a, b) => a - b).slice(0, BEST);
+  const best = [...times].sort((a, b) => a - b).slice(0, Math.ceil(times.length / 2));
   return best.reduce((sum, time) => sum + time, 0) / best.length;
 }
 
@@ -133,7 +135,7 @@ serve({
 
   /**
    * The times of one context's candidates that are not far from the best, ms a call, of up to five batches in turn: the mean
-   * of the fastest (`least`) and the median. Those that do not work are left out, and so is everything if `settled` and a
+   * of the faster half (`least`) and the median. Those that do not work are left out, and so is everything if `settled` and a
    * call takes JavaScript so long that its way does not matter.
    * @param {{entry: any, root: string, pattern: string, size: number, copied: boolean, candidates: string[], settled: boolean}} args
    * @returns {Promise<Record<string, {least: number, median: number}>>}
