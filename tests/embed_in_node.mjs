@@ -180,6 +180,9 @@ const unasked = [ordinary.call(new Float32Array(1), new Float32Array(1), 1), ord
 const allocated = ordinary.arena.alloc(Float32Array, 1);
 unasked.push(ordinary.call(allocated, allocated, 16), ordinary.call(new Float32Array(1), allocated, 16), asked);
 filled = 0;
+const idle = new TunedKernel(entry, { ...dot, placed }, 1 << 20, compile(entry), "random");
+await idle.follow(always(entry, "js"));
+idle.arena.alloc(Float32Array, 1);
 const lazy = await numbered(entry, { ...dot, placed }, [0, 4, 8, 12, 16, 20]);
 lazy.arena.alloc(Float32Array, 1);
 const bySize = [-1, 1, 1, 300, 16, 1 << 20, 2 ** 31].map((size) => {

@@ -70,7 +70,7 @@ export class TunedKernel {
     }
     if (this.#followed === (this.#followed = String(steps))) return;
     this.#next = steps;
-    this.#fill(Number(steps[0][1] === "js")); // more when they are called
+    this.#fill(0); // more when they are called
   }
 
   /** Sites for so many steps: one that called the same before, else a fresh one. @param {number} count */
