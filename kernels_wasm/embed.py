@@ -153,10 +153,10 @@ def _dispatcher(kernel: KernelRow) -> str:
 
     Every site has a call of its own for good (web/tuned_kernel.js), for call sites do not forget: one that
     saw two modules is slow. SpiderMonkey inlines functions of up to 130 bytes of bytecode, some four deep,
-    and every level costs it 1 ns: hence small functions, few for small sizes, the place decided by the
+    and every level costs it time: hence small functions, few for small sizes, the place decided by the
     module's own check of its arrays (`_binder`), and `var`, as each read of a closure's `let` would be
     checked. V8 takes a variable for a constant until it is written again: hence nothing is written that
-    stays, and one function in place of `follow` and `fill` would cost 1 ns a call and more.
+    stays, and `follow` and `fill` are two functions: one in place of both made calls slower.
     """
     first, names = next(p for p in kernel.params if p.is_array), _names(kernel)
     tos, calls = ([f"${what}{k}" for k in range(SITES)] for what in ("to", "call"))
