@@ -92,9 +92,9 @@ def _binder(kernel: KernelRow, variant: str) -> str:
     return (
         f"function bind_{tag}(run, arena, fallback, $outside) {{\n"
         f"  const {{ buffer, scratch, end }} = arena;\n  {unpack}"
-        f"function copying({names}) {{\n    {body}\n  }}\n"
+        f"function $copying({names}) {{\n    {body}\n  }}\n"
         f"  return function {tag}({names}) {{\n"
-        f"    if ({marked}) {call}\n    return copying({names});\n  }};\n}}"
+        f"    if ({marked}) {call}\n    return $copying({names});\n  }};\n}}"
     )
 
 
@@ -191,13 +191,16 @@ def _chain(kernel: KernelRow, first: Param) -> list[str]:
     # A trailing element count may be left out: it is then the first array's length.
     counted = f"if ({last} === undefined) {last} = {first.name}.length; " if last == kernel.size else ""
     size, rest = (kernel.size, names) if given else ("size", f"{names}, size")
-    asked = [f"if ({size} < $to{site}) return $call{site}({names});" for site in range(SITES)]
+
+    def ask(site: int, size: str = size) -> str:
+        return f"if ({size} < $to{site}) return $call{site}({names});"
+
     step = 2 if len(kernel.params) <= MOST_PARAMS_OF_TWO else 1
-    links = [[f"if ({size} >= $awake) return $first({rest});", *asked[1:step]]]
-    links += [asked[at : at + step] for at in range(step, SITES, step)]
+    links = [[f"if ({size} >= $awake) return $first({rest});", *map(ask, range(1, step))]]
+    links += [[*map(ask, range(at, at + step))] for at in range(step, SITES, step)]
     after = [*(f"$link{k}({rest})" for k in range(1, len(links))), f"js({names})"]
+    entry = ask(0, kernel.size)
     begin = f"$link0({names}{'' if given else f', {kernel.size}'})"
-    entry = asked[0] if given else asked[0].replace("size", f"({kernel.size})", 1)
     return [
         f"  function $first({rest}) {{\n    $wake({size});",
         f"    return {size} < $awake ? $enter({names}) : js({names});\n  }}",

@@ -12,7 +12,7 @@ import { clockStep } from "./clock.js";
 import { serve } from "./rpc.js";
 import { TunedKernel } from "./tuned_kernel.js";
 
-/** @typedef {{name: string, run: (iterations: number) => number, iterations: number, times: number[]}} Runner `iterations` between two looks at the clock */
+/** @typedef {{name: string, run: (iterations: number) => number, iterations: number, warm: number, times: number[]}} Runner `iterations` between two looks at the clock; `warm`, `times`: ms a call */
 
 const SCRIPTS = "kernels.js"; // of all built kernels
 const LEAST_MS = 2; // of a batch
@@ -80,49 +80,50 @@ async function loopsOf({ entry, root, copied }) {
   return (await import(`${url}#${copied ? "copied" : "resident"}`)).kernels[entry.name].loops.resident;
 }
 
-/** ms a call, of a batch that begins and ends with a step of the clock. @param {Runner} runner @param {number} target ms */
-function timed(runner, target) {
+/** ms a call, of a batch that begins and ends with a step of the clock. @param {Runner} runner */
+function timed(runner) {
   const before = performance.now();
   let began = before;
   while (began === before) began = performance.now();
   let [calls, took] = [0, 0];
-  while (took < target) {
+  while (took < leastMs) {
     sink += runner.run(runner.iterations);
     calls += runner.iterations;
     took = performance.now() - began;
   }
-  runner.iterations = Math.max(1, Math.floor((calls * target) / (took * LOOKS)));
+  runner.iterations = Math.max(1, Math.floor((calls * leastMs) / (took * LOOKS)));
   return took / calls;
 }
 
 /** Run a loop until it gets no faster. @param {Runner} runner @returns ms a call */
 function warm(runner) {
-  let [before, least] = [Infinity, timed(runner, leastMs)];
+  let [before, least] = [Infinity, timed(runner)];
   for (let batches = 1; batches < MOST_WARM && least < FASTER * before; batches++) {
     before = least;
-    least = Math.min(least, timed(runner, leastMs));
+    least = Math.min(least, timed(runner));
   }
   return least;
 }
 
 /**
- * A runner's time, ms a call: the mean of its faster half, which is never above the median. Other work only adds to a
- * batch; a jittered clock also takes away, so the least alone would not do. @param {Runner} runner
+ * A runner's times, ms a call: the mean of its faster half, which is never above the median, and the median. Other work
+ * only adds to a batch; a jittered clock also takes away, so the least alone would not do. @param {Runner} runner
  */
-function timeOf({ times }) {
-  const best = [...times].sort((a, b) => a - b).slice(0, Math.ceil(times.length / 2));
-  return best.reduce((sum, time) => sum + time, 0) / best.length;
+function timesOf({ times }) {
+  const sorted = [...times].sort((a, b) => a - b);
+  const faster = sorted.slice(0, Math.ceil(times.length / 2));
+  return { fast: faster.reduce((sum, time) => sum + time, 0) / faster.length, median: sorted[times.length >> 1] };
 }
 
 /** Time all in turn, the ones near the best more often. @param {Runner[]} runners */
 function compare(runners) {
   let near = [...runners];
   for (let round = 0; round < FIRST_ROUNDS || (round < ROUNDS && near.length > 1); round++) {
-    for (const runner of near) runner.times.push(timed(runner, leastMs));
+    for (const runner of near) runner.times.push(timed(runner));
     near.push(...near.splice(0, 1)); // another one begins
     if (round + 1 < FIRST_ROUNDS) continue;
-    const best = Math.min(...runners.map(timeOf));
-    near = near.filter((runner) => timeOf(runner) <= NEAR * best);
+    const best = Math.min(...runners.map((runner) => timesOf(runner).fast));
+    near = near.filter((runner) => timesOf(runner).fast <= NEAR * best);
   }
 }
 
@@ -134,11 +135,10 @@ serve({
   },
 
   /**
-   * The times of one context's candidates that are not far from the best, ms a call, of up to five batches in turn: the mean
-   * of the faster half (`least`) and the median. Those that do not work are left out, and so is everything if `settled` and a
+   * The times of one context's candidates that are not far from the best, ms a call, of up to five batches in turn. Those that do not work are left out, and so is everything if `settled` and a
    * call takes JavaScript so long that its way does not matter.
    * @param {{entry: any, root: string, pattern: string, size: number, copied: boolean, candidates: string[], settled: boolean}} args
-   * @returns {Promise<Record<string, {least: number, median: number}>>}
+   * @returns {Promise<Record<string, {fast: number, median: number}>>}
    */
   async time(args) {
     const { entry, pattern, size, copied, candidates, settled } = args;
@@ -151,13 +151,13 @@ serve({
     arena?.release();
     const sets = setsOf(entry, inputs, copied);
     const loops = await loopsOf(args);
-    /** @type {(Runner & {warm: number})[]} */
+    /** @type {Runner[]} */
     const runners = [];
     for (const name of ["js", ...candidates.filter((one) => one !== "js")]) {
       const one = await behind(args, name);
       const loop = loops[name];
       if (!one || !loop) continue;
-      const runner = { name, run: (/** @type {number} */ n) => loop(one.call, sets, n), iterations: 1, times: [], warm: 0 };
+      const runner = { name, run: (/** @type {number} */ n) => loop(one.call, sets, n), iterations: 1, warm: 0, times: [] };
       runner.warm = warm(runner);
       runners.push(runner);
       if (name === "js" && settled && runner.warm > LONG_MS) return {};
@@ -165,12 +165,7 @@ serve({
     const far = FAR * Math.min(...runners.map((runner) => runner.warm));
     const kept = runners.filter((runner) => runner.name === "js" || runner.warm <= far);
     compare(kept);
-    return Object.fromEntries(
-      kept.map((runner) => {
-        const sorted = [...runner.times].sort((a, b) => a - b);
-        return [runner.name, { least: timeOf(runner), median: sorted[sorted.length >> 1] }];
-      }),
-    );
+    return Object.fromEntries(kept.map((runner) => [runner.name, timesOf(runner)]));
   },
 
   /** The sum of everything that was computed, so that nothing is optimised away. */

@@ -74,7 +74,7 @@ export class Tuner extends EventTarget {
 
   /**
    * A function that calls the best variant for each size. Arguments: the JavaScript's.
-   * @param {string} name @param {{pattern?: string}} [options] whose decisions
+   * @param {string} name @param {{pattern?: string}} [options] which data pattern's decisions
    */
   async kernel(name, { pattern } = {}) {
     const key = keyOf(name, pattern);

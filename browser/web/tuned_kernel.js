@@ -51,9 +51,8 @@ export class TunedKernel {
 
   /** Load what is chosen, then follow it. @param {Record<string, Decision[]>} patterns */
   async follow(patterns) {
-    const resident = patterns[this.pattern];
-    const copied = patterns[`${this.pattern}+copied`] ?? resident ?? [];
-    const both = [resident ?? copied, copied]; // modules with memories of their own have copies only
+    const resident = patterns[this.pattern] ?? []; // modules with memories of their own have copies only
+    const both = [resident, patterns[`${this.pattern}+copied`] ?? resident];
     const chosen = new Set(both.flat().map(({ choice }) => choice));
     await Promise.all([...chosen].map((name) => this.#ready(name)));
     this.#both = both;

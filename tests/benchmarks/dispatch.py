@@ -22,7 +22,7 @@ for the workload that calls every cell equally often: long calls weigh more ther
 hindsight by how long a call takes JavaScript, up to so many ns.
 
 `slower_than_default_percent`: share of cells where the dispatched call is more than 5 % slower than the safe
-default through the same dispatcher, in both series. `overhead_ns`: a dispatched call less a call of the
+default through a dispatcher of its own, in both series. `overhead_ns`: a dispatched call less a call of the
 chosen module's own export, smallest dot, before measuring.
 """
 
