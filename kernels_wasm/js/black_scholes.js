@@ -1,6 +1,9 @@
 // @ts-check
 import { randomF32 } from "./util.js";
 
+/** What has a price, so that nothing on the way to it leaves single precision; anything else is NaN. */
+const LEAST = 2 ** -60, MOST = 2 ** 60, SHORTEST = 2 ** -20, LONGEST = 1000;
+
 /** Abramowitz and Stegun 26.2.17.
  * @param {number} x */
 function normalDistribution(x) {
@@ -16,7 +19,12 @@ function normalDistribution(x) {
  */
 export function js(spot, strike, years, call, n, rate, volatility) {
   const drift = rate + 0.5 * volatility * volatility;
+  const longest = Math.fround(rate < 0 ? Math.min(LONGEST, 80 / -rate) : LONGEST);
   for (let i = 0; i < n; i++) {
+    if (!(spot[i] >= LEAST && spot[i] <= MOST && strike[i] >= LEAST && strike[i] <= MOST && years[i] >= SHORTEST && years[i] <= longest)) {
+      call[i] = NaN;
+      continue;
+    }
     const deviation = volatility * Math.sqrt(years[i]);
     const d1 = (Math.log(spot[i] / strike[i]) + drift * years[i]) / deviation;
     const discounted = strike[i] * Math.exp(-rate * years[i]);

@@ -6,7 +6,10 @@ import { randomF32, randomI32 } from "./util.js";
  * @param {number} n @param {number} entries
  */
 export function js(table, index, out, n, entries) {
-  for (let i = 0; i < n; i++) out[i] = table[index[i]];
+  for (let i = 0; i < n; i++) {
+    const at = index[i];
+    out[i] = at >= 0 && at < entries ? table[at] : NaN;
+  }
 }
 
 /** @param {number} size @param {string} pattern @param {() => number} random */

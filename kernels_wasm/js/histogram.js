@@ -3,14 +3,14 @@ import { randomU8 } from "./util.js";
 
 /** @param {Uint8Array} data @param {Uint32Array} counts @param {number} n */
 export function js(data, counts, n) {
-  counts.fill(0);
+  counts.fill(0, 0, 256);
   for (let i = 0; i < n; i++) counts[data[i]]++;
 }
 
 /** Four at a time.
  * @param {Uint8Array} data @param {Uint32Array} counts @param {number} n */
 export function jsTuned(data, counts, n) {
-  counts.fill(0);
+  counts.fill(0, 0, 256);
   let i = 0;
   for (; i + 3 < n; i += 4) {
     counts[data[i]]++;

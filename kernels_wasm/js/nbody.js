@@ -23,12 +23,13 @@ export function js(x, y, z, mass, ax, ay, az, n) {
   }
 }
 
-/** Each pair once (Newton's third law).
+/** Each pair once (Newton's third law). Partial sums lie in the results: where they leave single precision, `js` computes again.
  * @param {Float32Array} x @param {Float32Array} y @param {Float32Array} z @param {Float32Array} mass
  * @param {Float32Array} ax @param {Float32Array} ay @param {Float32Array} az @param {number} n
  */
 export function jsTuned(x, y, z, mass, ax, ay, az, n) {
   for (let i = 0; i < n; i++) ax[i] = ay[i] = az[i] = 0;
+  let finite = 0;
   for (let i = 0; i < n; i++) {
     const xi = x[i], yi = y[i], zi = z[i], mi = mass[i];
     let sx = ax[i], sy = ay[i], sz = az[i];
@@ -44,10 +45,12 @@ export function jsTuned(x, y, z, mass, ax, ay, az, n) {
       ay[j] -= dy * back;
       az[j] -= dz * back;
     }
+    finite += sx - sx + (sy - sy) + (sz - sz);
     ax[i] = sx;
     ay[i] = sy;
     az[i] = sz;
   }
+  if (finite !== 0) js(x, y, z, mass, ax, ay, az, n);
 }
 
 /** @param {number} size @param {string} pattern @param {() => number} random */

@@ -24,7 +24,7 @@ export function jsTuned(a, b, out, n) {
   }
   for (let i = 4 * words; i < n; i++) {
     const sum = a[i] + b[i];
-    out[i] = sum | ((255 - sum) >> 31);
+    out[i] = sum > 255 ? 255 : sum;
   }
 }
 

@@ -2,7 +2,7 @@
 
 /** @param {Uint8Array} composite @param {number} n */
 export function js(composite, n) {
-  composite.fill(0);
+  composite.fill(0, 0, n + 1);
   for (let p = 2; p * p <= n; p++) {
     if (composite[p]) continue;
     for (let i = p * p; i <= n; i += p) composite[i] = 1;

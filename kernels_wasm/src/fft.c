@@ -149,7 +149,7 @@ EXPORT void run(f32 *re, f32 *im, const f32 *cosines, const f32 *sines, i32 n) {
   }
 #endif
 #ifdef FT_RADIX4
-  i32 stages = __builtin_ctz(length / h);
+  i32 stages = __builtin_ctz(length) - __builtin_ctz(h);
   if (stages & 1) {
     stage(re, im, length, h, cosines, sines);
     h *= 2;

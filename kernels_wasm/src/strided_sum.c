@@ -1,5 +1,8 @@
-/* Sum of every stride-th f32. Each element costs a cache line once the stride is long; SIMD has to gather by lane. */
+/* Sum of every stride-th f32. Each element costs a cache line once the stride is long; SIMD has to gather by lane.
+ * Blocks are summed in f64, so that long sums do not drift. */
 #include "fleetune.h"
+
+#define BLOCK 1024
 
 INLINE f32 add(f32 sum, const f32 *p) { return sum + *p; }
 
@@ -12,7 +15,7 @@ INLINE v128_t add_x4(v128_t sum, const f32 *p, i32 stride) {
 }
 #endif
 
-EXPORT f32 run(const f32 *a, i32 n, i32 stride) {
+INLINE f32 block(const f32 *a, i32 n, i32 stride) {
   i32 i = 0;
   f32 sum = 0;
 #ifdef FT_SIMD
@@ -40,4 +43,11 @@ EXPORT f32 run(const f32 *a, i32 n, i32 stride) {
 #endif
   for (; i < n; i++, a += stride) sum = add(sum, a);
   return sum;
+}
+
+EXPORT f32 run(const f32 *a, i32 n, i32 stride) {
+  f64 sum = 0;
+  UNROLL(1)
+  for (; n > BLOCK; n -= BLOCK, a += BLOCK * stride) sum += block(a, BLOCK, stride);
+  return (f32)(sum + block(a, n, stride));
 }

@@ -1,8 +1,8 @@
 """Build the kernel catalogue: variants.toml → dist/{base,simd,relaxedSimd}.bin, kernels.js, manifest.json.
 
-python kernels_wasm/build.py            build what changed, verify every module against checksums.txt
-python kernels_wasm/build.py --update   accept new bytes: rewrite checksums.txt
-python kernels_wasm/build.py --check    compile everything afresh and compare; write nothing
+python -m kernels_wasm.build            build what changed, verify every module against checksums.txt
+python -m kernels_wasm.build --update   accept new bytes: rewrite checksums.txt
+python -m kernels_wasm.build --check    compile everything afresh and compare; write nothing
 """
 
 from __future__ import annotations
@@ -19,11 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-if not __package__:  # run as a file
-    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-
-from kernels_wasm import embed, scripts
-from kernels_wasm.catalogue import (
+from kernels_wasm.build import dispatcher, scripts, verdicts
+from kernels_wasm.build.catalogue import (
     BUNDLES,
     DATA_BYTES,
     Catalogue,
@@ -32,11 +29,10 @@ from kernels_wasm.catalogue import (
     VariantRow,
     load,
 )
-from kernels_wasm.compiler import BuildError, Built, compile_variant, compiler, placement, sha256
+from kernels_wasm.build.compiler import BuildError, Built, compile_variant, compiler, placement, sha256
+from kernels_wasm.profile import profile
 
-from fleetune import profile
-
-ROOT = Path(__file__).resolve().parent
+ROOT = Path(__file__).resolve().parents[1]
 GZIP_LIMIT = 400_000  # bytes, all that the benchmark fetches together
 ALIGNMENT = 64
 
@@ -100,7 +96,7 @@ def compare_checksums(modules: dict[str, bytes], listed: dict[str, str]) -> None
         if found[label] != listed[label]
     ]
     if wrong:
-        raise BuildError("\n".join([*wrong, "if this is intended: python kernels_wasm/build.py --update"]))
+        raise BuildError("\n".join([*wrong, "if this is intended: python -m kernels_wasm.build --update"]))
 
 
 def read_checksums(path: Path) -> dict[str, str]:
@@ -117,11 +113,12 @@ def outputs(catalogue: Catalogue, modules: dict[str, bytes], root: Path) -> dict
     kernels = []
     util = (root / "js/util.js").read_text()
     embeds = {}
+    proofs = read_proofs(modules, root)
     for kernel in catalogue.kernels:
         source = sources[kernel.name]
         path = f"embed/{kernel.name}.js"
-        embeds[path] = embed.embed_script(util, kernel, source).encode()
-        entry = kernel_entry(kernel, modules, bundles, scripts.baselines(source))
+        embeds[path] = dispatcher.embed_script(util, kernel, source).encode()
+        entry = kernel_entry(kernel, modules, bundles, scripts.baselines(source), proofs)
         kernels.append(entry | {"embed": file_entry(path, embeds[path])})
     script = scripts.kernels_script(util, catalogue.kernels, sources).encode()
     manifest = {
@@ -144,21 +141,36 @@ def outputs(catalogue: Catalogue, modules: dict[str, bytes], root: Path) -> dict
     return files | embeds
 
 
+def read_proofs(modules: dict[str, bytes], root: Path) -> dict[str, str]:
+    """What is proved of each module, such as `E64`; one that is proved to be wrong fails the build."""
+    rows = verdicts.read(root / "build/verdicts.json")
+    digests = {sha256(data): label for label, data in modules.items()}
+    if wrong := verdicts.refuted(rows, digests):
+        raise BuildError(f"refuted by the forge, see build/verdicts.json: {', '.join(sorted(wrong))}")
+    found = {label: verdicts.proof(rows, digest) for digest, label in digests.items()}
+    return {label: proof for label, proof in found.items() if proof}
+
+
 def file_entry(path: str, data: bytes) -> dict[str, Any]:
     return {"path": path, "sha256": sha256(data), "size": len(data)}
 
 
 def kernel_entry(
-    kernel: KernelRow, modules: dict[str, bytes], bundles: dict[str, bytearray], baselines: list[str]
+    kernel: KernelRow,
+    modules: dict[str, bytes],
+    bundles: dict[str, bytearray],
+    baselines: list[str],
+    proofs: dict[str, str],
 ) -> dict[str, Any]:
     """One kernel's row of the manifest; appends its modules to their bundles."""
-    variants, data_end = [], 0
+    variants, data_end, pages = [], 0, 0
     for row in kernel.variants:
         data = modules[row.label]
         offset = len(bundles[row.bundle])
         bundles[row.bundle] += data
         try:
-            end = profile.parse(data).data_end
+            parsed = profile.parse(data)
+            end, pages = parsed.data_end, max(pages, *(least for least, _, _ in parsed.memories))
             if end > row.data_start + DATA_BYTES:
                 raise BuildError(f"{row.label}: its tables need more than {DATA_BYTES} bytes")
             data_end = max(data_end, end)
@@ -176,6 +188,7 @@ def kernel_entry(
                 "sha256": sha256(data),
                 "profile": cost,
             }
+            | ({"proof": proofs[row.label]} if row.label in proofs else {})
         )
     features = profile.kernel_profile(modules[f"{kernel.name}/scalar"])
     return {
@@ -191,6 +204,7 @@ def kernel_entry(
         "copied": kernel.copied,
         "tolerance": kernel.tolerance,
         "dataEnd": -(-data_end // ALIGNMENT) * ALIGNMENT,
+        "pages": {"least": pages},
         "baselines": baselines,
         "profile": features,
         "profileSignature": profile.signature(features),
@@ -247,7 +261,3 @@ def main(arguments: list[str] | None = None) -> int:
     figures = ", ".join(f"{value} {name}" for name, value in counts.items())
     print(f"{figures} bytes; {time.perf_counter() - started:.1f} s")
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -11,7 +11,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from kernels_wasm.catalogue import STACK_BYTES, Catalogue, VariantRow
+from kernels_wasm.build.catalogue import STACK_BYTES, Catalogue, VariantRow
 
 
 class BuildError(RuntimeError):

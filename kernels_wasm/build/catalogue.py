@@ -8,9 +8,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-ARRAY_TYPES = frozenset(f"{t}[]" for t in ("i8", "u8", "i16", "u16", "i32", "u32", "f32", "f64"))
-NUMBER_TYPES = frozenset({"i32", "u32", "f32", "f64"})
-DIRECTIONS = frozenset({"in", "out", "inout", "scratch"})
+from kernels_wasm.build.params import NUMBERS, Param, ParamError, complete, read_param
+
+# What a table of JavaScript's has by itself: no kernel and no variant is called so.
+INHERITED = frozenset(
+    [
+        "constructor",
+        "hasOwnProperty",
+        "isPrototypeOf",
+        "propertyIsEnumerable",
+        "toLocaleString",
+        "toString",
+        "valueOf",
+    ]
+)
+BASELINES = frozenset({"js", "js-tuned", "scalar"})  # no optimisation is called so
 FEATURES = ("simd", "relaxedSimd")
 # A bundle holds the modules that need exactly these features.
 BUNDLES = {(): "base", ("simd",): "simd", ("simd", "relaxedSimd"): "relaxedSimd"}
@@ -19,6 +31,7 @@ DATA_BYTES = 65536  # room for one variant's static tables
 KERNEL_KEYS = frozenset(
     ["family", "summary", "dtype", "params", "returns", "sizes", "patterns", "tolerance", "variants"]
 )
+OPTIONAL_KEYS = frozenset(["copied", "size", "inPlace", "recounted"])
 
 
 class CatalogueError(ValueError):
@@ -32,21 +45,6 @@ class Optimisation:
     flags: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     requires: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Param:
-    name: str
-    type: str
-    dir: str = ""  # empty for numbers
-
-    @property
-    def is_array(self) -> bool:
-        return bool(self.dir)
-
-    def as_dict(self) -> dict[str, str]:
-        head = {"name": self.name, "type": self.type}
-        return head | {"dir": self.dir} if self.is_array else head
 
 
 @dataclass(frozen=True)
@@ -91,6 +89,10 @@ class KernelRow:
     patterns: tuple[str, ...]
     size: str  # how a call's size follows from its number arguments, such as "n" or "rows * cols"
     copied: bool
+    in_place: bool  # whether an array may be read and written at the same places
+    recounted: (
+        bool  # whether JavaScript, which counts in doubles, repeats a call whose results are not finite
+    )
     tolerance: dict[str, float]
     variants: tuple[VariantRow, ...]
 
@@ -114,7 +116,10 @@ def load(path: Path) -> Catalogue:
         )
         for name, row in table["optimisations"].items()
     }
-    problems: list[str] = []
+    problems = [
+        f"optimisations: none is called {name}: JavaScript and its objects have that name"
+        for name in sorted(optimisations.keys() & (INHERITED | BASELINES))
+    ]
     kernels = []
     for name, row in sorted(table["kernels"].items()):
         try:
@@ -129,17 +134,17 @@ def load(path: Path) -> Catalogue:
 
 def _kernel(name: str, row: dict[str, Any], optimisations: dict[str, Optimisation]) -> KernelRow:
     problems = [f"{name}: {key} is missing" for key in sorted(KERNEL_KEYS - row.keys())]
-    problems += [
-        f"{name}: unknown key {key}" for key in sorted(row.keys() - KERNEL_KEYS - {"copied", "size"})
-    ]
+    problems += [f"{name}: unknown key {key}" for key in sorted(row.keys() - KERNEL_KEYS - OPTIONAL_KEYS)]
     if problems:
         raise CatalogueError("\n".join(problems))
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        problems.append(f"{name}: a kernel name is lower_snake_case")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or name in INHERITED:
+        problems.append(
+            f"{name}: a kernel name is lower_snake_case, and nothing that JavaScript's objects have"
+        )
     sizes = list(row["sizes"])
     if len(sizes) != 6 or sizes != sorted(set(sizes)):
         problems.append(f"{name}: sizes must be six different numbers in rising order")
-    if row["returns"] not in NUMBER_TYPES | {"void"}:
+    if row["returns"] not in NUMBERS | {"void"}:
         problems.append(f"{name}: cannot return {row['returns']}")
     if set(row["tolerance"]) != {"relative", "absolute"}:
         problems.append(f"{name}: tolerance needs relative and absolute")
@@ -150,9 +155,9 @@ def _kernel(name: str, row: dict[str, Any], optimisations: dict[str, Optimisatio
     params, variants = [], []
     for text in row["params"]:
         try:
-            params.append(read_param(name, text))
-        except CatalogueError as error:
-            problems.append(str(error))
+            params.append(read_param(text))
+        except ParamError as error:
+            problems.append(f"{name}: {error}")
     for index, text in enumerate(row["variants"]):
         try:
             variants.append(_variant(name, text, optimisations, STACK_BYTES + index * DATA_BYTES))
@@ -162,6 +167,10 @@ def _kernel(name: str, row: dict[str, Any], optimisations: dict[str, Optimisatio
     numbers = {p.name for p in params if not p.is_array}
     if not all(factor in numbers for factor in size.split(" * ")):
         problems.append(f"{name}: size {size!r} is not a product of number parameters")
+    try:
+        params = list(complete(params, size))
+    except ParamError as error:
+        problems.append(f"{name}: {error}")
     if problems:
         raise CatalogueError("\n".join(problems))
     return KernelRow(
@@ -175,21 +184,11 @@ def _kernel(name: str, row: dict[str, Any], optimisations: dict[str, Optimisatio
         patterns=tuple(row["patterns"]),
         size=size,
         copied=bool(row.get("copied", True)),
+        in_place=bool(row.get("inPlace", False)),
+        recounted=bool(row.get("recounted", False)),
         tolerance={key: float(row["tolerance"][key]) for key in ("relative", "absolute")},
         variants=tuple(variants),
     )
-
-
-def read_param(kernel: str, text: str) -> Param:
-    match = re.fullmatch(r"([a-zA-Z]\w*): (?:(\w+) )?(\w+(?:\[\])?)", text)
-    if match is None:
-        raise CatalogueError(f"{kernel}: cannot read parameter {text!r}")
-    name, direction, kind = match[1], match[2] or "", match[3]
-    array = direction in DIRECTIONS and kind in ARRAY_TYPES
-    number = not direction and kind in NUMBER_TYPES
-    if not (array or number):
-        raise CatalogueError(f"{kernel}: parameter {text!r} is neither 'name: dir type[]' nor 'name: type'")
-    return Param(name, kind, direction)
 
 
 def _variant(kernel: str, text: str, optimisations: dict[str, Optimisation], data_start: int) -> VariantRow:

@@ -1,0 +1,1 @@
+"""The forge: from one plain function to proved, tuned variants."""

@@ -1,0 +1,1 @@
+"""A reader of WebAssembly modules and the static profile of a kernel."""
