@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from fleetune.context import canonical_json
 from fleetune.features import Features
+from fleetune.limits import BITS, CAPACITY
 
 MAGIC = b"FTM1"
 FORMAT = 1
@@ -31,10 +32,6 @@ VALUE_STEP = (
 )  # ln speedup per unit of a row's int16 value: fixed, so that unchanged rows keep their bytes
 SD_BASE = 0.96  # a row's posterior sd is SD_BASE ** code
 STEP = ".step"  # the array <name>.step is the value of one unit of the int8 array <name>
-# The fields of a cross and their bits in a packed key; key index 0 is "any", vocabulary entries start at 1.
-BITS = {
-    "kernel": 11, "pattern": 6, "size": 6, "environment": 13, "engine": 8, "family": 4, "candidate": 9,
-}  # fmt: skip
 SHIFTS = dict(zip(BITS, np.cumsum([0, *BITS.values()])[:-1].tolist(), strict=True))
 TABLE_SHIFT = sum(BITS.values())
 MAX_TABLES = 64
@@ -51,7 +48,19 @@ COLUMNS = {
 }  # fmt: skip
 BLOCKS = ("kernel", "variant", "context", "environment")  # the static feature vectors
 EMBEDDED = ("candidate", "size", "engine")
-VARIANCES = ("inflation", "spread2", "unknown2", "unknown_contrast2", "floor2")
+# Places (kernel, environment) whose clip is not the model's usual one, and the clips of kernels and of
+# environments that the model does not know. Clips in hundredths.
+CLIPS = {"clip.kernel": "u2", "clip.environment": "u2", "clip.value": "u1", "clip.new": "u1"}
+CALL_FEATURES = 3
+TIMING_FEATURES = 4
+# Ensembles of trees, and how many features each may ask for beyond the static ones: the prior, and the prior
+# of a browser that has timed the reference.
+ENSEMBLES = {"trees": 0, "timed": TIMING_FEATURES}
+MAX_DEPTH = 8  # questions of a tree
+CLIP_BOUNDS = 10, 200  # what a packet may carry
+VARIANCES = (
+    "inflation", "spread2", "unknown2", "unknown_contrast2", "timed_unknown2", "timed_unknown_contrast2", "floor2",
+)  # fmt: skip
 TYPES = {"f2": "<f2", "f4": "<f4", "i1": "|i1", "i2": "<i2", "u1": "|u1", "u2": "<u2"}
 
 
@@ -210,20 +219,36 @@ def _words(words: Any) -> tuple[str, ...]:
 
 def expected_shapes(model: Artefact) -> dict[str, tuple[int, ...]]:
     """The shape that each array must have, given the header's names and two free widths."""
-    f, v, a = model.features, model.vocabulary, model.stored
-    first, second = a["weight2"].shape
+    v, a = model.vocabulary, model.stored
     rows = a["row.value"].shape[0]
-    widths = {
-        "kernel": len(f.kernel),
-        "variant": 2 * len(f.module) + len(f.optimisations) + 2,
-        "context": 4 + len(f.patterns) + len(f.dtypes),
-        "environment": len(f.browsers) + 3,
-    }
+    shapes: dict[str, tuple[int, ...]] = {
+        "range": (2,), "spread2": (len(model.crosses),), "floor2": (),
+        "unknown2": (), "unknown_contrast2": (),
+    }  # fmt: skip
+    shapes |= _tree_shapes(a, "trees") if "trees.leaf" in a else _net_shapes(model)
+    if "timed.leaf" in a:
+        shapes |= _tree_shapes(a, "timed") | {"timed_unknown2": (), "timed_unknown_contrast2": ()}
+    shapes |= {"inflation": (len(v["kernel"]),)} if "inflation" in a else {}
+    if "clip.new" in a:
+        shapes |= dict.fromkeys(CLIPS, a["clip.value"].shape[:1]) | {"clip.new": (2,)}
+    shapes |= {name + STEP: () for name in list(shapes) if a[name].dtype.kind == "i"}
+    return shapes | {f"row.{name}": (rows,) for name in COLUMNS}
+
+
+def _tree_shapes(stored: Mapping[str, NDArray[Any]], name: str) -> dict[str, tuple[int, ...]]:
+    trees, depth = stored[f"{name}.feature"].shape
+    questions = {f"{name}.feature": (trees, depth), f"{name}.threshold": (trees, depth)}
+    return questions | {f"{name}.leaf": (trees, 1 << min(depth, MAX_DEPTH)), f"{name}.base": ()}
+
+
+def _net_shapes(model: Artefact) -> dict[str, tuple[int, ...]]:
+    """Of a model from before trees replaced the network."""
+    v, a = model.vocabulary, model.stored
+    first, second = a["weight2"].shape
+    widths = block_widths(model.features)
     counts = {"engine": len(v["engine"]), "candidate": len(v["candidate"]), "size": SIZES + 1}
     shapes: dict[str, tuple[int, ...]] = {
         "bias1": (first,), "weight2": (first, second), "bias2": (second,), "weight3": (second,), "bias3": (),
-        "range": (2,), "spread2": (len(model.crosses),),
-        "unknown2": (), "unknown_contrast2": (), "floor2": (),
     }  # fmt: skip
     for name in BLOCKS:
         shapes |= {f"{name}.mean": (widths[name],), f"{name}.scale": (widths[name],)}
@@ -231,9 +256,7 @@ def expected_shapes(model: Artefact) -> dict[str, tuple[int, ...]]:
     for name in EMBEDDED:
         width = a[f"{name}.embedding"].shape[1]
         shapes |= {f"{name}.embedding": (counts[name], width), f"{name}.project": (width, first)}
-    shapes |= {"inflation": (len(v["kernel"]),)} if "inflation" in a else {}
-    shapes |= {name + STEP: () for name in list(shapes) if a[name].dtype.kind == "i"}
-    return shapes | {f"row.{name}": (rows,) for name in COLUMNS}
+    return shapes
 
 
 def _check(model: Artefact) -> None:
@@ -244,10 +267,10 @@ def _check(model: Artefact) -> None:
         raise ModelError("unknown field in a cross")
     for name in BITS:
         size = SIZES + 1 if name == "size" else len(model.vocabulary[name])
-        if size >= 1 << BITS[name] and name != "size":
+        if size > CAPACITY[name] and name != "size":
             raise ModelError(f"too many entries: {name}")
         column = model.stored[f"row.{name}"]
-        if len(column) and int(column.max()) > min(size, (1 << BITS[name]) - 1):
+        if len(column) and int(column.max()) > min(size, CAPACITY[name]):
             raise ModelError(f"a wide row names an entry that does not exist: {name}")
     table = model.stored["row.table"]
     if len(table) == 0 or int(table.max()) >= len(model.crosses) or len(np.unique(model.keys)) != len(table):
@@ -256,8 +279,47 @@ def _check(model: Artefact) -> None:
         raise ModelError("the first three tables must be the smooth ones")
     if any(model.stored[name].dtype.str != np.dtype(TYPES[code]).str for name, code in _row_types()):
         raise ModelError("a wide row's column has the wrong type")
+    _check_clips(model)
+    _check_trees(model)
     if any((model.arrays[name] < 0).any() for name in VARIANCES if name in model.arrays):
         raise ModelError("a variance is negative")
+
+
+def _check_clips(model: Artefact) -> None:
+    if "clip.new" not in model.stored:
+        return
+    columns = {name: model.stored[name] for name in CLIPS}
+    if any(columns[name].dtype.str != TYPES[code] for name, code in CLIPS.items()):
+        raise ModelError("a clip's column has the wrong type")
+    for name in ("kernel", "environment"):
+        if (columns[f"clip.{name}"] >= len(model.vocabulary[name])).any():
+            raise ModelError("a clip names a place that does not exist")
+    values = np.concatenate([columns["clip.value"], columns["clip.new"]])
+    if (values < CLIP_BOUNDS[0]).any() or (values > CLIP_BOUNDS[1]).any():
+        raise ModelError("a clip is out of range")
+
+
+def _check_trees(model: Artefact) -> None:
+    for name, more in ENSEMBLES.items():
+        if f"{name}.leaf" in model.stored:
+            feature = model.stored[f"{name}.feature"]
+            if feature.dtype.str != TYPES["u2"] or (feature >= feature_count(model.features) + more).any():
+                raise ModelError("a tree asks for a feature that does not exist")
+
+
+def feature_count(features: Features) -> int:
+    """How many features are known of every row."""
+    return sum(block_widths(features).values()) + CALL_FEATURES
+
+
+def block_widths(f: Features) -> dict[str, int]:
+    """The lengths of the static feature vectors."""
+    return {
+        "kernel": len(f.kernel),
+        "variant": 2 * len(f.module) + len(f.optimisations) + 2,
+        "context": 4 + len(f.patterns) + len(f.dtypes),
+        "environment": len(f.browsers) + 3,
+    }
 
 
 def _row_types() -> list[tuple[str, str]]:

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fleetune.context import Context, Environment
+from fleetune.copying import most
 from fleetune.features import Floats, safe_default
 from fleetune.manifest import BASELINE, Kernel
 from fleetune.model import Predictions
 
-__all__ = ["Choice", "Measured", "choose", "explain", "safe_default"]
+__all__ = ["Choice", "Measured", "capped", "choose", "explain", "safe_default"]
 
-MARGIN = 0.5  # standard deviations of the difference by which a prediction must beat the safe default
-NEAR = 0.01  # ln speedup: an expected loss below this is not worth measuring
-LEADERS = 3  # candidates confirmed by measuring, beside the safe default and JavaScript
-ALIKE = 0.7  # correlation of two variants' errors, per optimisation that only one of them has
+# Standard deviations of the difference by which a prediction must beat the safe default. More of them gave up
+# more than they saved on kernels left out (evaluate --split heldout_kernel).
+MARGIN = 0.05
 NOISE = 0.01  # least relative error of a measurement
 INTERVAL = 1.645  # standard deviations of the interval shown (90 %)
+DEVICES = (
+    0.07  # ln speedup by which one device differs from the browsers like it, in intervals of predictions
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,6 @@ class Choice:
     low: float
     high: float
     why: str
-    confirm: tuple[str, ...]  # worth a short interleaved run before relying on it; empty if sure
 
 
 def choose(
@@ -78,10 +80,21 @@ def choose(
             best, source = default, "default"
         else:
             source = "personal" if names[best] in predictions.personal else "predicted"
-    confirm = _confirm(kernel, field, best, fallback, measured)
-    expected, low, high = (math.exp(mean[best] + z * sd[best]) for z in (0.0, -INTERVAL, INTERVAL))
+    here = (
+        sd[best]
+        if source in ("measured", "personal") or names[best] == BASELINE
+        else math.hypot(sd[best], DEVICES)
+    )
+    expected, low, high = (math.exp(mean[best] + z * here) for z in (0.0, -INTERVAL, INTERVAL))
     why = _why(names[best], source, expected, low, high)
-    return Choice(names[best], source, expected, low, high, why, confirm)
+    return Choice(names[best], source, expected, low, high, why)
+
+
+def capped(kernel: Kernel, context: Context, predictions: Predictions, reference_ns: float) -> Predictions:
+    """The predictions with every module's at most what the copies leave."""
+    limit = most(kernel, context, reference_ns)
+    module = np.array([name in kernel.variants for name in predictions.candidates], dtype=bool)
+    return replace(predictions, mean=np.where(module, np.minimum(predictions.mean, limit), predictions.mean))
 
 
 def explain(choice: Choice) -> str:
@@ -111,61 +124,6 @@ class _Field:
         """The sd of the difference of two: what candidates share drops out, except against JavaScript."""
         spread = self.sd if BASELINE in (self.names[a], self.names[b]) else self.contrast
         return math.hypot(spread[a], spread[b])
-
-
-def _confirm(
-    kernel: Kernel, field: _Field, best: int, fallback: str, measured: Mapping[str, Measured]
-) -> tuple[str, ...]:
-    """The leaders, the safe default and JavaScript, if an unmeasured candidate may well be faster."""
-    names = field.names
-    gain = [
-        expected_gain(field.mean[i] - field.mean[best], field.between(i, best))
-        for i, name in enumerate(names)
-        if i != best and not (name in measured and names[best] in measured)
-    ]
-    if not gain or sum(gain) <= NEAR:
-        return ()
-    leaders = leading(kernel, names, field.mean, field.contrast, best, fallback)
-    return tuple(dict.fromkeys([*(names[i] for i in leaders), fallback, BASELINE]))
-
-
-def leading(
-    kernel: Kernel, names: Sequence[str], mean: Floats, contrast: Floats, best: int, fallback: str
-) -> list[int]:
-    """The LEADERS candidates most worth timing beside `fallback` and JavaScript, `best` first.
-
-    Each next one is that whose expected gain over all taken before is the greatest. Variants err together
-    as far as they have the same optimisations, so for a kernel that nobody has measured another build of
-    the same idea promises less than a different idea.
-    """
-    taken = list(dict.fromkeys([best, *(i for i, name in enumerate(names) if name == fallback)]))
-    leaders = [i for i in taken if names[i] not in (fallback, BASELINE)]
-    left = [i for i, name in enumerate(names) if name != BASELINE and i not in taken]
-    ideas = [{name} if name not in kernel.variants else set(kernel.optimisations(name)) for name in names]
-    gain = np.min([_gains(ideas, mean, contrast, i) for i in taken], axis=0)
-    while left and len(leaders) < LEADERS:
-        following = max((gain[i], mean[i], i) for i in left)[2]
-        left.remove(following)
-        leaders.append(following)
-        gain = np.minimum(gain, _gains(ideas, mean, contrast, following))
-    return leaders
-
-
-def _gains(ideas: Sequence[set[str]], mean: Floats, contrast: Floats, over: int) -> Floats:
-    """What each candidate may gain over one of them; `ideas` says what each is made of."""
-    alike = ALIKE ** np.array([len(ideas[over] ^ idea) for idea in ideas])
-    variance = contrast**2 + contrast[over] ** 2 - 2 * alike * contrast * contrast[over]
-    pairs = zip(mean - mean[over], np.maximum(variance, 0.0), strict=True)
-    return np.array([expected_gain(difference, math.sqrt(v)) for difference, v in pairs])
-
-
-def expected_gain(difference: float, sd: float) -> float:
-    """E[max(0, x)] for x ~ N(difference, sd²): what measuring an alternative may bring, in ln speedup."""
-    if sd <= 0:
-        return max(0.0, difference)
-    z = difference / sd
-    density = math.exp(-z * z / 2) / math.sqrt(2 * math.pi)
-    return difference * 0.5 * math.erfc(-z / math.sqrt(2)) + sd * density
 
 
 def _why(name: str, source: str, expected: float, low: float, high: float) -> str:

@@ -40,14 +40,6 @@ def log2_bucket(size: int) -> int:
     return min(floor + (size * size >= 1 << (2 * floor + 1)), MAX_LOG2_SIZE)
 
 
-def cores_bucket(cores: int) -> str:
-    """The coarse bucket of a logical core count."""
-    for bound, bucket in ((2, "1"), (4, "2-3"), (8, "4-7"), (16, "8-15")):
-        if cores < bound:
-            return bucket
-    return "16+"
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class Context:
     """One coarse call pattern: log2 size bucket, element type, data pattern (`random`, `random+copied` …)."""

@@ -10,11 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetune.context import Context, Environment
+from fleetune.copying import most
 from fleetune.manifest import SCALAR, Kernel
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 BASELINE_TIER = "-baseline"
+UNLIMITED = 10.0  # ln speedup that no copy stands in the way of
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,12 @@ def environment_key(environment: Environment) -> str:
     """The whole coarse browser cell as one readable word list."""
     e = environment
     return f"{e.browser} {e.version} {e.os} {e.simd:d}{e.relaxed_simd:d}{e.threads:d} {e.cores}"
+
+
+def lineage_key(environment: Environment) -> str:
+    """The environment without the browser's version: what one version after another belongs to."""
+    browser, _, rest = environment_key(environment).split(" ", 2)
+    return f"{browser} {rest}"
 
 
 def from_key(key: str) -> Environment | None:
@@ -170,6 +178,24 @@ class Features:
         patterns = [float(context.base_pattern == name) for name in self.patterns]
         dtypes = [float(context.dtype == name) for name in self.dtypes]
         return [size, size * size, copied, copied * size, *patterns, *dtypes]
+
+    def call_vector(self, kernel: Kernel, context: Context) -> list[float]:
+        """What a call moves: bytes an element, arrays, and ln bytes copied in and out if they are copied."""
+        moved, arrays = kernel.moved
+        copied = math.log1p(moved * 2.0**context.log2_size) if context.copied else 0.0
+        return [moved, float(arrays), copied]
+
+    @staticmethod
+    def timing_vector(kernel: Kernel, context: Context, reference_ns: float) -> list[float]:
+        """What the reference's time here tells: ln ns an element, ln ns a call, ln ns an element for each
+        instruction in the loop (which says how often it runs), and the most that a module can gain beside
+        its copies."""
+        time = math.log(reference_ns)
+        element = time - context.log2_size * math.log(2)
+        plain = kernel.variants[SCALAR].profile if SCALAR in kernel.variants else {}
+        instructions = max(plain.get("instructionsPerElement", 1.0), 1.0)
+        limit = min(most(kernel, context, reference_ns), UNLIMITED)
+        return [element, time, element - math.log(instructions), limit]
 
     def environment_vector(self, environment: Environment) -> list[float]:
         """Of the environment only what makes the engine: with few environments measured, system and cores

@@ -3,8 +3,6 @@
 The page's preview, /privacy and `fleetune privacy explain` show this table; a test holds it to `packet.py`.
 """
 
-# ruff: noqa: E501 - sentences in two languages read better unbroken
-
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -207,8 +205,8 @@ FIELDS: tuple[Field, ...] = (
         "2.0",
         "clear",
         (
-            "ε, the strength of the noise: no value of the measurement makes any answer more than e^ε times likelier "
-            "than another would. Smaller is more private.",
+            "ε, the strength of the noise: no value of the measurement makes any answer more than e^ε times as likely "
+            "as another would make it. Smaller is more private.",
             "So that the server weighs the report correctly.",
         ),
         (

@@ -37,6 +37,9 @@ class Variant:
     size: int  # bytes
     sha256: str
     profile: Mapping[str, float]  # static cost model of this module's innermost loop
+    proof: str = (
+        ""  # E, R or F (equal, up to reassociation, up to fusing) and N, such as `E64`; empty: only tested
+    )
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Parameter:
     @property
     def is_array(self) -> bool:
         return self.type.endswith("[]")
+
+    @property
+    def item_bytes(self) -> float:
+        """Bytes of one entry: `f32[]` has 4."""
+        return int(self.type.removesuffix("[]")[1:]) / 8
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,16 @@ class Kernel:
     signature: str  # profileSignature, 32 hex digits
     variants: Mapping[str, Variant]
     resident: bool = True  # False: modules have memories of their own, so every call copies
+
+    @property
+    def moved(self) -> tuple[float, int]:
+        """Bytes an element and arrays that a copied call moves into WebAssembly memory and back.
+
+        Arrays are taken to have as many entries as the problem has elements.
+        """
+        ways = {"in": 1, "out": 1, "inout": 2}
+        arrays = [p for p in self.params if p.is_array and p.dir in ways]
+        return sum(ways[p.dir] * p.item_bytes for p in arrays), sum(ways[p.dir] for p in arrays)
 
     @property
     def modes(self) -> tuple[bool, ...]:
@@ -109,7 +127,7 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The catalogue as built by `kernels_wasm/build.py`, perhaps with an operator's own kernels."""
+    """The catalogue as built by `kernels_wasm/build/builder.py`, perhaps with an operator's own kernels."""
 
     kernels: Mapping[str, Kernel]
     bundles: Mapping[str, Bundle]
@@ -136,10 +154,6 @@ class Manifest:
         """Kernels by profileSignature."""
         return {kernel.signature: kernel for kernel in self.kernels.values()}
 
-    def bundles_for(self, features: frozenset[str]) -> tuple[Bundle, ...]:
-        """The bundles that a browser with these features should fetch."""
-        return tuple(bundle for bundle in self.bundles.values() if bundle.features <= features)
-
 
 def _kernel(entry: Mapping[str, Any]) -> Kernel:
     variants = {}
@@ -156,6 +170,7 @@ def _kernel(entry: Mapping[str, Any]) -> Kernel:
             raw["size"],
             raw["sha256"],
             raw["profile"],
+            raw.get("proof", ""),
         )
     params = tuple(Parameter(p["name"], p["type"], p.get("dir", "in")) for p in entry["params"])
     return Kernel(

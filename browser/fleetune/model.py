@@ -1,9 +1,9 @@
 """The predictor: ln speedup over JavaScript of every candidate, with its uncertainty.
 
-mean = deep(features) + Σ wide crosses. The deep part (static features and embeddings, two ReLU layers) is the
-prior for what has never been measured; the wide part is a hierarchy of random effects, from kernel ×
-candidate down to the single cell, each a sparse table of rows: an unknown row contributes 0 and its own prior
-variance, so the model grows by rows and old rows stay as they are. After Cheng et al., "Wide & Deep
+mean = Σ wide rows, or prior(features) where no row is known. The prior (boosted trees over static
+features) answers for what has never been measured. The wide part is a hierarchy of random effects, from
+kernel × candidate down to the single cell, each a sparse table: an unknown row contributes 0 and its own
+prior variance, so the model grows by rows and old rows stay as they are. After Cheng et al., "Wide & Deep
 Learning" (2016).
 
 Everything is computed from the quantised artefact (`artefact.py`), so server and browser agree.
@@ -24,6 +24,8 @@ from fleetune.context import Context, Environment
 from fleetune.features import Floats, Frame, Ints, engine_key, environment_key, family_key
 from fleetune.forward import DeepPart
 from fleetune.manifest import BASELINE, Kernel
+from fleetune.places import Places
+from fleetune.trees import TreePart
 
 __all__ = ["CROSSES", "DecisionRow", "Model", "ModelError", "Predictions"]
 
@@ -33,9 +35,12 @@ CROSSES = (
     ("environment", "candidate"),
     ("kernel", "environment"),
     ("kernel", "environment", "candidate"),
+    ("kernel", "pattern", "environment", "candidate"),
     ("kernel", "pattern", "size", "environment"),
     ("kernel", "pattern", "size", "environment", "candidate"),
 )
+
+UPDATE_SD = 0.03  # ln speedup by which one browser version usually differs from the one before
 
 
 @dataclass(frozen=True)
@@ -89,21 +94,47 @@ class Model:
 
     @property
     def clip(self) -> float:
-        """Half-width of the residuals that reports against this version carry."""
+        """The usual half-width of the residuals that reports against this version carry."""
         return self.artefact.clip
 
+    def clip_at(self, kernel: Kernel, environment: Environment) -> float:
+        """The half-width for reports about a kernel in an environment: wide where little is known."""
+        return self.places.clip(kernel.signature, environment)
+
+    def clips(self, frame: Frame) -> Floats:
+        """`clip_at` of every row of a frame, (n,)."""
+        table = [[self.clip_at(kernel, e) for e in frame.environments] for kernel in frame.kernels]
+        return np.array(table).reshape(len(frame.kernels), -1)[frame.kernel, frame.environment]
+
     @cached_property
-    def deep(self) -> DeepPart:
-        """The part that answers for kernels never measured."""
+    def places(self) -> Places:
+        """Which rows speak for a kernel in an environment."""
+        return Places(self.artefact)
+
+    @cached_property
+    def prior(self) -> TreePart | DeepPart:
+        """The part that answers for kernels never measured: trees, in older models a network."""
+        if "trees.leaf" in self.artefact.stored:
+            return TreePart(self.artefact)
         return DeepPart(self.artefact, self._index)
 
     def predict(
-        self, kernel: Kernel, context: Context, environment: Environment, candidates: Sequence[str]
+        self,
+        kernel: Kernel,
+        context: Context,
+        environment: Environment,
+        candidates: Sequence[str],
+        reference_ns: float | None = None,
     ) -> Predictions:
         """ln speedup and sd of each candidate in one context; `js` is exactly 0 with sd 0.
 
-        A size between two of the catalogue is interpolated linearly in log2 size.
+        A size between two of the catalogue is interpolated linearly in log2 size. Where the kernel was never
+        measured by anyone, the reference's own time here (ns a call), if it is known, tells more.
         """
+        if reference_ns and self.asks_for_time(kernel):
+            frame = Frame.of((kernel, context, environment, name) for name in candidates)
+            timed = self.predict_frame(frame, np.full(len(frame), reference_ns))
+            return Predictions(tuple(candidates), timed.mean, timed.sd, contrast=timed.contrast)
         lower, upper, weight = _neighbours(kernel, context)
         answer = self._context(kernel, lower, environment, candidates)
         if weight:
@@ -114,6 +145,10 @@ class Model:
                 np.maximum(answer.contrast, above.contrast),
             )
         return Predictions(tuple(candidates), answer.mean, answer.sd, contrast=answer.contrast)
+
+    def asks_for_time(self, kernel: Kernel) -> bool:
+        """Whether the reference's time would tell more of this kernel: nobody has measured it."""
+        return "timed.leaf" in self.artefact.stored and kernel.signature not in self._index["kernel"]
 
     def predict_table(self, kernels: Sequence[Kernel], environment: Environment) -> list[DecisionRow]:
         """Every context of the catalogue for one environment, in one vectorised pass."""
@@ -143,11 +178,29 @@ class Model:
             at += len(candidates)
         return table
 
-    def predict_frame(self, frame: Frame) -> Answer:
-        """Mean, sd and contrast of every row of a frame."""
-        value, variance, contrast, known = self._sum(table_keys(self.codes(frame), self.artefact.crosses))
-        if not known.all():
-            value[~known] += self.deep.rows(frame.take(~known))
+    def predict_frame(self, frame: Frame, reference_ns: Floats | None = None) -> Answer:
+        """Mean, sd and contrast of every row of a frame. `reference_ns` (n,): the reference's time there, NaN
+        where it is not known; only kernels that nobody has measured ask for it."""
+        codes = self.codes(frame)
+        place, of_place = np.unique(np.stack([frame.kernel, frame.environment]), axis=1, return_inverse=True)
+        pairs = [(frame.kernels[k].signature, frame.environments[e]) for k, e in place.T.tolist()]
+        speaks = np.array([self.places.environment(*pair) for pair in pairs], dtype=np.int64)
+        inherited = np.array([self.places.inherits(*pair) for pair in pairs], dtype=bool)
+        codes["environment"] = speaks[of_place]
+        value, variance, contrast, known = self._sum(table_keys(codes, self.artefact.crosses))
+        variance, contrast = (v + UPDATE_SD**2 * inherited[of_place] for v in (variance, contrast))
+        timed = np.zeros(len(frame), dtype=bool)
+        if reference_ns is not None:
+            asks = np.array([self.asks_for_time(kernel) for kernel in frame.kernels], dtype=bool)
+            timed = ~known & asks[frame.kernel] & (np.nan_to_num(reference_ns) > 0)
+        untimed = ~known & ~timed
+        if untimed.any():
+            value[untimed] += self.prior.rows(frame.take(untimed))
+        if reference_ns is not None and timed.any():
+            a = self.artefact.arrays
+            value[timed] += TreePart(self.artefact).timed_rows(frame.take(timed), reference_ns[timed])
+            variance[timed] += a["timed_unknown2"] - a["unknown2"]
+            contrast[timed] += a["timed_unknown_contrast2"] - a["unknown_contrast2"]
         script = np.array([name == BASELINE for name in frame.candidates], dtype=bool)[frame.candidate]
         value[script] = variance[script] = contrast[script] = 0.0
         return Answer(value, np.sqrt(variance), np.sqrt(contrast))
@@ -161,7 +214,7 @@ class Model:
             "kernel": index["kernel"].get(kernel.signature, -1),
             "pattern": index["pattern"].get(context.pattern, -1),
             "size": context.log2_size,
-            "environment": index["environment"].get(environment_key(environment), -1),
+            "environment": self.places.environment(kernel.signature, environment),
             "engine": index["engine"].get(engine_key(environment), -1),
             "family": index["family"].get(family_key(environment), -1),
         }
@@ -169,8 +222,10 @@ class Model:
         columns = {name: np.full(count, code, dtype=np.int64) for name, code in codes.items()}
         columns["candidate"] = np.array([names.get(name, -1) for name in candidates], dtype=np.int64)
         value, variance, contrast, known = self._sum(table_keys(columns, self.artefact.crosses))
+        if self.places.inherits(kernel.signature, environment):
+            variance, contrast = variance + UPDATE_SD**2, contrast + UPDATE_SD**2
         if not known.all():
-            value[~known] += self.deep.context(kernel, context, environment, candidates)[~known]
+            value[~known] += self.prior.context(kernel, context, environment, candidates)[~known]
         script = np.array([name == BASELINE for name in candidates])
         value[script] = variance[script] = contrast[script] = 0.0
         return Answer(value, np.sqrt(variance), np.sqrt(contrast))

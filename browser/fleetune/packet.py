@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetune import strict
+from fleetune import limits, strict
 from fleetune.context import BROWSERS, CORES, DTYPES, MAX_BROWSER_VERSION, MAX_LOG2_SIZE, SYSTEMS
 from fleetune.context import Context as Context
 from fleetune.context import Environment as Environment
@@ -33,9 +33,8 @@ MAX_TIMESTAMP = 1 << 40  # seconds; keeps every integer exact in JavaScript
 DIGITS = 4  # significant digits of the speedup
 
 _SIGNATURE = re.compile(r"[0-9a-f]{32}")
-_PATTERN = re.compile(r"[a-z][A-Za-z0-9-]{0,31}(?:\+copied)?")
-_VARIANT = re.compile(r"[a-z][A-Za-z0-9-]{0,23}(?:\+[a-z][A-Za-z0-9-]{0,23}){0,7}")
-_MAX_VARIANT = 80
+_PATTERN = re.compile(limits.PATTERN + limits.COPIED)
+_VARIANT = re.compile(limits.VARIANT)
 
 _ENCODER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)
 _TOP = frozenset(field.name.partition(".")[0] for field in FIELDS)
@@ -245,7 +244,11 @@ def _check_speedups(wire: object) -> tuple[str, float]:
     if len(wire) != 1:
         raise PacketError("one-variant", "actualSpeedups")
     (variant,) = wire
-    if not isinstance(variant, str) or len(variant) > _MAX_VARIANT or not _VARIANT.fullmatch(variant):
+    if (
+        not isinstance(variant, str)
+        or len(variant) > limits.VARIANT_CHARACTERS
+        or not _VARIANT.fullmatch(variant)
+    ):
         raise PacketError("bad-format", "actualSpeedups")
     if variant == BASELINE:  # its speedup is 1 by definition
         raise PacketError("out-of-range", "actualSpeedups")

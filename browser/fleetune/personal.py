@@ -10,17 +10,17 @@ Processes, 2006, eq. 2.25–2.26).
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from fleetune.context import Context, Environment
+from fleetune.covariance import HYPER, OTHER_IN_FAMILY, Points, covariance
 from fleetune.features import Floats, engine_key, environment_key, family_key
 from fleetune.manifest import BASELINE, Kernel
 from fleetune.model import Model, Predictions
-from fleetune.smooth import HYPER, OTHER_IN_FAMILY, Points, covariance
 
 MAX_OBSERVATIONS = 256  # the most recent cells; a solve of this size takes some 10 ms in a browser
 NOISE = 0.01  # least relative error of a measurement
@@ -35,6 +35,10 @@ DEVICE: Mapping[tuple[str, ...], float] = {
 }
 EXACT = ("context", "cell")  # the smooth part's roughness
 MOVED = 0.005  # ln speedup: a correction below this is not called personal
+
+
+# ns a call of the JavaScript reference on this device, by kernel signature and context; None where unknown.
+Reference = Callable[[str, Context], float | None]
 
 
 class PersonalError(ValueError):
@@ -60,7 +64,7 @@ class PersonalLayer:
     """
 
     _observations: dict[tuple[str, Context, str], Observation] = field(default_factory=dict)
-    _bound: tuple[Model, Mapping[str, Kernel], Environment] | None = None
+    _bound: tuple[Model, Mapping[str, Kernel], Environment, Reference] | None = None
     _solved: _Posterior | None = None
 
     def observe(
@@ -76,9 +80,16 @@ class PersonalLayer:
             del self._observations[next(iter(self._observations))]
         self._solved = None
 
-    def bind(self, model: Model, kernels: Mapping[str, Kernel], environment: Environment) -> None:
-        """Use this model (kernels by profileSignature) from now on."""
-        self._bound = model, kernels, environment
+    def bind(
+        self,
+        model: Model,
+        kernels: Mapping[str, Kernel],
+        environment: Environment,
+        reference: Reference = lambda _signature, _context: None,
+    ) -> None:
+        """Use this model (kernels by profileSignature) from now on. `reference`: ns a call of the reference
+        here, where it is known; the predictions that are adjusted must have been asked with the same."""
+        self._bound = model, kernels, environment, reference
         self._solved = None
 
     def forget(self) -> None:
@@ -140,10 +151,10 @@ class PersonalLayer:
         if self._bound is None:
             raise PersonalError("bind a model before adjusting predictions")
         if self._solved is None:
-            model, kernels, environment = self._bound
+            model, kernels, environment, reference = self._bound
             known = [o for o in self._observations.values() if o.signature in kernels]
             if known:
-                self._solved = _Posterior.of(known, model, kernels, environment)
+                self._solved = _Posterior.of(known, model, kernels, environment, reference)
         return self._solved
 
 
@@ -163,18 +174,22 @@ class _Posterior:
         model: Model,
         kernels: Mapping[str, Kernel],
         environment: Environment,
+        reference: Reference,
     ) -> _Posterior:
         places = [(o.signature, o.context, o.candidate) for o in observations]
+        times = [reference(o.signature, o.context) for o in observations]
         predicted = [
-            model.predict(kernels[o.signature], o.context, environment, (o.candidate,)).mean[0]
-            for o in observations
+            model.predict(kernels[o.signature], o.context, environment, (o.candidate,), time).mean[0]
+            for o, time in zip(observations, times, strict=True)
         ]
         residual = np.array([o.log_speedup for o in observations]) - np.array(predicted)
         noise = np.array([max(o.spread, NOISE) ** 2 for o in observations])
+        variances = model.artefact.arrays
+        known = any(times) and "timed_unknown2" in variances
         prior = _Prior(
             prior_variances(model, environment),
             frozenset(kernels) - set(model.artefact.vocabulary["kernel"]),
-            float(model.artefact.arrays["unknown2"]),
+            float(variances["timed_unknown2" if known else "unknown2"]),
             engine_terms(model, environment),
         )
         gram = prior.between(places, places) + np.diag(noise)

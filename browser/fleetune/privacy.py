@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -24,6 +24,7 @@ Entropy = Callable[[int], bytes]
 SYMBOLS = 64
 WORD = 1 << 32  # denominator of p_in and of the position between two windows
 MAX_EPSILON = 8.0
+EPSILONS = (2.0, 1.0)  # what a user can choose: default, strict
 system_entropy: Entropy = secrets.token_bytes
 
 
@@ -131,28 +132,6 @@ class Mechanism:
         return np.asarray(np.interp(x, starts, self._second_moments) - x**2)
 
 
-@dataclass(frozen=True)
-class Laplace:
-    """The Laplace mechanism on [-1, 1], sensitivity 2: the simulator's comparison, never used for packets.
-
-    Its floating-point draw is exactly what the piecewise mechanism avoids (Mironov, CCS 2012).
-    """
-
-    epsilon: float
-
-    def draw(self, residual_unit: float, entropy: Entropy = system_entropy) -> float:
-        """The residual plus noise of scale 2 / epsilon."""
-        centred = (_word(entropy) + 0.5) / WORD - 0.5
-        noise = -math.copysign(math.log1p(-2 * abs(centred)), centred) * 2 / self.epsilon
-        return min(max(residual_unit, -1.0), 1.0) + noise
-
-    def decode(self, answer: float) -> float:
-        return answer
-
-    def variance(self, residual_unit: float | NDArray[np.float64]) -> NDArray[np.float64]:
-        return np.full(np.shape(residual_unit), 8 / self.epsilon**2)
-
-
 @lru_cache(maxsize=64)
 def mechanism(epsilon: float) -> Mechanism:
     """The piecewise mechanism whose window has the least variance at residual 0, where most residuals are.
@@ -172,12 +151,6 @@ def mechanism(epsilon: float) -> Mechanism:
     if not useful:
         raise PrivacyError(f"epsilon {epsilon!r} is too small to carry anything")
     return min(useful, key=_variance_at_zero)
-
-
-MECHANISMS: Mapping[str, Callable[[float], Mechanism | Laplace]] = {
-    "piecewise": mechanism,
-    "laplace": Laplace,
-}
 
 
 def clip_residual(measured_log: float, base_log: float, clip: float) -> float:

@@ -6,7 +6,6 @@ import random
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Literal
 
 NOISY_SPREAD = (
     0.2  # median ÷ minimum − 1 beyond which a series is not trusted (two browsers at once give .33)
@@ -16,8 +15,6 @@ CONFIDENCE = 0.8  # of the interval below the minimum
 # A module this much slower than JavaScript, with calls this short (ms), may not be compiled yet: on a busy
 # machine WebKit was seen to stay in its interpreter for a second.
 SUSPECT, SUSPECT_MS = 4.0, 1.0
-
-Verdict = Literal["changed", "unchanged", "unsure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,18 +131,6 @@ def precise(series: Iterable[Series], width: float = CLOSE) -> bool:
 def noisy(series: Iterable[Series], limit: float = NOISY_SPREAD) -> bool:
     """Whether any series was too disturbed to be trusted."""
     return any(one.spread > limit for one in series)
-
-
-def compare(before: Interval, after: Interval, margin: float = CLOSE) -> Verdict:
-    """Whether a quantity changed by more than `margin`; `unsure` where the intervals do not tell."""
-    if before.low <= 0 or after.low <= 0:
-        return "unsure"
-    ratio = after / before
-    if ratio.high < 1 / (1 + margin) or ratio.low > 1 + margin:
-        return "changed"
-    if ratio.low >= 1 / (1 + margin) and ratio.high <= 1 + margin:
-        return "unchanged"
-    return "unsure"
 
 
 @dataclass(slots=True)

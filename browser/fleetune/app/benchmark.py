@@ -1,4 +1,4 @@
-"""The benchmark: cells within a time budget, their results, and the operations that run and steer it."""
+"""The benchmark: workloads within a time budget, their results, and the operations that run and steer it."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from fleetune.app import cells as catalogue
 from fleetune.app import decide
-from fleetune.app.cells import Cell
-from fleetune.app.control import Budget, Control, Stopped
-from fleetune.app.measure import FIXED, QUICK, BaselineError, CellRun, Measurement, OutOfTime, Rules
+from fleetune.app import workloads as catalogue
+from fleetune.app.control import Control, Stopped, TimeBudget
+from fleetune.app.measure import FIXED, QUICK, BaselineError, Measurement, OutOfTime, Rules, WorkloadRun
 from fleetune.app.session import Args, Operation, RequestError, Session
+from fleetune.app.workloads import Workload
 from fleetune.choose import safe_default
 from fleetune.context import short_hash
 from fleetune.manifest import BASELINE, Kernel
 from fleetune.stats import Timed, contenders, noisy
 
 MEMORY_LIMIT = 256 << 20  # bytes held by modules before the bench worker is replaced
-FIRST_CELL_MS = 600.0  # what a cell is expected to take before any was measured
-LEAST_SHARE = 0.6  # a cell is begun only if this share of a usual cell's time is left
+FIRST_WORKLOAD_MS = 600.0  # what a workload is expected to take before any was measured
+LEAST_SHARE = 0.6  # a workload is begun only if this share of a usual workload's time is left
 QUICK_MS = 60_000.0  # budgets up to this are quick ones
 MIN_BUDGET_MS, MAX_BUDGET_MS = 100.0, 3_600_000.0
 
@@ -30,57 +30,58 @@ Progress = Callable[[dict[str, Any]], None]
 
 @dataclass
 class Benchmark:
-    """One run over some cells. Results come in the order of measurement."""
+    """One run over some workloads. Results come in the order of measurement."""
 
     session: Session
     control: Control
-    budget: Budget
+    budget: TimeBudget
     rules: Rules = field(default_factory=Rules)
     seed: int = 1
     on_progress: Progress = lambda _: None
     on_result: Progress = lambda _: None
     results: list[Result] = field(default_factory=list)
     stopped: bool = False
-    skipped: int = 0  # cells that could not be measured at all
+    skipped: int = 0  # workloads that could not be measured at all
     _warm: set[tuple[str, str, bool]] = field(default_factory=set)
     _memory: int = 0
 
-    async def run(self, queue: Sequence[Cell]) -> list[Result]:
-        """Measure cells until they are done, the budget is spent, or the control says stop."""
+    async def run(self, queue: Sequence[Workload]) -> list[Result]:
+        """Measure workloads until they are done, the budget is spent, or the control says stop."""
         bench = self.session.platform.bench
         if self.session.benched:
             await bench.restart()  # call sites that saw an earlier run's modules would be slow
         self.session.benched = True
         clock = await bench.open()
         try:
-            for cell in queue:
+            for workload in queue:
                 await self.control.gate()
                 if self.budget.left_ms < LEAST_SHARE * self._usual_ms():
                     break
-                if BASELINE in self.session.set_aside.get(cell.kernel, {}):
+                if BASELINE in self.session.set_aside.get(workload.kernel, {}):
                     self.skipped += 1
                     continue
-                self.on_progress(self._progress(cell, len(queue)))
+                self.on_progress(self._progress(workload, len(queue)))
                 if self._memory > MEMORY_LIMIT:
                     await bench.restart()
                     self._warm.clear()
-                await self._one(cell, clock.step)
+                await self._one(workload, clock.step)
+                await self.session.remember()  # a page that is left in the middle loses one context
         except Stopped:
             self.stopped = True
         except OutOfTime:
-            pass  # the cell under way is dropped: too few batches are no measurement
+            pass  # the workload under way is dropped: too few batches are no measurement
         return self.results
 
-    async def _one(self, cell: Cell, clock_step: float) -> None:
+    async def _one(self, workload: Workload, clock_step: float) -> None:
         session = self.session
-        kernel = session.kernel(cell.kernel)
-        run = CellRun(
+        kernel = session.kernel(workload.kernel)
+        run = WorkloadRun(
             session.platform.bench,
-            cell,
+            workload,
             list(session.candidates(kernel)),
             self.rules,
             clock_step,
-            int(short_hash([self.seed, cell.kernel, cell.size, cell.pattern], 8), 16),
+            int(short_hash([self.seed, workload.kernel, workload.size, workload.pattern], 8), 16),
             self.control,
             self.budget,
             self._warm,
@@ -98,7 +99,7 @@ class Benchmark:
             return
         finally:
             self._memory = run.memory
-        result = self._result(cell, measurement)
+        result = self._result(workload, measurement)
         result["seconds"] = (self.control.used_ms() - began) / 1000
         self.results.append(result)
         session.show(result)
@@ -106,10 +107,10 @@ class Benchmark:
 
     def _usual_ms(self) -> float:
         if not self.results:
-            return FIRST_CELL_MS
+            return FIRST_WORKLOAD_MS
         return self.control.used_ms() / len(self.results)
 
-    def _progress(self, cell: Cell, total: int) -> dict[str, Any]:
+    def _progress(self, workload: Workload, total: int) -> dict[str, Any]:
         done = len(self.results) + self.skipped
         usual = self._usual_ms()
         if self.budget.limit_ms is not None:
@@ -117,17 +118,17 @@ class Benchmark:
         return {
             "done": done,
             "total": total,
-            "kernel": cell.kernel,
-            "size": cell.size,
-            "pattern": cell.pattern,
-            "copied": cell.copied,
+            "kernel": workload.kernel,
+            "size": workload.size,
+            "pattern": workload.pattern,
+            "copied": workload.copied,
             "secondsLeft": max(min((total - done) * usual, self.budget.left_ms), 0) / 1000,
         }
 
-    def _result(self, cell: Cell, measurement: Measurement) -> Result:
+    def _result(self, workload: Workload, measurement: Measurement) -> Result:
         session = self.session
-        kernel = session.kernel(cell.kernel)
-        context = cell.context(kernel.dtype)
+        kernel = session.kernel(workload.kernel)
+        context = workload.context(kernel.dtype)
         baseline = measurement.series[BASELINE]
         timed = {name: Timed.of(one, baseline) for name, one in measurement.series.items()}
         predictions = decide.predicted(session, kernel, context)
@@ -135,13 +136,15 @@ class Benchmark:
         for name, one in decide.as_measured(timed).items():
             session.personal.observe(kernel, context, name, one.log_speedup, one.spread)
         choice = decide.decide(session, kernel, context, predictions)
-        known = zip(predictions.candidates, predictions.mean.tolist(), strict=True) if session.good else ()
+        known = (
+            zip(predictions.candidates, predictions.mean.tolist(), strict=True) if session.verified else ()
+        )
         return {
             "kernel": kernel.name,
             "context": context.to_wire(),
-            "size": cell.size,
-            "pattern": cell.pattern,
-            "copied": cell.copied,
+            "size": workload.size,
+            "pattern": workload.pattern,
+            "copied": workload.copied,
             "candidates": self._candidates(kernel, timed, {name: math.exp(ln) for name, ln in known}),
             "noisy": _disturbed(measurement),
             "choice": choice.candidate,
@@ -176,15 +179,17 @@ def _disturbed(measurement: Measurement) -> bool:
     return noisy(measurement.series[name] for name in names)
 
 
-def _queue(session: Session, cells: object, kernels: object, seed: int) -> list[Cell]:
-    if cells is None:
+def _queue(session: Session, workloads: object, kernels: object, seed: int) -> list[Workload]:
+    if workloads is None:
         wanted = _wanted(session, kernels)
-        return [cell for cell in catalogue.spread(session.manifest, seed) if cell.kernel in wanted]
-    if cells == "all":
-        return catalogue.every_cell(session.manifest)
-    if not isinstance(cells, Iterable) or isinstance(cells, (str, bytes)):
-        raise RequestError('cells: a list of {kernel, size, pattern, copied}, or "all"')
-    return catalogue.parse(session.manifest, cells)
+        return [
+            workload for workload in catalogue.spread(session.manifest, seed) if workload.kernel in wanted
+        ]
+    if workloads == "all":
+        return catalogue.every_workload(session.manifest)
+    if not isinstance(workloads, Iterable) or isinstance(workloads, (str, bytes)):
+        raise RequestError('workloads: a list of {kernel, size, pattern, copied}, or "all"')
+    return catalogue.parse(session.manifest, workloads)
 
 
 def _wanted(session: Session, kernels: object) -> set[str]:
@@ -198,9 +203,9 @@ def _wanted(session: Session, kernels: object) -> set[str]:
 async def benchmark(session: Session, args: Args) -> Mapping[str, Any]:
     """Run a benchmark.
 
-    `budgetMs`: its time; `cells`: which (default: chosen, spread over all kernels and sizes);
+    `budgetMs`: its time; `workloads`: which (default: chosen, spread over all kernels and sizes);
     `kernels`: only these; `fixed`: the
-    lab's protocol, the same treatment for every cell; `seed`: of inputs and orders.
+    lab's protocol, the same treatment for every workload; `seed`: of inputs and orders.
 
     Emits `progress`, `result` and `setAside`; gives {stopped, seconds, results, setAside, skipped}.
     """
@@ -210,14 +215,14 @@ async def benchmark(session: Session, args: Args) -> Mapping[str, Any]:
     if limit is not None and not MIN_BUDGET_MS <= limit <= MAX_BUDGET_MS:
         raise RequestError(f"budgetMs: between {MIN_BUDGET_MS:.0f} and {MAX_BUDGET_MS:.0f}")
     seed = int(args.get("seed", 1))
-    queue = _queue(session, args.get("cells"), args.get("kernels"), seed)
+    queue = _queue(session, args.get("workloads"), args.get("kernels"), seed)
     rules = FIXED if args.get("fixed") else QUICK if (limit or math.inf) <= QUICK_MS else Rules()
     control = session.control = Control(session.platform.clock)
     emit = session.platform.emit
     run = Benchmark(
         session,
         control,
-        Budget(control, limit),
+        TimeBudget(control, limit),
         replace(rules, batch_ms=float(args.get("batchMs", rules.batch_ms))),
         seed,
         lambda data: emit("progress", data),

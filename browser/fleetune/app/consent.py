@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleetune.app.platform import Platform
+from fleetune.privacy import EPSILONS
 
 KEY = "consent"  # written by the page alone; absent = undecided
-DEFAULT_EPSILON = 2.0
-STRICT_EPSILON = 1.0
+DEFAULT_EPSILON, STRICT_EPSILON = EPSILONS
 MAX_PER_DAY = 10
 
 REASONS: Mapping[str, str] = {
@@ -79,7 +78,7 @@ def _terms(record: Mapping[str, object]) -> Terms | None:
     if type(epsilon) not in (int, float) or type(per_day) is not int:
         return None
     assert isinstance(epsilon, (int, float))
-    if not (math.isfinite(epsilon) and 0 < epsilon <= DEFAULT_EPSILON and 1 <= per_day <= MAX_PER_DAY):
+    if not (epsilon in EPSILONS and 1 <= per_day <= MAX_PER_DAY):
         return None
     return Terms(float(epsilon), per_day)
 

@@ -52,7 +52,7 @@ class Control:
             raise Stopped
 
 
-class Budget:
+class TimeBudget:
     """How much time is left. Without a limit there is always enough."""
 
     OVERRUN = 1.08  # a cell that has not got its batches by then is given up

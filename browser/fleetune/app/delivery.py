@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -79,9 +79,9 @@ async def post(platform: Platform, path: str, body: bytes, nonce: str, wanted: W
     raise last
 
 
-async def delete(platform: Platform, path: str, nonces: Sequence[str]) -> Deleted:
-    """Ask the server to delete reports; ReportError if it refuses."""
-    answer = await platform.fetch("DELETE", path, json.dumps({"nonces": list(nonces)}).encode(), HEADERS)
+async def delete(platform: Platform, path: str, nonce: str) -> Deleted:
+    """Ask the server to delete one report; ReportError if it refuses."""
+    answer = await platform.fetch("DELETE", path, json.dumps({"nonces": [nonce]}).encode(), HEADERS)
     if answer.status != 200:
         raise ReportError(f"the server answered {answer.status}: try to withdraw again later")
     found = json.loads(answer.body)

@@ -6,12 +6,13 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from fleetune.app import benchmark, decide, feedback, report, session, update
-from fleetune.app.cells import CellError
+from fleetune.app import benchmark, decide, report, session, update
+from fleetune.app import rate as feedback
 from fleetune.app.delivery import ReportError
 from fleetune.app.ledger import LedgerError
 from fleetune.app.platform import Platform, PlatformError
 from fleetune.app.session import Operation, RequestError, Session
+from fleetune.app.workloads import WorkloadError
 from fleetune.context import Environment
 from fleetune.manifest import Manifest
 from fleetune.signed import SignedError, read_keys
@@ -26,7 +27,7 @@ HANDLERS: Mapping[str, Operation] = {
 }
 
 # Errors whose message is meant for the user; anything else is our mistake and is logged with its traceback.
-EXPECTED = (PlatformError, RequestError, CellError, ReportError, LedgerError)
+EXPECTED = (PlatformError, RequestError, WorkloadError, ReportError, LedgerError)
 
 
 async def start(
@@ -36,7 +37,7 @@ async def start(
     fresh = Session(platform, manifest, environment, boot)
     await fresh.recall()
     try:
-        fresh.good = await update.restore(platform, read_keys(boot.get("keys")))
+        fresh.verified = await update.restore(platform, read_keys(boot.get("keys")))
     except SignedError as error:
         platform.emit("log", {"level": "warning", "text": str(error)})
     return fresh

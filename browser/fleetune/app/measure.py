@@ -1,4 +1,4 @@
-"""Measure one cell: load, check against JavaScript, warm up, calibrate, and time in interleaved rounds."""
+"""Measure one workload: load, check against JavaScript, warm up, calibrate, and time in interleaved rounds."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from fleetune.app.cells import Cell
-from fleetune.app.control import Budget, Control
+from fleetune.app.control import Control, TimeBudget
 from fleetune.app.platform import Bench, BenchError, BenchTimeout
+from fleetune.app.workloads import Workload
 from fleetune.manifest import BASELINE
 from fleetune.stats import Plan, Series
 
@@ -33,17 +33,19 @@ class Rules:
         return max(self.batch_ms, self.clock_steps * clock_step)
 
 
-FIXED = Rules(early=False, warm_ms=30.0)  # the lab: every cell gets the same, patient treatment
-# A short budget: more cells, each a little less certain. Where the clock's step is 1 ms, 50 of them in a
-# batch make one cell last 10 s and more, and pages that embed us would measure nothing in their budgets.
-QUICK = Rules(min_rounds=5, warm_ms=8.0, clock_steps=20)
+FIXED = Rules(early=False, warm_ms=30.0)  # the lab: every workload gets the same, patient treatment
+# A short budget: more workloads, each a little less certain. Where the clock's step is 1 ms, 50 of them in a
+# batch make one workload last 10 s and more, and pages that embed us would measure nothing in their budgets.
+# Batches begin and end with a step, so a few steps are enough.
+QUICK = Rules(min_rounds=5, warm_ms=8.0, clock_steps=8)
 
 
+MESSAGE_MS = 500.0  # of batches in one message to the bench worker, which cannot be stopped meanwhile
 FULL_BATCHES = 3  # while one is timed, a compiler may still be at work in another thread
 
 
 class OutOfTime(Exception):  # noqa: N818 (not an error)
-    """The budget ended before this cell had enough batches."""
+    """The budget ended before this workload had enough batches."""
 
 
 class BaselineError(BenchError):
@@ -52,7 +54,7 @@ class BaselineError(BenchError):
 
 @dataclass
 class Measurement:
-    """Times of one cell; candidates found wrong while measuring it."""
+    """Times of one workload; candidates found wrong while measuring it."""
 
     series: dict[str, Series]
     wrong: dict[str, str] = field(default_factory=dict)
@@ -69,17 +71,17 @@ class _Warmth:
 
 
 @dataclass
-class CellRun:
-    """One cell being measured. `warm` is shared by all cells of one bench worker: loops compiled hot."""
+class WorkloadRun:
+    """One workload being measured. `warm` is shared by all workloads of one bench worker: loops compiled hot."""
 
     bench: Bench
-    cell: Cell
+    workload: Workload
     candidates: list[str]
     rules: Rules
     clock_step: float
     seed: int
     control: Control
-    budget: Budget
+    budget: TimeBudget
     warm: set[tuple[str, str, bool]]
     put_aside: Callable[[str, str], None]
     reference_ms: float = 0.0
@@ -96,7 +98,7 @@ class CellRun:
         return await self._rounds(aside)
 
     async def again(self) -> Measurement:
-        """Time the same cell once more, with everything loaded, checked and warm."""
+        """Time the same workload once more, with everything loaded, checked and warm."""
         self.seed += 1
         return await self._rounds({})
 
@@ -124,19 +126,19 @@ class CellRun:
 
     def _aside(self, aside: dict[str, str], candidate: str, reason: str) -> None:
         if candidate == BASELINE:
-            raise BaselineError(f"{self.cell.kernel}: the JavaScript baseline {reason}")
+            raise BaselineError(f"{self.workload.kernel}: the JavaScript baseline {reason}")
         aside[candidate] = reason
         self.candidates.remove(candidate)
         self.put_aside(candidate, reason)
 
     async def _load(self, aside: dict[str, str]) -> None:
-        cell = self.cell
+        workload = self.workload
         try:
             loaded = await self.bench.load(
-                cell.kernel, self.candidates, cell.size, cell.pattern, cell.copied, self.seed
+                workload.kernel, self.candidates, workload.size, workload.pattern, workload.copied, self.seed
             )
         except BenchTimeout as error:
-            raise BaselineError(f"{cell.kernel}: inputs and baseline took too long ({error})") from error
+            raise BaselineError(f"{workload.kernel}: inputs and baseline took too long ({error})") from error
         self.reference_ms, self.memory = loaded.reference_ms, loaded.memory
         for name, reason in loaded.failed.items():
             self._aside(aside, name, f"could not be loaded: {reason}")
@@ -195,7 +197,7 @@ class CellRun:
         # Early, slow calls must not set the length of a batch: only full batches count from here on.
         state.per_call = per_call if state.full == 1 else min(state.per_call, per_call)
         self.per_call[name] = max(state.per_call, 1e-9)
-        key = (self.cell.kernel, name, self.cell.copied)
+        key = (self.workload.kernel, name, self.workload.copied)
         if state.total >= max(self.rules.max_warm_ms, 3 * ms) or key in self.warm:
             self.warm.add(key)
             return True
@@ -207,9 +209,22 @@ class CellRun:
 
     async def _run(self, order: list[str], aside: dict[str, str]) -> Mapping[str, float]:
         """ms of one batch of each; who fails or hangs is set aside and has no entry."""
+        times: dict[str, float] = {}
+        for part in self._parts(order):
+            times |= await self._message(part, aside)
+        return times
+
+    def _parts(self, order: list[str]) -> list[list[str]]:
+        """What one message times: a round, or one candidate where batches are long, to stop in time."""
+        return [order] if sum(map(self._batch_ms, order)) < MESSAGE_MS else [[name] for name in order]
+
+    async def _message(self, order: list[str], aside: dict[str, str]) -> Mapping[str, float]:
         while True:
+            await self.control.gate()
+            if self.budget.overrun:
+                raise OutOfTime
             batches = [(name, self.iterations[name]) for name in order]
-            expected = sum(n * self._expected_ms(name) for name, n in batches)
+            expected = sum(map(self._batch_ms, order))
             try:
                 times = await self.bench.run(batches, self.rules.hang_ms + 10 * expected)
                 return dict(zip(order, times, strict=True))
@@ -221,6 +236,11 @@ class CellRun:
                 self._aside(aside, error.candidate, f"failed while it was timed: {error}")
             order = [name for name in order if name not in aside]
 
+    def _batch_ms(self, name: str) -> float:
+        """How long a batch may take: on a coarse clock a call's time is not known before a whole one."""
+        target = self.rules.target_ms(self.clock_step)
+        return max(target, self.iterations[name] * self._expected_ms(name))
+
     def _expected_ms(self, name: str) -> float:
         return self.per_call.get(name, self.reference_ms)
 
@@ -230,7 +250,7 @@ class CellRun:
         for name, iterations in batches:
             if name in aside:
                 continue
-            limit = self.rules.hang_ms + 10 * iterations * self._expected_ms(name)
+            limit = self.rules.hang_ms + 10 * self._batch_ms(name)
             try:
                 await self.bench.run([(name, iterations)], limit)
             except BenchTimeout:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass
@@ -10,9 +10,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from fleetune.app.platform import KeyValue
-from fleetune.packet import check, encode
+from fleetune.packet import DAY, PacketError, check, encode
 
 KEY = "reports"
+HOUR = 3600  # seconds
+TRYING = 900  # seconds that one attempt to send may take, with all its pauses
+STALE_DAYS = 3  # after which no server takes a report
 MAX_HISTORY = 5_000  # more than ten years at one a day; the oldest fall off
 
 
@@ -24,9 +27,12 @@ class Box:
 
     def __init__(self, stored: Any) -> None:
         record = stored if isinstance(stored, dict) else {}
-        self.drafts: dict[str, Entry] = record.get("drafts", {})
-        self.waiting: Entry | None = record.get("waiting")
-        self.history: list[Entry] = record.get("history", [])
+        drafts, waiting, history = (record.get(key) for key in ("drafts", "waiting", "history"))
+        kept = drafts.items() if isinstance(drafts, dict) else ()
+        self.drafts: dict[str, Entry] = {key: one for key, one in kept if _holds_packet(one)}
+        self.waiting: Entry | None = waiting if _holds_packet(waiting) else None
+        listed = history if isinstance(history, list) else []
+        self.history: list[Entry] = [entry for entry in listed if _is_report(entry)]
 
     def to_json(self) -> Entry:
         return {"drafts": self.drafts, "waiting": self.waiting, "history": self.history[-MAX_HISTORY:]}
@@ -58,6 +64,12 @@ class Box:
             }
         )
 
+    def note_attempt(self, now: float) -> None:
+        """Remember by the hour when the waiting packet was last sent off: how long it can be withdrawn."""
+        for entry in self.history:
+            if self.holds(entry["nonce"]):
+                entry["tried"] = int(now // HOUR) * HOUR
+
     def holds(self, nonce: str) -> bool:
         """Whether this packet is still to be sent."""
         return self.waiting is not None and self.waiting["packet"]["nonce"] == nonce
@@ -73,8 +85,8 @@ class Box:
         self.drafts.clear()
         self.waiting = None
 
-    def withdrawable(self) -> list[Entry]:
-        """Entries of history that the server may still hold."""
+    def unsettled(self) -> list[Entry]:
+        """Entries of history that the server has, or may have, and that nobody withdrew."""
         return deepcopy([e for e in self.history if e["state"] in ("sent", "sending", "stopped")])
 
     def mark(self, entries: Iterable[Entry], state: str) -> None:
@@ -82,6 +94,41 @@ class Box:
         for entry in self.history:
             if entry["nonce"] in nonces:
                 entry["state"] = state
+
+
+def is_late(entry: Entry, now: float, seconds: float) -> bool:
+    """Whether no server that keeps reports for `seconds` after their arrival can still delete this one."""
+    tried = entry.get("tried")
+    if not isinstance(tried, int):  # of an earlier version: it may have waited as long as its day is accepted
+        tried = datetime.fromisoformat(entry["day"]).replace(tzinfo=UTC).timestamp() + STALE_DAYS * DAY
+    return now > tried + HOUR + TRYING + seconds
+
+
+REPORT: Mapping[str, type | tuple[type, ...]] = {
+    "nonce": str,
+    "day": str,
+    "kernel": str,
+    "candidate": str,
+    "value": (int, float),
+    "epsilon": (int, float),
+    "state": str,
+    "text": str,
+}
+
+
+def _is_report(entry: object) -> bool:
+    """Whether a stored entry of history is one; what is not is left out (the page says so)."""
+    return isinstance(entry, dict) and all(isinstance(entry.get(key), kind) for key, kind in REPORT.items())
+
+
+def _holds_packet(entry: object) -> bool:
+    if not isinstance(entry, dict) or not isinstance(entry.get("kernel"), str):
+        return False
+    try:
+        check(entry.get("packet"))
+    except PacketError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)

@@ -162,7 +162,7 @@ class JsPlatform:
 
 
 class App:
-    """What worker.js holds: the names of the operations, and one way to call them."""
+    """What python_worker.js holds: the names of the operations, and one way to call them."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -177,7 +177,7 @@ class App:
 
 
 async def start(host: Any) -> App:
-    """Called by worker.js with its bridge to the browser."""
+    """Called by python_worker.js with its bridge to the browser."""
     session = await handlers.start(
         JsPlatform(host),
         boot=json.loads(host.boot),

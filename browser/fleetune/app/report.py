@@ -15,7 +15,7 @@ from typing import Any
 from fleetune.app import consent, delivery
 from fleetune.app.delivery import ReportError, StoppedError
 from fleetune.app.ledger import Ledger
-from fleetune.app.outbox import Box, Entry, Outbox
+from fleetune.app.outbox import Box, Entry, Outbox, is_late
 from fleetune.app.platform import NetworkError, Platform
 from fleetune.app.session import Args, Operation, Session
 from fleetune.context import Context, Environment
@@ -26,17 +26,19 @@ from fleetune.privacy import Entropy, uniform_below
 from fleetune.stats import Timed
 
 PATH = "/api/telemetry"
-MAX_NONCES = 100  # of one withdrawal request
+APART = (2.0, 12.0)  # seconds between two requests of one withdrawal, drawn anew each time
+WITHDRAWABLE = 7200.0  # seconds for which a server keeps reports, unless it says otherwise
 SEND_LOCK = "send"  # held by the one tab that is sending
 
 REASONS: Mapping[str, str] = {
     "nothing": "Benchmark first: there is no measurement to report yet.",
+    "model": "The model could not be fetched, and a report needs it: try again when the server is back.",
     "budget": "The privacy budget allows no further report now.",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Measurement:
+class Reportable:
     """One thing that a report could be about."""
 
     kernel: Kernel
@@ -45,22 +47,22 @@ class Measurement:
     log_speedup: float  # natural log, over JavaScript
 
 
-Cells = Mapping[tuple[str, Context], Mapping[str, Timed]]  # by kernel name and context, then by candidate
+Measured = Mapping[tuple[str, Context], Mapping[str, Timed]]  # by kernel name and context, then by candidate
 
 
-def reportable(manifest: Manifest, measured: Cells) -> list[Measurement]:
+def reportable(manifest: Manifest, measured: Measured) -> list[Reportable]:
     """Every context × variant measured here that is in the public catalogue, in a fixed order."""
     found = []
     for (name, context), candidates in sorted(measured.items(), key=lambda item: item[0]):
         kernel = manifest.kernels.get(name)
         for variant, one in sorted(candidates.items()):
             if kernel and variant != BASELINE and math.isfinite(one.speedup) and one.speedup > 0:
-                found.append(Measurement(kernel, context, variant, math.log(one.speedup)))
+                found.append(Reportable(kernel, context, variant, math.log(one.speedup)))
     return found
 
 
 def draw(
-    choices: Sequence[Measurement],
+    choices: Sequence[Reportable],
     model: Model,
     environment: Environment,
     epsilon: float,
@@ -77,7 +79,7 @@ def draw(
         chosen.variant,
         float(base),
         chosen.log_speedup,
-        model.clip,
+        model.clip_at(chosen.kernel, environment),
         epsilon,
         model.version,
         day,
@@ -93,6 +95,7 @@ class Reporter:
     manifest: Manifest
     environment: Environment
     revision: int
+    withdrawable: float = WITHDRAWABLE  # seconds after its arrival that this server can delete a report
 
     @property
     def ledger(self) -> Ledger:
@@ -102,22 +105,24 @@ class Reporter:
     def outbox(self) -> Outbox:
         return Outbox(self.platform.store)
 
-    async def preview(self, model: Model | None, measured: Cells) -> dict[str, Any]:
+    async def preview(self, model: Model | None, measured: Measured) -> dict[str, Any]:
         """The exact packet that `send` will send, or the reason why there is none."""
         verdict = await consent.ask(self.platform, self.revision)
         try:
             if not verdict.terms:
                 raise _NothingToShow(verdict.reason or "off", verdict.message)
             async with self.outbox.locked() as box:
+                kept = box.waiting is not None
                 entry = box.waiting or await self._draft(box, verdict.terms, model, measured)
         except _NothingToShow as nothing:
-            # The page knows three kinds: nothing measured, budget spent, and no consent, whatever the cause.
+            # The page knows four kinds: nothing measured, no model, budget spent, and no consent, whatever the cause.
             kind = nothing.code if nothing.code in REASONS else "consent"
             reason = {"code": kind, "cause": nothing.code, "message": str(nothing)}
-            return {"packet": None, "text": None, "reason": reason, "fields": []}
+            return {"packet": None, "text": None, "kept": False, "reason": reason, "fields": []}
         return {
             "packet": entry["packet"],
             "text": encode(check(entry["packet"])).decode(),
+            "kept": kept,  # paid for, and perhaps sent already
             "reason": None,
             "fields": [field.to_wire() for field in FIELDS],
         }
@@ -170,22 +175,32 @@ class Reporter:
 
         {"removed", "late"}: reports deleted, and reports that could no longer be. Switching the choice off
         is the page's part. NetworkError or ReportError if the server cannot be asked; asking again resumes.
+
+        Nothing joins reports: each is asked about by itself, at a time of its own, and only while the server
+        may still have it.
         """
         async with self.outbox.locked() as box:
             box.clear()
         removed = late = 0
         async with self.platform.store.lock(SEND_LOCK):  # a sender sees the empty outbox and lets go
             async with self.outbox.locked() as box:
-                asked = box.withdrawable()
-            for start in range(0, len(asked), MAX_NONCES):
-                part = asked[start : start + MAX_NONCES]
-                found = await delivery.delete(self.platform, PATH, [entry["nonce"] for entry in part])
-                unknown = len(part) - found.removed - found.folded
+                entries, now = box.unsettled(), self.platform.now()
+                past = [entry for entry in entries if is_late(entry, now, self.withdrawable)]
+                box.mark([entry for entry in past if entry["state"] == "sent"], "late")
+                box.mark([entry for entry in past if entry["state"] != "sent"], "dropped")
+            late = sum(entry["state"] == "sent" for entry in past)
+            asked = [entry for entry in entries if entry not in past]
+            for number, entry in enumerate(asked):
+                if number:
+                    await self.platform.sleep(_pause(self.platform.entropy))
+                found = await delivery.delete(self.platform, PATH, entry["nonce"])
+                removed += found.removed
                 # What was acknowledged but is unknown now is past its time; what never was, never arrived.
-                unsure = sum(entry["state"] != "sent" for entry in part)
-                removed, late = removed + found.removed, late + found.folded + max(0, unknown - unsure)
+                too_late = found.folded or (not found.removed and entry["state"] == "sent")
+                late += too_late
+                fate = "withdrawn" if found.removed else "late" if too_late else "dropped"
                 async with self.outbox.locked() as box:
-                    box.mark(part, "withdrawn")
+                    box.mark([entry], fate)
         return {"removed": removed, "late": late}
 
     async def _pay(self) -> Packet:
@@ -205,9 +220,10 @@ class Reporter:
                     raise ReportError(REASONS["budget"])
                 box.pay(draft)
             assert box.waiting is not None
+            box.note_attempt(self.platform.now())
             return check(box.waiting["packet"])
 
-    async def _draft(self, box: Box, terms: consent.Terms, model: Model | None, measured: Cells) -> Entry:
+    async def _draft(self, box: Box, terms: consent.Terms, model: Model | None, measured: Measured) -> Entry:
         """The draft at these terms, drawn now if there is none that fits the model."""
         budget = await self.ledger.budget(self.platform.now(), terms.epsilon, terms.per_day)
         days = budget.next_day - budget.day
@@ -221,10 +237,18 @@ class Reporter:
             entry["packet"]["timestamp"] = day * DAY  # the same draw, shown on a later day
             return entry
         choices = reportable(self.manifest, measured)
-        if model is None or not choices:
+        if not choices:
             raise _NothingToShow("nothing", REASONS["nothing"])
+        if model is None:
+            raise _NothingToShow("model", REASONS["model"])
         kernel, packet = draw(choices, model, self.environment, terms.epsilon, day, self.platform.entropy)
         return box.keep_draft(terms.epsilon, {"kernel": kernel.name, "packet": packet.to_wire()})
+
+
+def _pause(entropy: Entropy) -> float:
+    """Seconds until the next request of a withdrawal."""
+    least, most = APART
+    return least + (most - least) * uniform_below(1 << 16, entropy) / (1 << 16)
 
 
 class _NothingToShow(Exception):  # noqa: N818 (not an error: the reason why there is no packet)
@@ -234,14 +258,21 @@ class _NothingToShow(Exception):  # noqa: N818 (not an error: the reason why the
 
 
 def _reporter(session: Session) -> Reporter:
+    boot = session.boot
     return Reporter(
-        session.platform, session.manifest, session.environment, int(session.boot["policyRevision"])
+        session.platform,
+        session.manifest,
+        session.environment,
+        int(boot["policyRevision"]),
+        float(boot.get("withdrawableSeconds", WITHDRAWABLE)),
     )
 
 
 async def preview(session: Session, args: Args) -> dict[str, Any]:
     """The exact packet, and the field table that explains it; or the reason why there is none."""
-    return await _reporter(session).preview(session.good.model if session.good else None, session.measured)
+    return await _reporter(session).preview(
+        session.verified.model if session.verified else None, session.measured
+    )
 
 
 async def send(session: Session, args: Args) -> dict[str, Any]:

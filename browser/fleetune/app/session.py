@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from fleetune.app.control import Control
 from fleetune.app.platform import Platform
 from fleetune.context import Context, Environment
 from fleetune.manifest import Kernel, Manifest
+from fleetune.model import Model
 from fleetune.personal import PersonalError, PersonalLayer
+from fleetune.signed import Release
 from fleetune.stats import Timed
-
-if TYPE_CHECKING:
-    from fleetune.app.update import Good
 
 # Store keys; written by Python only.
 MEASUREMENTS = "measurements"
@@ -26,6 +25,21 @@ Args = Mapping[str, Any]
 
 class RequestError(ValueError):
     """The page asked for something that does not exist; the message names it."""
+
+
+@dataclass(frozen=True)
+class VerifiedModel:
+    """A verified model and what it was verified with."""
+
+    model: Model
+    artefact: bytes
+    release: Release
+    signatures: Mapping[str, str]
+    signed_by: tuple[str, ...]  # pinned keys
+
+    @property
+    def version(self) -> int:
+        return self.release.version
 
 
 @dataclass
@@ -41,10 +55,10 @@ class Session:
     set_aside: dict[str, dict[str, str]] = field(default_factory=dict)  # kernel → candidate → why
     control: Control | None = None  # of the benchmark under way
     benched: bool = False  # whether the bench worker has been used before
-    good: Good | None = None  # the model in use
-    draw: int | None = None  # this session's lot in trials of new versions, 0 … 999
+    verified: VerifiedModel | None = None  # the model in use
+    rollout_bucket: int | None = None  # 0 … 999: whether this session tries a version in trial
     personal: PersonalLayer = field(default_factory=PersonalLayer)
-    bound: Good | None = None  # the model that the personal layer corrects
+    bound: VerifiedModel | None = None  # the model that the personal layer corrects
 
     def kernel(self, name: str) -> Kernel:
         """The kernel of this name; RequestError if there is none."""
@@ -92,19 +106,40 @@ class Session:
         except PersonalError as error:
             self.platform.emit("log", {"level": "warning", "text": f"{error}; they are forgotten"})
         kept = await self.platform.store.get(MEASUREMENTS)
-        if not kept or kept.get("environment") != self.environment.fingerprint:
+        if not isinstance(kept, dict) or kept.get("environment") != self.environment.fingerprint:
             return
-        shown = await self.platform.store.get(RESULTS) or {"results": []}
-        for result in shown["results"]:
-            if result["kernel"] in self.manifest.kernels:
-                self.show(result)
-        for cell in kept["cells"]:
-            kernel = self.manifest.by_signature.get(cell["signature"])
-            if kernel:
-                names = kernel.candidates(self.environment.features)
-                self.measured[kernel.name, Context.from_wire(cell["context"])] = {
-                    name: Timed(**one) for name, one in cell["candidates"].items() if name in names
-                }
+        shown = await self.platform.store.get(RESULTS) or {}
+        self._take(shown.get("results", []) if isinstance(shown, dict) else [None], self._recall_result)
+        self._take(kept.get("cells"), self._recall_cell)
+
+    def _take(self, entries: object, take: Callable[[Any], None]) -> None:
+        """Take back each entry; what does not fit is left out, and the page is told."""
+        listed = entries if isinstance(entries, list) else [entries]
+        lost = 0
+        for entry in listed:
+            try:
+                take(entry)
+            except (AttributeError, KeyError, TypeError, ValueError):
+                lost += 1
+        if lost:
+            text = f"{lost} of {len(listed)} stored entries could not be read; they are forgotten"
+            self.platform.emit("log", {"level": "warning", "text": text})
+
+    def _recall_result(self, result: Any) -> None:
+        if result["kernel"] in self.manifest.kernels:
+            self.show(result)
+
+    def _recall_cell(self, cell: Any) -> None:
+        kernel = self.manifest.by_signature.get(cell["signature"])
+        if not kernel:
+            return
+        names = kernel.candidates(self.environment.features)
+        timed = {name: Timed(**one) for name, one in cell["candidates"].items() if name in names}
+        if not all(
+            isinstance(value, int | float) for one in timed.values() for value in asdict(one).values()
+        ):
+            raise TypeError("a time is a number")
+        self.measured[kernel.name, Context.from_wire(cell["context"])] = timed
 
 
 Operation = Callable[[Session, Args], Awaitable[Any]]
@@ -115,7 +150,7 @@ async def state(session: Session, args: Args) -> dict[str, Any]:
     return {
         "busy": session.control is not None,
         "paused": session.control is not None and session.control.paused,
-        "modelVersion": session.good.version if session.good else 0,
+        "modelVersion": session.verified.version if session.verified else 0,
         "measured": len(session.measured),
         "setAside": session.set_aside,
         "persistent": await session.platform.store.persistent(),

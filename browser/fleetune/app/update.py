@@ -16,31 +16,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from fleetune.app.platform import NetworkError, Platform, PlatformError
-from fleetune.app.session import Args, Operation, Session
+from fleetune.app.session import Args, Operation, Session, VerifiedModel
 from fleetune.delta import DeltaError, apply
 from fleetune.model import Model, ModelError
-from fleetune.signed import MAX_SIZE, Release, SignedError, check_bytes, check_time, read_keys, verify
+from fleetune.signed import Release, SignedError, check_bytes, check_time, read_keys, verify
 
 MODEL = "model"  # store key and lock name
 RENEW_SECONDS = 7 * 86_400  # a signature with less time left is asked for again
 MAX_ANSWER = 65_536  # bytes of JSON
 _URL = re.compile(r"/models/([0-9a-f]{64})")
 _Refusals = (SignedError, DeltaError, ModelError, PlatformError)
-
-
-@dataclass(frozen=True)
-class Good:
-    """A verified model and what it was verified with."""
-
-    model: Model
-    artefact: bytes
-    release: Release
-    signatures: Mapping[str, str]
-    signed_by: tuple[str, ...]  # pinned keys
-
-    @property
-    def version(self) -> int:
-        return self.release.version
 
 
 @dataclass(frozen=True)
@@ -67,7 +52,7 @@ class UpdateOutcome:
         }
 
 
-async def restore(platform: Platform, keys: Mapping[str, bytes]) -> Good | None:
+async def restore(platform: Platform, keys: Mapping[str, bytes]) -> VerifiedModel | None:
     """The last good model from the store, verified again; None if there is none that the keys vouch for.
 
     Its expiry does not matter here: offline, an old good model is better than none.
@@ -76,17 +61,21 @@ async def restore(platform: Platform, keys: Mapping[str, bytes]) -> Good | None:
     try:
         artefact = base64.b64decode(kept["artefact"], validate=True)
         release, signed_by = await verify(kept["manifest"], kept["signature"], keys, platform.ed25519_verify)
-        return Good(_read(release, artefact), artefact, release, kept["signature"], signed_by)
+        return VerifiedModel(_read(release, artefact), artefact, release, kept["signature"], signed_by)
     except (TypeError, KeyError, ValueError):  # nothing kept, or damaged, or by a key that was retired
         return None
 
 
 async def update(
-    platform: Platform, keys: Mapping[str, bytes], current: Good | None, draw: int | None = None
-) -> tuple[UpdateOutcome, Good | None]:
+    platform: Platform,
+    keys: Mapping[str, bytes],
+    current: VerifiedModel | None,
+    rollout_bucket: int | None = None,
+) -> tuple[UpdateOutcome, VerifiedModel | None]:
     """Bring `current` up to date; returns what happened and the model to use, which is never a worse one.
 
-    `draw` (0 … 999) is this session's lot in canary releases. Tabs take turns, so one downloads for all.
+    `rollout_bucket` (0 … 999) decides whether this session tries a version in trial. Tabs take turns, so one
+    downloads for all.
     """
     before = current.version if current else 0
     async with platform.store.lock(MODEL):
@@ -95,7 +84,7 @@ async def update(
             current = None  # its keys are no longer trusted, nor is its version number (fast-forward)
         if stored and (current is None or stored.version > current.version):
             current = stored
-        request = _Request(platform, keys, current, draw)
+        request = _Request(platform, keys, current, rollout_bucket)
         try:
             found, kind = await request.newest()
         except _Refusals as error:
@@ -112,15 +101,19 @@ class _Request:
     """One attempt; counts what it downloads."""
 
     def __init__(
-        self, platform: Platform, keys: Mapping[str, bytes], current: Good | None, draw: int | None
+        self,
+        platform: Platform,
+        keys: Mapping[str, bytes],
+        current: VerifiedModel | None,
+        rollout_bucket: int | None,
     ) -> None:
         self.platform = platform
         self.keys = keys
         self.current = current
-        self.draw = draw
+        self.rollout_bucket = rollout_bucket
         self.received = 0
 
-    async def newest(self) -> tuple[Good | None, str | None]:
+    async def newest(self) -> tuple[VerifiedModel | None, str | None]:
         """The newest good model and how it came, or None if `current` is the newest."""
         current = self.current
         answer = await self._ask(current.version if current else 0)
@@ -133,7 +126,9 @@ class _Request:
         if answer.get("updateType") == "incremental" and current:
             release, signed_by = await self._release(answer, current.version)
             try:
-                artefact = apply(current.artefact, await self._download(answer, MAX_SIZE))
+                # A delta that is longer than what it gives would be no saving.
+                delta = await self._download(answer, release.size)
+                artefact = apply(current.artefact, delta, release.size)
                 return self._accept(answer, release, signed_by, artefact), "incremental"
             except (DeltaError, SignedError) as error:
                 if isinstance(error, SignedError) and error.reason not in ("size", "hash", "missing"):
@@ -141,14 +136,14 @@ class _Request:
             answer = await self._ask(0)  # the full file, once
         return await self._full(answer)
 
-    async def _full(self, answer: Mapping[str, Any]) -> tuple[Good, str]:
+    async def _full(self, answer: Mapping[str, Any]) -> tuple[VerifiedModel, str]:
         release, signed_by = await self._release(answer, None)
         if answer.get("url") != f"/models/{release.sha256}" or answer.get("size") != release.size:
             raise SignedError("manifest", "the update's address is not the one that was signed")
         artefact = await self._download(answer, release.size)
         return self._accept(answer, release, signed_by, artefact), "full"
 
-    async def _renew(self, current: Good) -> tuple[Good | None, str | None]:
+    async def _renew(self, current: VerifiedModel) -> tuple[VerifiedModel | None, str | None]:
         """A fresh signature on the model in use. Without one we could be kept on it for ever (freeze)."""
         try:
             answer = await self._ask(0)
@@ -163,10 +158,10 @@ class _Request:
         except (SignedError, PlatformError):
             check_time(current.release, self.platform.now())  # not expired yet: there is time to ask again
             return None, None
-        return Good(current.model, current.artefact, release, answer["signature"], signed_by), None
+        return VerifiedModel(current.model, current.artefact, release, answer["signature"], signed_by), None
 
     async def _ask(self, version: int) -> Mapping[str, Any]:
-        draw = "" if self.draw is None else f"&draw={self.draw}"
+        draw = "" if self.rollout_bucket is None else f"&draw={self.rollout_bucket}"
         response = await self.platform.fetch("GET", f"/api/model/latest?version={version}{draw}")
         if response.status != 200:
             raise NetworkError(f"the server answered {response.status} instead of a model; try again later")
@@ -212,8 +207,8 @@ class _Request:
 
     def _accept(
         self, answer: Mapping[str, Any], release: Release, signed_by: tuple[str, ...], artefact: bytes
-    ) -> Good:
-        return Good(_read(release, artefact), artefact, release, answer["signature"], signed_by)
+    ) -> VerifiedModel:
+        return VerifiedModel(_read(release, artefact), artefact, release, answer["signature"], signed_by)
 
 
 def _read(release: Release, artefact: bytes) -> Model:
@@ -225,11 +220,11 @@ def _read(release: Release, artefact: bytes) -> Model:
     return model
 
 
-async def _keep(platform: Platform, good: Good) -> None:
+async def _keep(platform: Platform, verified: VerifiedModel) -> None:
     value = {
-        "manifest": good.release.to_wire(),
-        "signature": dict(good.signatures),
-        "artefact": base64.b64encode(good.artefact).decode(),
+        "manifest": verified.release.to_wire(),
+        "signature": dict(verified.signatures),
+        "artefact": base64.b64encode(verified.artefact).decode(),
     }
     try:
         await platform.store.set(MODEL, value)
@@ -237,7 +232,7 @@ async def _keep(platform: Platform, good: Good) -> None:
         platform.emit("log", {"level": "warning", "text": f"the model could not be kept for later: {error}"})
 
 
-def _kept(error: Exception, before: int, current: Good | None) -> UpdateOutcome:
+def _kept(error: Exception, before: int, current: VerifiedModel | None) -> UpdateOutcome:
     reason = {NetworkError: "network", DeltaError: "delta", ModelError: "model"}.get(type(error), "platform")
     if isinstance(error, SignedError):
         reason = error.reason
@@ -249,13 +244,12 @@ def _kept(error: Exception, before: int, current: Good | None) -> UpdateOutcome:
 async def update_operation(session: Session, args: Args) -> dict[str, Any]:
     """Update the session's model. The page's keys are those that came with it; `draw` holds from now on."""
     if type(draw := args.get("draw")) is int:
-        session.draw = draw
+        session.rollout_bucket = draw
     try:
         keys = read_keys(session.boot.get("keys"))
     except SignedError as error:
-        return _kept(error, session.good.version if session.good else 0, session.good).to_wire()
-    outcome, good = await update(session.platform, keys, session.good, session.draw)
-    session.good = good
+        return _kept(error, session.verified.version if session.verified else 0, session.verified).to_wire()
+    outcome, session.verified = await update(session.platform, keys, session.verified, session.rollout_bucket)
     if outcome.status == "updated":
         session.platform.emit("model", outcome.to_wire())
     return outcome.to_wire()

@@ -7,7 +7,7 @@ from copy import deepcopy
 from datetime import UTC, datetime
 from typing import Any
 
-from fleetune import feedback
+from fleetune import rating as feedback
 from fleetune.app import consent, delivery
 from fleetune.app.delivery import ReportError
 from fleetune.app.ledger import Budget, Ledger
@@ -28,7 +28,8 @@ def ledger(platform: Platform) -> Ledger:
 
 async def sent(platform: Platform) -> list[dict[str, Any]]:
     """Every answer ever sent or tried, oldest first: {"nonce", "day", "good" as sent, "state", "text"}."""
-    return list(await platform.store.get(HISTORY) or [])
+    stored = await platform.store.get(HISTORY)
+    return [one for one in stored if isinstance(one, dict)] if isinstance(stored, list) else []
 
 
 async def _note(platform: Platform, change: Callable[[list[dict[str, Any]]], object]) -> None:

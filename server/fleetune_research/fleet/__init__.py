@@ -1,0 +1,1 @@
+"""Simulated browsers: the real client code without a browser."""
