@@ -5,47 +5,44 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import asdict, replace
 
-from fleetune.fit import Rows
+from fleetune.artefact import ModelError
 from fleetune.manifest import Manifest
-from fleetune_server.canary import PROMOTED, WITHDRAWN, Canary
-from fleetune_server.deliver.publish import Publisher, PublishError
-from fleetune_server.learn.canary import judge_canary
-from fleetune_server.learn.train import CLIPS, TrainRequest, TrainResult
-from fleetune_server.library import Library, Trial
-from fleetune_server.logs import Condition
-from fleetune_server.metrics import Metrics
-from fleetune_server.progress import Progress
+from fleetune_server.common.logs import Condition
+from fleetune_server.common.metrics import Metrics
+from fleetune_server.publish.library import Library, Trial
+from fleetune_server.publish.release import Publisher, PublishError, sha256
+from fleetune_server.publish.rollout import PROMOTED, WITHDRAWN, Rollout
 from fleetune_server.settings import Settings
-from fleetune_server.store.base import CellSum, Store, StoreError
-from fleetune_server.trainer import Trainer, TrainerDiedError
+from fleetune_server.store.base import (
+    RESTORED,
+    CellSum,
+    Store,
+    StoreError,
+    VersionTakenError,
+    above_backup,
+    withdrawable_seconds,
+)
+from fleetune_server.training.progress import Progress
+from fleetune_server.training.sources import Lab
+from fleetune_server.training.train import TrainRequest, TrainResult
+from fleetune_server.training.trainer import Trainer, TrainerDiedError
+from fleetune_server.training.trial import TrialRequest, judge_trial
 
 log = logging.getLogger(__name__)
-RECOUNT_SECONDS = 5.0  # other replicas accept packets too
+LOOK_SECONDS = 5.0  # between two looks at what other processes stored
 RETRY_SECONDS = 60.0  # after a training that failed
 DAY = 86_400
 PINNED = "pinned"  # store key: true while an operator keeps new versions back
 VERDICT = "verdict"  # store key: what the gate last said, of a refused version too
-_TRAINED = "trained"  # store key: what the last training has seen
-
-
-@dataclass(frozen=True)
-class Lab:
-    """Public rows to train from, and the clip of each round that follows."""
-
-    rows: Rows
-    clips: Sequence[float] = CLIPS
-    measured: bool = True  # False: the prior's guesses, which no figure may be taken from
-
-    def honest(self, metadata: Mapping[str, Any]) -> dict[str, Any]:
-        """Metadata of a model trained from these rows: guesses are not counted or measured against."""
-        if self.measured:
-            return dict(metadata)
-        reports = {"reports": metadata["metrics"]["reports"]}
-        return {**metadata, "trainedOn": {**metadata["trainedOn"], "labRows": 0}, "metrics": reports}
+TRAINED = (
+    "trained"  # store key: what the last training has seen and doubted, and how many were refused in a row
+)
+TRAIN_NOW = "train-now"  # store key: when an operator asked for a training (unix seconds)
+ACCEPT = "accept"  # store key: {"version", "reason", "at"} of a refusal that an operator overrules, once
 
 
 class Pipeline:
@@ -60,10 +57,11 @@ class Pipeline:
         trainer: Trainer,
         train: Callable[[TrainRequest], TrainResult],
         publisher: Publisher,
-        manifest: Manifest,
+        manifest: Callable[[], Manifest],
         lab: Lab,
         announce: Callable[[int], Awaitable[None]],
-        canary: Canary,
+        rollout: Rollout,
+        follow: Callable[[], Awaitable[None]],
     ) -> None:
         self.settings = settings
         self.store = store
@@ -72,21 +70,22 @@ class Pipeline:
         self.trainer = trainer
         self.train = train
         self.publisher = publisher
-        self.manifest = manifest
+        self.manifest = manifest  # as served now
         self.lab = lab
         self.announce = announce
-        self.canary = canary
+        self.rollout = rollout
+        self.follow = follow  # takes over what else replicas share
         self.progress = Progress()
-        self.shared: Callable[[], Awaitable[None]] = _nothing  # looks at what else replicas share
         self._wake = asyncio.Event()
         self._first_arrival: float | None = None
+        self._look_at = 0.0  # monotonic
 
     async def start(self) -> None:
         """Take the published versions from the store; the very first start trains version 1 from the lab."""
         await self.refresh()
         self.progress.trained_at = self.progress.trained_at or time.time()
         self.progress.reports = (await self.store.counts()).reports
-        while self.manifest.kernels and not self.library.version:
+        while self.manifest().kernels and not self.library.version:
             if await self.store.lead():
                 await self._learn()
                 if not self.library.version:
@@ -96,11 +95,12 @@ class Pipeline:
                 await self.refresh()
 
     async def listen(self) -> None:
-        """Until cancelled: hear of versions that other replicas publish, and of what else they share."""
+        """Until cancelled: take over what other replicas publish or share."""
 
         async def heard(version: int) -> None:
-            await self.shared()
-            await self._published_elsewhere(version)
+            await self.follow()
+            if version not in self.library.records:
+                await self._take_over()
 
         await self.store.listen(heard)
 
@@ -111,22 +111,27 @@ class Pipeline:
                 artefact = await self.store.blob(record.sha256)
                 if artefact is None:
                     raise StoreError(f"the artefact of version {record.version} is missing")
-                self.library.add(record, artefact)
-        await self.canary.load()
+                try:
+                    self.library.add(record, artefact)
+                except ModelError as error:  # written by another version of Fleetune
+                    if self.library.set_aside(record.version):
+                        reason = {"version": record.version, "reason": str(error)}
+                        log.error("a model version cannot be read and is set aside", extra=reason)
+        await self.rollout.load()
         await self._recall()
 
     async def _recall(self) -> None:
         """What the last training has seen, whichever replica it was."""
-        seen = await self.store.get(_TRAINED)
+        seen = await self.store.get(TRAINED)
         if seen and seen["at"] > self.progress.trained_at:
-            self.progress.trained_reports, self.progress.trained_at = seen["reports"], seen["at"]
+            self.progress.recall(seen)
 
-    async def _published_elsewhere(self, version: int) -> None:
-        """Another replica published: take it over and tell this one's clients."""
-        if version in self.library.records:
-            return
+    async def _take_over(self) -> None:
+        """What other processes published (replicas, `fleetune models`), told to this one's clients."""
+        before = self.library.version, self.library.stable
         await self.refresh()
-        await self.announce(version)
+        if before != (self.library.version, self.library.stable):
+            await self.announce(self.library.version)
 
     def arrived(self, packets: int) -> None:
         """Intake says that new packets are durable."""
@@ -142,7 +147,7 @@ class Pipeline:
         fresh, every = self.progress.fresh, self.settings.retrain_seconds
         late = bool(every) and time.time() - self.progress.trained_at >= every
         enough = fresh >= self.settings.retrain_packets or (fresh > 0 and late)
-        return enough and bool(self.manifest.kernels)
+        return enough and bool(self.manifest().kernels)
 
     async def run(self) -> None:
         """Until cancelled: fold what is old enough, retrain when due. An error is told and tried again."""
@@ -150,6 +155,10 @@ class Pipeline:
         while True:
             try:
                 await self._turn()
+            except VersionTakenError as error:  # an operator or another replica was faster: learn from there
+                log.info("learning anew", extra={"reason": str(error)})
+                self.progress.state, self._look_at = "waiting", 0.0
+                self._wake.set()
             except (StoreError, TrainerDiedError, PublishError, OSError) as error:
                 self._failed(error)
                 trouble.holds(str(error))
@@ -162,17 +171,15 @@ class Pipeline:
                 trouble.ended("learning goes on")
 
     async def _turn(self) -> None:
-        try:
-            async with asyncio.timeout(RECOUNT_SECONDS):
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_SECONDS):
                 await self._wake.wait()
-        except TimeoutError:
-            self.progress.reports = (await self.store.counts()).reports
-            await self.shared()
-            before = self.library.version, self.library.stable
-            await self.refresh()  # `fleetune models rollback` and `import` publish from another process
-            if before != (self.library.version, self.library.stable):
-                await self.announce(self.library.version)
         self._wake.clear()
+        if time.monotonic() >= self._look_at:  # by the clock: packets may wake it without a pause
+            self.progress.reports = (await self.store.counts()).reports
+            await self.follow()
+            await self._take_over()
+            self._look_at = time.monotonic() + LOOK_SECONDS
         if not await self.store.lead():
             return
         await self._recall()  # who led until now may have trained from these reports already
@@ -180,15 +187,29 @@ class Pipeline:
         pinned = bool(await self.store.get(PINNED))
         if pinned:
             return
-        if self.canary.trial:
+        if self.rollout.trial:
             await self._judge_trial()
-        elif self.due:
+        elif self.due or await self._asked():
             await self._learn()
+
+    async def _asked(self) -> bool:
+        """Whether `fleetune train now`, or restoring a backup, asks for a training that did not begin yet.
+
+        After a restore clients may hold newer versions than there are, and take none until the next one.
+        """
+        restored = await self.store.get(RESTORED)
+        asked = max(await self.store.get(TRAIN_NOW) or 0, restored["at"] if restored else 0)
+        return asked > self.progress.trained_at and bool(self.manifest().kernels)
+
+    async def _operators_reason(self, version: int) -> str:
+        """Why an operator lets this version pass, every report believed and whatever the gate says."""
+        asked = await self.store.get(ACCEPT)
+        return str(asked["reason"]) if asked and asked["version"] == version else ""
 
     async def _fold(self) -> None:
         now = time.time()
         with self.metrics.fold.time():
-            folded = await self.store.fold(now - self.settings.hold_seconds)
+            folded = await self.store.fold(now - withdrawable_seconds(self.settings.hold_seconds))
             await self.store.forget(now - self.settings.retention_days * DAY)
         if folded:
             log.info("folded", extra={"packets": folded})
@@ -197,18 +218,29 @@ class Pipeline:
         """One round: snapshot, train, gate, publish, push."""
         self.progress.state = "training"
         sums = await self.store.sums()
-        request = self._request(sums)
+        version = await above_backup(self.store, self.library.next_version)
+        reason = await self._operators_reason(version)
+        request = self._request(sums, version, believe=bool(reason))
         first_arrival, self._first_arrival = self._first_arrival, None
         reports = sum(row.count for row in sums)
         log.info("training", extra={"version": request.version, "reports": reports})
         with self.metrics.train.time():
             result = await self.trainer.run(self.train, request)
+        if reason:  # once, and only now: a training that died did not use it up
+            await self.store.share({ACCEPT: None})
+            log.warning("gate overruled by an operator", extra={"version": version, "reason": reason})
+        if reason and not result.verdict.accepted:
+            verdict = replace(result.verdict, overruled=reason)
+            metadata = {**result.metadata, "gate": list(verdict.reasons)}
+            result = replace(result, verdict=verdict, metadata=metadata)
         self.progress.reasons = tuple(result.verdict.reasons)
         await self.store.put(
             VERDICT,
             {
                 "version": request.version,
+                "sha256": sha256(result.model),  # another process may publish this number first
                 "accepted": result.verdict.accepted,
+                "overruled": result.verdict.overruled,
                 "at": int(time.time()),
                 "checks": [asdict(check) for check in result.verdict.checks],
             },
@@ -219,19 +251,22 @@ class Pipeline:
                 self.metrics.delay.observe(time.monotonic() - first_arrival)
         else:
             log.warning("model refused by the gate", extra={"reasons": self.progress.reasons})
+        self.progress.refused = 0 if result.verdict.accepted else self.progress.refused + 1
         self._finished("published" if result.verdict.accepted else "refused")
         self.progress.trained_reports, self.progress.trained_at = reports, time.time()
-        await self.store.put(_TRAINED, {"reports": reports, "at": self.progress.trained_at})
+        self.progress.held_back = result.held_back
+        await self.store.put(TRAINED, self.progress.record(result.suspicions))
 
-    def _request(self, sums: list[CellSum]) -> TrainRequest:
+    def _request(self, sums: list[CellSum], version: int, believe: bool) -> TrainRequest:
         latest = self.library.latest
         return TrainRequest(
-            manifest=self.manifest.raw,
+            manifest=self.manifest().raw,
             lab=self.lab.rows,
-            clips=self.lab.clips,
             aggregates=sums,
             previous=latest.to_bytes() if latest else None,
-            version=self.library.version + 1,
+            version=version,
+            measured=self.lab.measured,
+            held=None if believe else self.rollout.blamed,
         )
 
     async def _publish(self, version: int, result: TrainResult) -> None:
@@ -241,10 +276,10 @@ class Pipeline:
                 self.publisher.release,
                 version,
                 result.model,
-                self.lab.honest(result.metadata),
+                result.metadata,
                 self._history(),
             )
-            await self.canary.begin(version)
+            await self.rollout.begin(version)
             await self.store.save_version(record, blobs, self.settings.keep_versions)
         self.library.add(record, result.model)
         await self.announce(version)
@@ -252,18 +287,22 @@ class Pipeline:
 
     async def _judge_trial(self) -> None:
         """Promote or withdraw the candidate on trial, if it is time."""
-        trial, request = self.canary.trial, await self.canary.evidence(self.manifest.raw)
-        if trial is None or request is None:
+        trial, rows = self.rollout.trial, await self.rollout.evidence()
+        if trial is None or rows is None:
             return
-        verdict = await self.trainer.run(judge_canary, request)
-        reports = sum(row.count for row in request.rows)
+        models = self.library.models
+        stable, candidate = models[trial.stable].to_bytes(), models[trial.version].to_bytes()
+        request = TrialRequest(self.manifest().raw, stable, candidate, rows)
+        verdict = await self.trainer.run(judge_trial, request)
+        reports = sum(row.count for row in rows)
+        checks = [asdict(check) for check in verdict.checks]
         if verdict.accepted:
-            await self.canary.end(trial.version, PROMOTED, verdict, reports)
+            await self.rollout.end(trial.version, PROMOTED, reports, checks)
             self.progress.outcome = PROMOTED
             log.info("candidate promoted", extra={"version": trial.version, "reports": reports})
         else:
             await self._withdraw(trial)
-            await self.canary.end(trial.version, WITHDRAWN, verdict, reports)
+            await self.rollout.end(trial.version, WITHDRAWN, reports, checks)
             self.progress.outcome, self.progress.reasons = WITHDRAWN, verdict.reasons
             log.warning("candidate withdrawn", extra={"version": trial.version, "reasons": verdict.reasons})
         self.metrics.trainings.add(label=self.progress.outcome)
@@ -271,7 +310,7 @@ class Pipeline:
 
     async def _withdraw(self, trial: Trial) -> None:
         """Publish the stable version's content as the newest version: clients never go back in number."""
-        version = trial.version + 1
+        version = await above_backup(self.store, self.library.next_version)
         note = f"content of version {trial.stable} again: version {trial.version} was withdrawn"
         stable = self.library.records[trial.stable]
         record, blobs, artefact = await asyncio.to_thread(
@@ -290,7 +329,3 @@ class Pipeline:
     def _finished(self, outcome: str) -> None:
         self.progress.state, self.progress.outcome = "waiting", outcome
         self.metrics.trainings.add(label=outcome)
-
-
-async def _nothing() -> None:
-    """A server alone shares nothing."""

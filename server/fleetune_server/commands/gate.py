@@ -1,4 +1,4 @@
-"""`fleetune gate explain`: why a version was published, or why the last one was refused."""
+"""`fleetune gate`: why a version was published or the last one refused, and how to let that one pass."""
 
 from __future__ import annotations
 
@@ -6,40 +6,77 @@ import argparse
 import asyncio
 import os
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fleetune_server.canary import CANARY, outcomes
-from fleetune_server.pipeline import VERDICT
+from fleetune_server.pipeline import ACCEPT, TRAIN_NOW, VERDICT
+from fleetune_server.publish.rollout import TRIALS, outcomes
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import StoreError
-from fleetune_server.stores import open_store
+from fleetune_server.store.opening import open_store
+from fleetune_server.training.gate import HELD
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """`gate explain VERSION`."""
+    """explain, accept."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     explain = actions.add_parser("explain", help="the checks of a version, their figures and limits")
-    explain.add_argument("version", type=int)
+    accept = actions.add_parser(
+        "accept", help="let a refused version pass, or believe the places it holds; its record says why"
+    )
+    for parser_of in (explain, accept):
+        parser_of.add_argument("version", type=int)
+    accept.add_argument("--reason", required=True, help="kept in the version's record and shown with it")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print one line per reason; 1 if nothing is known of that version."""
+    """explain: one line per reason. 1 if nothing is known of that version, or it was not refused."""
     try:
-        return asyncio.run(_run(args.version, Settings.from_env(os.environ)))
+        settings = Settings.from_env(os.environ)
+        if args.action == "accept":
+            return asyncio.run(_accept(args.version, args.reason.strip(), settings))
+        return asyncio.run(_explain(args.version, settings))
     except StoreError as error:
         print(f"fleetune gate: {error}", file=sys.stderr)
         return 1
 
 
-async def _run(version: int, settings: Settings) -> int:
+async def _accept(version: int, reason: str, settings: Settings) -> int:
+    if not reason:
+        print("fleetune gate: give a reason", file=sys.stderr)
+        return 1
+    async with open_store(settings) as store:
+        verdict = await store.get(VERDICT)
+        holding = any(check["name"] == HELD for check in verdict["checks"]) if verdict else False
+        if not verdict or verdict["version"] != version or (verdict["accepted"] and not holding):
+            last = f"the last verdict is about version {verdict['version']}" if verdict else "none was judged"
+            print(
+                f"fleetune gate: version {version} is neither refused nor holds places: {last}",
+                file=sys.stderr,
+            )
+            return 1
+        now = time.time()
+        next_one = version + 1 if verdict["accepted"] else version
+        await store.share({ACCEPT: {"version": next_one, "reason": reason, "at": now}, TRAIN_NOW: now})
+    print(f"version {next_one} believes every report and passes the gate; its training is due now")
+    return 0
+
+
+async def _explain(version: int, settings: Settings) -> int:
     async with open_store(settings) as store:
         verdict = await store.get(VERDICT)
         records = {record.version: record for record in await store.versions()}
-        trial = outcomes(await store.get(CANARY), max(records, default=0)).get(version)
+        trial = outcomes(await store.get(TRIALS), max(records, default=0)).get(version)
     record = records.get(version)
-    if verdict and verdict["version"] == version and (record is None or verdict["accepted"]):
+    if (
+        verdict
+        and verdict["version"] == version
+        and (record is None or verdict.get("sha256") == record.sha256)
+    ):
         print(f"version {version}: {'accepted' if verdict['accepted'] else 'refused'}")
+        for reason in record.document["gate"][:1] if record and verdict.get("overruled") else ():
+            print(f"  {reason}")
         _checks(verdict["checks"])
     elif record is not None:
         print(f"version {version}: published")
@@ -49,7 +86,7 @@ async def _run(version: int, settings: Settings) -> int:
         print(f"fleetune gate: nothing is known of version {version}", file=sys.stderr)
         return 1
     if trial is not None:
-        print(f"canary: {trial['state']}, against version {trial['stable']}: {trial['reason']}")
+        print(f"trial: {trial['state']}, against version {trial['stable']}: {trial['reason']}")
         _checks(trial.get("checks", ()))
     return 0
 

@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from kernels_wasm.build.scripts import ScriptError, read_text
 
-from fleetune_server.own.api import tokens_of
-from fleetune_server.own.check import BROWSERS, CheckError, as_json, check, table
-from fleetune_server.own.fields import SpecError
-from fleetune_server.own.package import Package, build
-from fleetune_server.own.shelf import to_document
-from fleetune_server.own.spec import files_of, read_spec
-from fleetune_server.own.template import write_template
-from fleetune_server.own.tokens import TokenFileError
+from fleetune_server.http.own_kernels import tokens_of
+from fleetune_server.kernels.browsers import FAMILIES
+from fleetune_server.kernels.check import CheckError, as_json, check, table
+from fleetune_server.kernels.fields import SpecError
+from fleetune_server.kernels.package import Package, build
+from fleetune_server.kernels.shelf import to_document
+from fleetune_server.kernels.spec import files_of, read_spec
+from fleetune_server.kernels.template import write_template
+from fleetune_server.kernels.tokens import TokenFileError
 from fleetune_server.settings import Settings
 
 TOKEN = "FLEETUNE_TOKEN"  # noqa: S105 (the variable's name)
@@ -32,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     init.add_argument("folder", type=Path)
     checked = actions.add_parser("check", help="validate, profile, and run every variant in a real browser")
     checked.add_argument("description", type=Path, help="the kernel's .toml")
-    checked.add_argument("--browser", choices=(*BROWSERS, "none"), default="chromium")
+    checked.add_argument("--browser", choices=(*FAMILIES, "none"), default="chromium")
     checked.add_argument("--json", action="store_true")
     added = actions.add_parser("add", help="publish a kernel to a running server, or replace it there")
     added.add_argument("description", type=Path, help="the kernel's .toml")
@@ -52,7 +54,7 @@ def run(args: argparse.Namespace) -> int:
     """0; 1 if the kernel is wrong or the server refuses."""
     try:
         return ACTIONS[args.action](args)
-    except (SpecError, CheckError, TokenFileError, OSError, tomllib.TOMLDecodeError) as error:
+    except (SpecError, ScriptError, CheckError, TokenFileError, OSError, tomllib.TOMLDecodeError) as error:
         print(f"fleetune kernels: {error}", file=sys.stderr)
     except httpx.HTTPError as error:
         print(f"fleetune kernels: {args.server} cannot be reached: {error}", file=sys.stderr)
@@ -61,12 +63,12 @@ def run(args: argparse.Namespace) -> int:
 
 def _read(path: Path) -> tuple[dict[str, Any], str, dict[str, bytes]]:
     """Description, script and modules; SpecError names a file that is not there."""
-    raw = tomllib.loads(path.read_text())
+    raw = tomllib.loads(read_text(path))
     script, modules = files_of(raw)
     missing = [name for name in (script, *modules) if not (path.parent / name).is_file()]
     if missing:
         raise SpecError([f"{path.parent / name}: there is no such file" for name in missing])
-    return raw, (path.parent / script).read_text(), {m: (path.parent / m).read_bytes() for m in modules}
+    return raw, read_text(path.parent / script), {m: (path.parent / m).read_bytes() for m in modules}
 
 
 def _package(path: Path) -> tuple[Package, bytes]:
@@ -150,7 +152,8 @@ def _token(args: argparse.Namespace) -> int:
         print(tokens.new())
     elif args.what == "list":
         for token in tokens.known():
-            print(f"{token.id}  {datetime.fromtimestamp(token.created, UTC):%Y-%m-%d}")
+            made, ends = (datetime.fromtimestamp(time, UTC) for time in (token.created, token.expires))
+            print(f"{token.id}  made {made:%Y-%m-%d}, expires {ends:%Y-%m-%d}")
     elif not args.id or not tokens.revoke(args.id):
         print(f"fleetune kernels: there is no token {args.id}", file=sys.stderr)
         return 1

@@ -7,7 +7,7 @@ import os
 import sys
 from datetime import UTC, datetime
 
-from fleetune_server.deliver.keys import KeyFileError, KeyRing
+from fleetune_server.publish.keys import KeyFileError, KeyRing
 from fleetune_server.settings import Settings
 
 

@@ -13,12 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from fleetune.artefact import ModelError, pack, unpack
-from fleetune_server.canary import CANARY, outcomes
-from fleetune_server.deliver.publish import Publisher, PublishError
 from fleetune_server.pipeline import PINNED
+from fleetune_server.publish.release import Publisher, PublishError
+from fleetune_server.publish.rollout import TRIALS, outcomes
 from fleetune_server.settings import Settings
-from fleetune_server.store.base import Store, StoreError, VersionRecord
-from fleetune_server.stores import open_store
+from fleetune_server.store.base import Store, StoreError, VersionRecord, VersionTakenError, above_backup
+from fleetune_server.store.opening import open_store
+
+TRIES = 4  # numbers that a running server may take while a version is made, before the command gives up
 
 
 class NoVersionError(Exception):
@@ -55,10 +57,10 @@ async def _run(args: argparse.Namespace, settings: Settings) -> int:
     async with open_store(settings) as store:
         records = {record.version: record for record in await store.versions()}
         if args.action == "list":
-            trials = outcomes(await store.get(CANARY), max(records, default=0))
+            trials = outcomes(await store.get(TRIALS), max(records, default=0))
             for record in records.values():
                 trial = trials.get(record.version)
-                print(_line(record) + (f"  canary: {trial['state']}" if trial else ""))
+                print(_line(record) + (f"  trial: {trial['state']}" if trial else ""))
         elif args.action == "show":
             record = _record(records, args.version)
             print(json.dumps(dataclasses.asdict(record), indent=2, sort_keys=True))
@@ -76,8 +78,20 @@ async def _run(args: argparse.Namespace, settings: Settings) -> int:
 async def _publish(
     store: Store, settings: Settings, records: Mapping[int, VersionRecord], content: bytes | VersionRecord
 ) -> int:
-    """Publish this content under the next number, which the artefact itself carries too."""
-    version = max(records, default=0) + 1
+    """Publish this content under the next number, whatever a running server publishes meanwhile."""
+    for _ in range(TRIES):
+        try:
+            return await _publish_next(store, settings, records, content)
+        except VersionTakenError:
+            records = {record.version: record for record in await store.versions()}
+    return await _publish_next(store, settings, records, content)
+
+
+async def _publish_next(
+    store: Store, settings: Settings, records: Mapping[int, VersionRecord], content: bytes | VersionRecord
+) -> int:
+    """Publish under the number after these, which the artefact itself carries too."""
+    version = await above_backup(store, max(records, default=0) + 1)
     recent = list(records.values())[-settings.keep_versions :]
     history = {record.version: await _artefact(store, record) for record in recent}
     if isinstance(content, VersionRecord):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -10,9 +11,18 @@ import msgspec
 
 from fleetune.context import Context, Environment
 
+RESTORED = "restored"  # store key: {"floor": the next version's least number, "at": unix seconds}
+BURST = 1000  # versions that may be published within seconds, as by a script
+LONGEST = 10**8  # seconds that a backup may be old; a wrong clock must not use the numbers up
+HOUR = 3600  # seconds; when a packet came is kept no finer
+
 
 class StoreError(Exception):
     """The store cannot do this now; nothing of it was done. The message says why."""
+
+
+class VersionTakenError(StoreError):
+    """Somebody else published this number or a later one: take that over, then publish under the next."""
 
 
 class StoreBusyError(StoreError):
@@ -90,7 +100,20 @@ class VersionRecord:
     document: Mapping[str, Any]
 
 
-Told = Callable[[list[bool] | Exception], None]  # which packets were new, or why none was kept
+def after_restore(version: int, created: float, now: float) -> dict[str, float]:
+    """What a database remembers that came from a backup, whose newest version is this one.
+
+    Clients may hold versions that were published after the backup. Nobody publishes more than one a second for long,
+    so the next number is above them all, and no number means two contents.
+    """
+    since = min(max(0, math.ceil(now - created)), LONGEST)
+    return {"floor": version + BURST + since, "at": now}
+
+
+async def above_backup(store: Store, version: int) -> int:
+    """This number for the next version, or a higher one if the database came from a backup (`after_restore`)."""
+    restored = await store.get(RESTORED)
+    return max(version, restored["floor"] if restored else 0)
 
 
 class Store(Protocol):
@@ -110,11 +133,11 @@ class Store(Protocol):
         Raises StoreBusyError if too much waits already.
         """
 
-    def submit(self, packets: Sequence[StoredPacket], tell: Told) -> None:
-        """`append` without a task: raises what it raises at once, and calls `tell` after the commit."""
-
     async def withdraw(self, nonces: Collection[str]) -> Withdrawal:
         """Delete pending packets; their nonces stay known, so a copy cannot come back."""
+
+    async def drop(self, cells: Collection[Cell]) -> int:
+        """Delete every report of these cells, pending or folded; how many. Their nonces stay known."""
 
     async def tally(self, nonce: str, key: str) -> bool:
         """Count one more under `key` (`get` returns the number); False if the nonce was known already."""
@@ -122,14 +145,17 @@ class Store(Protocol):
     async def counts(self) -> Counts:
         """Sizes for metrics and for deciding when to retrain."""
 
+    async def size(self) -> int:
+        """Bytes that the database takes."""
+
     async def sums(self) -> list[CellSum]:
         """Folded and pending reports together, as one consistent snapshot."""
 
     async def fold(self, before: float) -> int:
-        """Turn packets received before this unix time into sums, each exactly once; how many."""
+        """Turn packets into sums whose hour of arrival began before this unix time, each once; how many."""
 
     async def forget(self, before: float) -> int:
-        """Drop nonces of folded or withdrawn packets received before this unix time; how many."""
+        """Drop nonces of folded or withdrawn packets whose hour of arrival began before then; how many."""
 
     async def save_version(self, record: VersionRecord, blobs: Mapping[str, bytes], keep: int) -> None:
         """Add a version and its blobs (by SHA-256 of each) at once; drop all but the newest `keep`.
@@ -142,6 +168,15 @@ class Store(Protocol):
 
     async def blob(self, sha256: str) -> bytes | None:
         """A published file by its hash."""
+
+    async def keep_files(self, edition: str, files: Mapping[str, bytes], keep: int) -> None:
+        """Keep what an edition (one build of the pages) serves, by address, and that it started now.
+
+        What belongs to none of the `keep` editions that started last is dropped. An address never changes its content.
+        """
+
+    async def kept_file(self, address: str) -> bytes | None:
+        """What any kept edition serves there."""
 
     async def get(self, key: str) -> Any:
         """A remembered JSON value; None if there is none."""
@@ -163,3 +198,8 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Finish what waits, then let go."""
+
+
+def withdrawable_seconds(hold: float) -> float:
+    """How long a packet may be pending: arrivals are known by the hour, and nobody gets less than the hold."""
+    return hold + HOUR if hold else 0.0

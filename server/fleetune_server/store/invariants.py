@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from fleetune.context import Context, Environment
-from fleetune_server.store import migrations, rows
+from fleetune_server.store import encoding as rows
+from fleetune_server.store import migrations
 from fleetune_server.store.base import Cell, StoreError
 
 Rows = Iterable[Sequence[Any]]
@@ -24,6 +25,10 @@ _NONE = {
     "packets are pending and folded at once": "SELECT COUNT(*) FROM packets JOIN nonces USING (nonce)",
     "nonces have a wrong length": """SELECT (SELECT COUNT(*) FROM packets WHERE length(nonce) <> 16)
         + (SELECT COUNT(*) FROM nonces WHERE length(nonce) <> 16)""",
+    "arrivals are kept more finely than by the hour": f"""SELECT COUNT(*) FROM
+        (SELECT received FROM packets UNION ALL SELECT received FROM nonces) AS arrivals
+        WHERE received / 3600 <> round(received / 3600)
+        AND EXISTS (SELECT 1 FROM migrations WHERE name = '{migrations.BY_THE_HOUR}')""",
     "sums cannot come from reports": f"SELECT COUNT(*) FROM aggregates WHERE {_IMPOSSIBLE_SUM}",
     "packets or sums belong to no cell": """SELECT COUNT(*) FROM
         (SELECT cell FROM packets UNION ALL SELECT cell FROM aggregates) AS used

@@ -1,5 +1,7 @@
 """The schema as named steps, forward only; each is applied and recorded in one transaction."""
 
+# ruff: noqa: S608 - the statements are put together from constants of this module only
+
 from __future__ import annotations
 
 from collections.abc import Collection
@@ -25,6 +27,11 @@ _CELLS = """signature TEXT NOT NULL, context TEXT NOT NULL, environment TEXT NOT
     candidate TEXT NOT NULL, version INTEGER NOT NULL, epsilon {real} NOT NULL, clip {real} NOT NULL,
     base_log {real} NOT NULL"""
 
+# What pages of a release load; a file that releases share is kept once.
+_SERVED = """CREATE TABLE served (address TEXT NOT NULL, edition TEXT NOT NULL REFERENCES editions,
+    sha256 TEXT NOT NULL REFERENCES files, PRIMARY KEY (address, edition))"""
+
+BY_THE_HOUR = "0003_arrival_by_the_hour"
 MIGRATIONS = (
     Migration(
         "0001_packets_sums_versions",
@@ -59,6 +66,30 @@ MIGRATIONS = (
                 clip DOUBLE PRECISION NOT NULL, created BIGINT NOT NULL, document TEXT NOT NULL)""",
             "CREATE TABLE blobs (sha256 TEXT PRIMARY KEY, version INTEGER NOT NULL, body BYTEA NOT NULL)",
             "CREATE TABLE settings (key TEXT PRIMARY KEY, value TEXT NOT NULL)",
+        ),
+    ),
+    Migration("0002_trials", *2 * (("UPDATE settings SET key = 'trials' WHERE key = 'canary'",),)),
+    Migration(
+        BY_THE_HOUR,
+        sqlite=tuple(
+            f"UPDATE {table} SET received = CAST(received / 3600 AS INTEGER) * 3600.0"
+            for table in ("packets", "nonces")
+        ),
+        postgres=tuple(
+            f"UPDATE {table} SET received = floor(received / 3600) * 3600" for table in ("packets", "nonces")
+        ),
+    ),
+    Migration(
+        "0004_served_files",
+        sqlite=(
+            "CREATE TABLE editions (edition TEXT PRIMARY KEY, started REAL NOT NULL) STRICT",
+            "CREATE TABLE files (sha256 TEXT PRIMARY KEY, body BLOB NOT NULL) STRICT",
+            f"{_SERVED} STRICT, WITHOUT ROWID",
+        ),
+        postgres=(
+            "CREATE TABLE editions (edition TEXT PRIMARY KEY, started DOUBLE PRECISION NOT NULL)",
+            "CREATE TABLE files (sha256 TEXT PRIMARY KEY, body BYTEA NOT NULL)",
+            _SERVED,
         ),
     ),
 )

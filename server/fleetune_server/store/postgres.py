@@ -10,19 +10,18 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from fleetune_server.store import rows
+from fleetune_server.store import encoding as rows
 from fleetune_server.store.base import (
     Cell,
     CellSum,
     Counts,
     StoredPacket,
-    StoreError,
-    Told,
     VersionRecord,
+    VersionTakenError,
     Withdrawal,
 )
-from fleetune_server.store.postgres_connection import migrate, open_pool, told
-from fleetune_server.store.ranges import nonce_ranges
+from fleetune_server.store.encoding import nonce_ranges
+from fleetune_server.store.postgres_connection import as_store_error, migrate, open_pool
 from fleetune_server.store.replicas import CHANNEL, Replicas
 from fleetune_server.store.writer import Writer
 
@@ -59,10 +58,10 @@ _MOVE = """WITH moved AS (
 @asynccontextmanager
 async def open_postgres(url: str, limit: int) -> AsyncIterator[PostgresStore]:
     """Connect and bring the schema up to date; StoreError if the database cannot be used."""
-    with told():
+    with as_store_error():
         pool = await open_pool(url)
     try:
-        with told():
+        with as_store_error():
             await migrate(pool)
         store = PostgresStore(url, pool, limit)
         try:
@@ -94,9 +93,6 @@ class PostgresStore:
     async def append(self, packets: Sequence[StoredPacket]) -> list[bool]:
         return await self._writer.append(packets)
 
-    def submit(self, packets: Sequence[StoredPacket], tell: Told) -> None:
-        self._writer.submit(packets, tell)
-
     async def withdraw(self, nonces: Collection[str]) -> Withdrawal:
         wanted = sorted(bytes.fromhex(nonce) for nonce in set(nonces))
 
@@ -110,10 +106,24 @@ class PostgresStore:
 
         return await self._writer.change(work)
 
+    async def drop(self, cells: Collection[Cell]) -> int:
+        numbers = sorted(rows.cell_id(cell) for cell in set(cells))
+
+        async def work() -> int:
+            await self._connection.execute(f"SELECT pg_advisory_xact_lock({_FOLD})")
+            dropped = 0
+            for number in numbers:
+                dropped += await self._connection.fetchval(rows.OF_CELL.format("$1"), number)
+                for statement in rows.DROP:
+                    await self._connection.execute(statement.format("$1"), number)
+            return dropped
+
+        return await self._writer.change(work)
+
     async def tally(self, nonce: str, key: str) -> bool:
         async def work() -> bool:
             raw = bytes.fromhex(nonce)
-            fresh = await self._connection.fetchval(_REMEMBER, raw, time.time())
+            fresh = await self._connection.fetchval(_REMEMBER, raw, rows.arrival())
             if fresh:
                 await self._connection.execute(_TALLY, key)
             return bool(fresh)
@@ -123,6 +133,10 @@ class PostgresStore:
     async def counts(self) -> Counts:
         (row,) = await self._read(rows.COUNTS)
         return rows.counts(row)
+
+    async def size(self) -> int:
+        (row,) = await self._read("SELECT pg_database_size(current_database())")
+        return int(row[0])
 
     async def sums(self) -> list[CellSum]:
         return rows.cell_sums(await self._read(rows.SUMS))
@@ -149,7 +163,7 @@ class PostgresStore:
         async def work() -> None:
             await self._connection.execute("LOCK TABLE versions IN EXCLUSIVE MODE")
             if await self._connection.fetchval("SELECT 1 FROM versions WHERE version >= $1", record.version):
-                raise StoreError(f"version {record.version} or a later one is published already")
+                raise VersionTakenError(f"version {record.version} or a later one is published already")
             await self._connection.execute(
                 "INSERT INTO versions VALUES ($1, $2, $3, $4, $5)", *rows.version_columns(record)
             )
@@ -157,9 +171,8 @@ class PostgresStore:
                 "INSERT INTO blobs VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                 [(sha256, record.version, body) for sha256, body in blobs.items()],
             )
-            oldest = record.version - keep
-            await self._connection.execute("DELETE FROM versions WHERE version <= $1", oldest)
-            await self._connection.execute("DELETE FROM blobs WHERE version <= $1", oldest)
+            await self._connection.execute(rows.OLD_VERSIONS.format("$1"), keep)
+            await self._connection.execute(rows.OLD_BLOBS)
             await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(record.version))
 
         await self._writer.change(work)
@@ -169,6 +182,27 @@ class PostgresStore:
 
     async def blob(self, sha256: str) -> bytes | None:
         found = await self._read("SELECT body FROM blobs WHERE sha256 = $1", sha256)
+        return found[0][0] if found else None
+
+    async def keep_files(self, edition: str, files: Mapping[str, bytes], keep: int) -> None:
+        bodies, named = rows.by_hash(files)
+
+        async def work() -> None:
+            run, many = self._connection.execute, self._connection.executemany
+            await run("LOCK TABLE editions IN EXCLUSIVE MODE")  # another replica may start, too
+            await run(rows.EDITION.format("$1", "$2"), edition, time.time())
+            known = {sha256 for (sha256,) in await self._connection.fetch(rows.KNOWN_FILES)}
+            await many(rows.FILE.format("$1", "$2"), [one for one in bodies.items() if one[0] not in known])
+            served = [(address, edition, sha256) for address, sha256 in named.items()]
+            await many(rows.SERVED.format("$1", "$2", "$3"), served)
+            await run(rows.OLD_SERVED.format("$1"), keep)
+            for statement in rows.OLD_FILES:
+                await run(statement)
+
+        await self._writer.change(work)
+
+    async def kept_file(self, address: str) -> bytes | None:
+        found = await self._read(rows.SERVED_FILE.format("$1"), address)
         return found[0][0] if found else None
 
     async def get(self, key: str) -> Any:
@@ -203,13 +237,13 @@ class PostgresStore:
         self._replicas.close()
 
     async def _read(self, query: str, *values: Any) -> list[Any]:
-        with told():
+        with as_store_error():
             return list(await self._pool.fetch(query, *values))
 
     # What the writer task calls, always inside its one transaction.
 
     async def transact(self, work: Callable[[], Awaitable[T]]) -> T:
-        with told():
+        with as_store_error():
             async with self._pool.acquire() as self._connection, self._connection.transaction():
                 return await work()
 
@@ -229,7 +263,7 @@ class PostgresStore:
         cells = [self._cells[packet.cell] for packet in chosen]
         symbols = [packet.symbol for packet in chosen]
         heldout = [packet.heldout for packet in chosen]
-        inserted = await self._connection.fetch(_INSERT, nonces, cells, symbols, heldout, time.time())
+        inserted = await self._connection.fetch(_INSERT, nonces, cells, symbols, heldout, rows.arrival())
         fresh = {row[0] for row in inserted}
         result = []
         for packet in packets:

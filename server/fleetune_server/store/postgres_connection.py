@@ -18,7 +18,7 @@ FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def as_store_error() -> Iterator[None]:
     """What the database or the way to it says becomes a StoreError."""
     try:
         yield
@@ -52,7 +52,7 @@ async def migrate(pool: Any) -> None:
 
 async def check(url: str) -> list[str]:
     """What is wrong with a database, in words: our own invariants, and settings that give up durability."""
-    with told():
+    with as_store_error():
         connection = await connect(url)
         try:
             async with connection.transaction(isolation="repeatable_read", readonly=True):

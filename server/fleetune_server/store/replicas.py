@@ -8,9 +8,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from fleetune_server.logs import Condition
+from fleetune_server.common.logs import Condition
 from fleetune_server.store.base import StoreError
-from fleetune_server.store.postgres_connection import FAILURES, connect, told
+from fleetune_server.store.postgres_connection import FAILURES, as_store_error, connect
 
 log = logging.getLogger(__name__)
 CHANNEL = "fleetune_version"
@@ -36,7 +36,7 @@ class Replicas:
             except FAILURES:
                 self._leading.terminate()
                 self._leading = None
-        with told():
+        with as_store_error():
             connection = await connect(self._url)
             if await connection.fetchval(f"SELECT pg_try_advisory_lock({TRAINER_LOCK})"):
                 self._leading = connection

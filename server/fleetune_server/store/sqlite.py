@@ -10,30 +10,37 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
 import aiosqlite
 
-from fleetune_server.store import rows
+from fleetune_server.store import encoding as rows
 from fleetune_server.store.base import (
     Cell,
     CellSum,
     Counts,
     StoredPacket,
     StoreError,
-    Told,
     VersionRecord,
+    VersionTakenError,
     Withdrawal,
 )
-from fleetune_server.store.ranges import nonce_ranges
-from fleetune_server.store.sqlite_file import BUSY_SECONDS, PRAGMAS, held, prepare
-from fleetune_server.store.sqlite_group import KNOWN, chunks, insert
-from fleetune_server.store.sqlite_watch import watch
+from fleetune_server.store.encoding import nonce_ranges
+from fleetune_server.store.sqlite_file import BUSY_SECONDS, PRAGMAS, lock_database, prepare, watch
 from fleetune_server.store.writer import Writer
 
 T = TypeVar("T")
+Statements = list[tuple[str, list[Any]]]  # and their values
 CELL_CACHE = 20_000
+CHUNK = 1000  # rows of one statement
+
+_KNOWN = (
+    "SELECT nonce FROM packets WHERE nonce IN ({0}) UNION ALL SELECT nonce FROM nonces WHERE nonce IN ({0})"
+)
+_CELLS = f"INSERT INTO cells ({rows.CELL}) VALUES {{0}} ON CONFLICT DO NOTHING"
+_PACKETS = "INSERT INTO packets VALUES {0}"
 
 _RANGE = "received < ?1 AND nonce >= ?2 AND nonce < ?3"
 _TALLY = """INSERT INTO settings VALUES (?, '1')
@@ -58,7 +65,7 @@ async def open_sqlite(path: Path, limit: int, check_seconds: float = 0) -> Async
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with held(path):
+        with lock_database(path):
             await asyncio.to_thread(prepare, path)
             async with _connected(path) as writing, _connected(path) as reading:
                 for pragma in PRAGMAS:
@@ -85,9 +92,7 @@ class SqliteStore:
     def __init__(self, writing: aiosqlite.Connection, reading: aiosqlite.Connection, limit: int) -> None:
         self._writing = writing
         self._reading = reading
-        self._cells: dict[
-            int, tuple[Cell, int]
-        ] = {}  # by identity: a cell's own hash costs as much as its row
+        self._cells: dict[Cell, int] = {}  # committed ones, with their ids
         self._writer = Writer(self, limit)
 
     def damaged(self, reason: str) -> None:
@@ -105,9 +110,6 @@ class SqliteStore:
     async def append(self, packets: Sequence[StoredPacket]) -> list[bool]:
         return await self._writer.append(packets)
 
-    def submit(self, packets: Sequence[StoredPacket], tell: Told) -> None:
-        self._writer.submit(packets, tell)
-
     async def withdraw(self, nonces: Collection[str]) -> Withdrawal:
         wanted = [bytes.fromhex(nonce) for nonce in set(nonces)]
 
@@ -122,12 +124,26 @@ class SqliteStore:
 
         return await self._writer.change(work)
 
+    async def drop(self, cells: Collection[Cell]) -> int:
+        numbers = [(rows.cell_id(cell),) for cell in set(cells)]
+
+        async def work() -> int:
+            dropped = 0
+            for number in numbers:
+                (found,) = await self._writing.execute_fetchall(rows.OF_CELL.format("?1"), number)
+                dropped += found[0]
+            for statement in rows.DROP:
+                await self._writing.executemany(statement.format("?1"), numbers)
+            return dropped
+
+        return await self._writer.change(work)
+
     async def tally(self, nonce: str, key: str) -> bool:
         async def work() -> bool:
             raw = bytes.fromhex(nonce)
-            if await self._among(KNOWN, [raw]):
+            if await self._among(_KNOWN, [raw]):
                 return False
-            await self._writing.execute_fetchall("INSERT INTO nonces VALUES (?, 1, ?)", (raw, time.time()))
+            await self._writing.execute_fetchall("INSERT INTO nonces VALUES (?, 1, ?)", (raw, rows.arrival()))
             await self._writing.execute_fetchall(_TALLY, (key,))
             return True
 
@@ -136,6 +152,10 @@ class SqliteStore:
     async def counts(self) -> Counts:
         (row,) = await self._read(rows.COUNTS)
         return rows.counts(row)
+
+    async def size(self) -> int:
+        (row,) = await self._read("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+        return int(row[0])
 
     async def sums(self) -> list[CellSum]:
         return rows.cell_sums(await self._read(rows.SUMS))
@@ -166,7 +186,7 @@ class SqliteStore:
                 "SELECT 1 FROM versions WHERE version >= ?", (record.version,)
             )
             if taken:
-                raise StoreError(f"version {record.version} or a later one is published already")
+                raise VersionTakenError(f"version {record.version} or a later one is published already")
             await self._writing.execute_fetchall(
                 "INSERT INTO versions VALUES (?, ?, ?, ?, ?)", rows.version_columns(record)
             )
@@ -174,9 +194,8 @@ class SqliteStore:
                 "INSERT INTO blobs VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [(sha256, record.version, body) for sha256, body in blobs.items()],
             )
-            oldest = record.version - keep
-            await self._writing.execute_fetchall("DELETE FROM versions WHERE version <= ?", (oldest,))
-            await self._writing.execute_fetchall("DELETE FROM blobs WHERE version <= ?", (oldest,))
+            await self._writing.execute_fetchall(rows.OLD_VERSIONS.format("?"), (keep,))
+            await self._writing.execute_fetchall(rows.OLD_BLOBS)
 
         await self._writer.change(work)
 
@@ -185,6 +204,26 @@ class SqliteStore:
 
     async def blob(self, sha256: str) -> bytes | None:
         found = await self._read("SELECT body FROM blobs WHERE sha256 = ?", sha256)
+        return found[0][0] if found else None
+
+    async def keep_files(self, edition: str, files: Mapping[str, bytes], keep: int) -> None:
+        bodies, named = rows.by_hash(files)
+
+        async def work() -> None:
+            run, many = self._writing.execute_fetchall, self._writing.executemany
+            await run(rows.EDITION.format("?", "?"), (edition, time.time()))
+            known = {sha256 for (sha256,) in await run(rows.KNOWN_FILES)}
+            await many(rows.FILE.format("?", "?"), [one for one in bodies.items() if one[0] not in known])
+            served = [(address, edition, sha256) for address, sha256 in named.items()]
+            await many(rows.SERVED.format("?", "?", "?"), served)
+            await run(rows.OLD_SERVED.format("?"), (keep,))
+            for statement in rows.OLD_FILES:
+                await run(statement)
+
+        await self._writer.change(work)
+
+    async def kept_file(self, address: str) -> bytes | None:
+        found = await self._read(rows.SERVED_FILE.format("?"), address)
         return found[0][0] if found else None
 
     async def get(self, key: str) -> Any:
@@ -238,25 +277,53 @@ class SqliteStore:
         return result
 
     async def insert(self, packets: Sequence[StoredPacket]) -> list[bool]:
-        # One visit to the connection's thread for the whole group: five would cost more than the work itself.
         try:
-            fresh, cells = await self._writing._execute(  # type: ignore[no-untyped-call]
-                insert, self._writing._conn, self._cells, packets
-            )
+            fresh, cells, statements = await self._planned(packets)
+            if len(statements) == 1:  # a transaction of its own
+                await self._writing.execute_fetchall(*statements[0])
+            elif statements:
+                await self.transact(lambda: self._run(statements))
         except sqlite3.Error as error:
             raise StoreError(str(error)) from error
         if len(self._cells) >= CELL_CACHE:
             self._cells = {}
         self._cells |= cells
-        return list(fresh)
+        return fresh
+
+    async def _planned(
+        self, packets: Sequence[StoredPacket]
+    ) -> tuple[list[bool], dict[Cell, int], Statements]:
+        """Which packets are new, the cells that were not known before with their ids, and what adds both."""
+        nonces = [bytes.fromhex(packet.nonce) for packet in packets]
+        seen = {nonce for (nonce,) in await self._among(_KNOWN, nonces)}
+        fresh: list[bool] = []
+        added: list[tuple[Any, ...]] = []
+        cells: dict[Cell, int] = {}
+        now = rows.arrival()
+        for packet, nonce in zip(packets, nonces, strict=True):
+            fresh.append(nonce not in seen)
+            if fresh[-1]:
+                seen.add(nonce)
+                number = self._cells.get(packet.cell) or cells.get(packet.cell)
+                if number is None:
+                    number = cells[packet.cell] = rows.cell_id(packet.cell)
+                added.append((nonce, number, packet.symbol, int(packet.heldout), now))
+        columns = [rows.cell_columns(cell) for cell in cells]
+        return fresh, cells, [*_statements(_CELLS, columns), *_statements(_PACKETS, added)]
+
+    async def _run(self, statements: Statements) -> None:
+        for statement in statements:
+            await self._writing.execute_fetchall(*statement)
 
     async def probe(self) -> None:
         await self._put("probe", time.time())
 
     async def _among(self, query: str, nonces: Sequence[bytes]) -> list[tuple[Any, ...]]:
         found: list[tuple[Any, ...]] = []
-        for part, chunk in chunks(query, nonces):
-            found += map(tuple, await self._writing.execute_fetchall(part, chunk))
+        for start in range(0, len(nonces), CHUNK):
+            chunk = nonces[start : start + CHUNK]
+            places = ",".join(f"?{number}" for number in range(1, len(chunk) + 1))
+            found += map(tuple, await self._writing.execute_fetchall(query.format(places), chunk))
         return found
 
     async def _put(self, key: str, value: Any) -> None:
@@ -264,3 +331,12 @@ class SqliteStore:
             "INSERT INTO settings VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
             (key, json.dumps(value)),
         )
+
+
+def _statements(template: str, added: Sequence[tuple[Any, ...]]) -> Statements:
+    """Few statements for many rows: `executemany` would wait for the interpreter's lock at each row."""
+    chunks = [added[start : start + CHUNK] for start in range(0, len(added), CHUNK)]
+    return [
+        (template.format(",".join([f"({','.join('?' * len(chunk[0]))})"] * len(chunk))), list(chain(*chunk)))
+        for chunk in chunks
+    ]

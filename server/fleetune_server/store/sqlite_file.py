@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -28,12 +29,13 @@ PRAGMAS = (
     "synchronous=FULL",
     "foreign_keys=ON",
     "wal_autocheckpoint=16000",
+    "journal_size_limit=1000000",  # bytes: a large transaction leaves no large log behind
     "cache_size=-65536",
 )
 
 
 @contextmanager
-def held(path: Path, alone: bool = False) -> Iterator[None]:
+def lock_database(path: Path, alone: bool = False) -> Iterator[None]:
     """Use the database at `path` beside others, or alone; StoreError if that cannot be now.
 
     A lock of the system on a file beside it: gone with the process that held it, however that ended.
@@ -46,6 +48,29 @@ def held(path: Path, alone: bool = False) -> Iterator[None]:
         except BlockingIOError as error:
             reason = "a running server or command uses it" if alone else "it is being restored"
             raise StoreError(f"{path}: {reason}") from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+class InUseError(StoreError):
+    """Another server has this file."""
+
+
+@contextmanager
+def only_server(path: Path) -> Iterator[None]:
+    """Be the one server of this file; commands may use it beside. InUseError if there is one already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path.with_name(path.name + ".server"), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            if fcntl is not None:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            remedy = (
+                "stop it, or give this one another FLEETUNE_DATA; several servers share a PostgreSQL database"
+            )
+            raise InUseError(f"{path}: a server uses it already: {remedy}") from error
         yield
     finally:
         os.close(descriptor)
@@ -138,3 +163,30 @@ def check(path: Path) -> list[str]:
             return dangling + violations(lambda query: connection.execute(query))
     except sqlite3.Error as error:
         return [str(error)]
+
+
+async def watch(path: Path, seconds: float, damaged: Callable[[str], None]) -> None:
+    """Check every so often (0: never), reading the whole file beside the writer; tell of damage once."""
+    while seconds:
+        await asyncio.sleep(seconds)
+        problem = await asyncio.to_thread(damage, path)
+        if problem:
+            damaged(
+                f"the database is damaged ({problem}): stop the server and restore a backup (fleetune db)"
+            )
+            return
+
+
+def damage(path: Path) -> str | None:
+    """The first thing that is wrong with the file's structure, read anew from the disk.
+
+    A file that cannot be read at present (locked, or the disk fails) is no answer: None.
+    """
+    try:
+        with closing(connect(path)) as connection:
+            (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError:
+        return None
+    except sqlite3.DatabaseError as error:
+        return str(error)
+    return None if found == "ok" else str(found).splitlines()[-1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sqlite3
@@ -9,9 +10,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from fleetune_server import private_file
-from fleetune_server.store.base import StoreError
-from fleetune_server.store.sqlite_file import PRAGMAS, check, connect, copy, held, upgrade
+from fleetune_server.common import private_file
+from fleetune_server.store.base import RESTORED, StoreError, after_restore
+from fleetune_server.store.sqlite_file import PRAGMAS, check, connect, copy, lock_database, upgrade
 
 
 def backup(database: Path, target: Path) -> None:
@@ -30,11 +31,21 @@ def restore(source: Path, database: Path) -> Path | None:
     this is interrupted, `database` is the old one or the new one.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
-    with held(database, alone=True), private_file.replaced(database) as draft:
+    with lock_database(database, alone=True), private_file.replaced(database) as draft:
         copy(source, draft)
         upgrade(draft)
+        _remember(draft)
         _log_again(draft)
         return _set_aside(database)
+
+
+def _remember(path: Path) -> None:
+    """That this came from a backup: the next version needs a number that no client can know."""
+    with closing(connect(path)) as connection:
+        newest = connection.execute("SELECT version, created FROM versions ORDER BY version DESC LIMIT 1")
+        for version, created in newest.fetchall():
+            value = json.dumps(after_restore(version, created, time.time()))
+            connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (RESTORED, value))
 
 
 def _sound(path: Path, origin: Path) -> None:

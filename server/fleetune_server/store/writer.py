@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
-from fleetune_server.logs import Condition
-from fleetune_server.store.base import StoreBusyError, StoredPacket, StoreError, Told
+from fleetune_server.common.logs import Condition
+from fleetune_server.store.base import StoreBusyError, StoredPacket, StoreError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -37,15 +37,17 @@ class _Group:
     """Packets that will be committed together, and who waits for which of them."""
 
     packets: list[StoredPacket] = field(default_factory=list)
-    senders: list[tuple[Told, int, int]] = field(default_factory=list)
+    senders: list[tuple[asyncio.Future[list[bool]], int, int]] = field(default_factory=list)
 
-    def tell(self, outcome: list[bool] | Exception) -> None:
-        """Each sender hears of its own packets; one that cannot hear disturbs nobody."""
-        for tell, start, stop in self.senders:
-            try:
-                tell(outcome if isinstance(outcome, Exception) else outcome[start:stop])
-            except Exception:
-                log.exception("a sender could not be told")
+    def settle(self, outcome: list[bool] | Exception) -> None:
+        """Each sender gets the answer about its own packets, unless it was cancelled meanwhile."""
+        for future, start, stop in self.senders:
+            if future.done():
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(outcome)
+            else:
+                future.set_result(outcome[start:stop])
 
 
 class Writer:
@@ -72,30 +74,17 @@ class Writer:
 
     async def append(self, packets: Sequence[StoredPacket]) -> list[bool]:
         """Commit packets with whatever else waits. A cancelled caller does not disturb the group."""
-        future: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
-
-        def tell(outcome: list[bool] | Exception) -> None:
-            if future.done():
-                return
-            if isinstance(outcome, Exception):
-                future.set_exception(outcome)
-            else:
-                future.set_result(outcome)
-
-        self.submit(packets, tell)
-        return await future
-
-    def submit(self, packets: Sequence[StoredPacket], tell: Told) -> None:
-        """Commit packets with whatever else waits, then tell."""
         self._must_be_open()
         if self.waiting + len(packets) > self.limit:
             raise StoreBusyError(f"{self.waiting} packets wait for the store")
         if self._group is None:
             self._group = _Group()
             self._wake.set()
-        kept = self._group.packets
-        self._group.senders.append((tell, len(kept), len(kept) + len(packets)))
-        kept.extend(packets)
+        future: asyncio.Future[list[bool]] = asyncio.get_running_loop().create_future()
+        waiting = self._group.packets
+        self._group.senders.append((future, len(waiting), len(waiting) + len(packets)))
+        waiting.extend(packets)
+        return await future
 
     async def change(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run work in a transaction of its own."""
@@ -151,7 +140,7 @@ class Writer:
         await self._settle(self.engine.insert(group.packets), outcome)
         error = outcome.exception()
         assert error is None or isinstance(error, Exception)
-        group.tell(error or outcome.result())
+        group.settle(error or outcome.result())
         self._committing = 0
 
     async def _settle(self, change: Awaitable[Any], future: asyncio.Future[Any]) -> None:

@@ -1,1 +1,0 @@
-"""The only way out: signed versions, fetched and pushed."""

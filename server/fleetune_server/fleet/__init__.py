@@ -1,1 +1,0 @@
-"""The real client code driven without browsers."""

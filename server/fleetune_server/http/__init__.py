@@ -1,0 +1,1 @@
+"""Routes, endpoints, pages and headers: what a request meets."""

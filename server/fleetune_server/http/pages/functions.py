@@ -1,0 +1,200 @@
+"""`/functions` and `/functions/<name>`: which build is chosen in which engine and size, as pages without scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from urllib.parse import quote
+
+from fleetune.manifest import Kernel, Manifest
+from fleetune_server.http.pages import function_words
+from fleetune_server.http.pages.document import Document, table
+from fleetune_server.http.pages.function_chart import chart, source_words
+from fleetune_server.http.pages.public_words import count, date, factor, place_name, say, times
+from fleetune_server.training.aggregate import GROUP
+from fleetune_server.training.public import Answer, Place
+
+MOST_QUERY = 60  # characters of a question that are looked at
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the pages of one published version tell."""
+
+    manifest: Manifest
+    catalogue: frozenset[str]  # the kernels that are not an operator's own
+    version: int
+    created: float  # Unix seconds
+    answers: Mapping[str, Sequence[Answer]]  # by kernel
+    reports: Mapping[str, int]  # about each kernel, no single one to be seen
+
+
+def navigation(language: str, root: str) -> list[tuple[str, str]]:
+    """Links between the public pages; the language stays."""
+    pages = ("functions", "data/", "regressions", "privacy")
+    keys = ("nav.functions", "nav.data", "nav.changes", "nav.privacy")
+    return [
+        (f"{root}{page}?lang={language}", say(language, key)) for page, key in zip(pages, keys, strict=True)
+    ]
+
+
+class Listing:
+    """The list of functions in one language. Its rows are made once; a question only picks among them."""
+
+    def __init__(self, known: Known, language: str) -> None:
+        self.known, self.language = known, language
+        names = sorted(known.manifest.kernels)
+        self._words = {
+            name: f" {' '.join(function_words.findable(known.manifest.kernels[name]))}".casefold()
+            for name in names
+        }
+        places = _newest({row.place for name in names for row in known.answers[name]})
+        self._rows = {name: _row(known, name, places, language) for name in names}
+        self._head = [say(language, "functions.function"), *(place_name(place, language) for place in places)]
+
+    def found(self, query: str) -> list[str]:
+        """The functions that a question asks for: each word of it begins a word that the function is known by."""
+        words = query.casefold().split()
+        return [name for name, known in self._words.items() if all(f" {word}" in known for word in words)]
+
+    def html(self, query: str) -> str:
+        """The page: all functions, or those that a question asks for."""
+        language, query = self.language, " ".join(query[:MOST_QUERY].split())
+        names = self.found(query)
+        total = count(len(self._rows), language)
+        key = "functions.found" if names else "functions.none"
+        said = (
+            say(language, key, query=query, count=count(len(names), language), total=total) if query else ""
+        )
+        lead = say(language, "functions.lead", count=total)
+        page = Document(
+            language,
+            say(language, "functions.title"),
+            description=lead,
+            own="functions",
+            nav=navigation(language, "./"),
+        )
+        rows = (self._rows[name] for name in names or self._rows)
+        return page.html(f"""<section>
+<h1>{page.title}</h1>
+<p class="lead">{lead}</p>
+<form class="search" action="functions" role="search"><input type="hidden" name="lang" value="{language}">
+<label for="q">{say(language, "functions.search")}</label>
+<input type="search" id="q" name="q" value="{escape(query)}" maxlength="{MOST_QUERY}">
+<button>{say(language, "functions.find")}</button></form>
+<p role="status">{escape(said)}</p>
+{table(say(language, "functions.table"), self._head, rows)}
+<p class="hint">{say(language, "functions.hint")} {_model(self.known, language)}</p>
+</section>
+{_sources(language)}""")
+
+
+def _row(known: Known, name: str, places: Sequence[Place], language: str) -> str:
+    kernel = known.manifest.kernels[name]
+    own = {row.place: row for row in _middle(known.answers[name])}
+    cells = "".join(
+        f"<td>{_cell(kernel, own[place], language) if place in own else ''}</td>" for place in places
+    )
+    return (
+        f'<tr><th scope="row"><a href="functions/{quote(name)}?lang={language}">{escape(name)}</a>'
+        f"<small>{escape(function_words.summary(kernel, language))}</small></th>{cells}</tr>"
+    )
+
+
+def _newest(places: set[Place]) -> list[Place]:
+    """Of each engine the place that stands for it: the newest version with the most features."""
+    best: dict[str, Place] = {}
+    for place in places:
+        known = best.get(place.browser)
+        if known is None or (place.simd, place.version) > (known.simd, known.version):
+            best[place.browser] = place
+    return [best[browser] for browser in sorted(best)]
+
+
+def _middle(rows: Sequence[Answer]) -> list[Answer]:
+    """The answers for the first kind of data at a middle size."""
+    first = [row for row in rows if row.context.pattern == rows[0].context.pattern]
+    sizes = sorted({row.size for row in first})
+    return [row for row in first if row.size == sizes[len(sizes) // 2]]
+
+
+def function(known: Known, name: str, language: str) -> str:
+    """The page of one function."""
+    kernel, rows = known.manifest.kernels[name], known.answers[name]
+    summary = function_words.summary(kernel, language)
+    best = {place_name(row.place, language): row for row in _middle(rows)}
+    shown = "; ".join(
+        f"{place}: {function_words.build(kernel, row.candidate, language)}, {times(row.speedup, language)}"
+        for place, row in best.items()
+    )
+    page = Document(
+        language,
+        say(language, "function.title", name=name),
+        "../",
+        say(language, "function.description", summary=summary, best=shown),
+        quote(name),
+        navigation(language, "../"),
+    )
+    sections = []
+    for number, pattern in enumerate(dict.fromkeys(context.pattern for *_, context in kernel.contexts())):
+        sections.append(
+            _pattern(kernel, [row for row in rows if row.context.pattern == pattern], language, number)
+        )
+    reports = known.reports.get(name, 0)
+    key = "function.reported" if reports else "function.few"
+    said = say(language, key, count=count(reports, language), least=GROUP)
+    if reports and not any(row.source == "reports" for row in rows):
+        said += " " + say(language, "function.thin", least=GROUP)
+    own = "" if name in known.catalogue else f'<p class="notice">{say(language, "function.own")}</p>'
+    main = f"""<section>
+<p><a href="../functions?lang={language}">{say(language, "function.all")}</a></p>
+<h1>{escape(page.title)}</h1>
+<p class="lead">{escape(summary)}</p>{own}
+<p>{_model(known, language)} {said}</p>
+</section>
+{"".join(sections)}
+{_sources(language)}"""
+    return page.html(main)
+
+
+def _pattern(kernel: Kernel, rows: Sequence[Answer], language: str, number: int) -> str:
+    """Chart and table of one kind of data."""
+    pattern = function_words.pattern(rows[0].context.pattern, language)
+    sizes = sorted({row.size for row in rows})
+    lines = []
+    for place in sorted({row.place for row in rows}):
+        by_size = {row.size: row for row in rows if row.place == place}
+        cells = "".join(f"<td>{_cell(kernel, by_size[size], language)}</td>" for size in sizes)
+        lines.append(f'<tr><th scope="row">{escape(place_name(place, language))}</th>{cells}</tr>')
+    elements = (say(language, "function.size", count=count(size, language)) for size in sizes)
+    head = [say(language, "function.engine"), *elements]
+    title = escape(say(language, "function.data", pattern=pattern))
+    label = escape(say(language, "function.chart", pattern=pattern))
+    drawn = chart(kernel, rows, language, number)
+    return f"""<section>
+<h2>{title}</h2>
+<figure class="card"><div class="scroll" tabindex="0" role="region" aria-label="{label}">{drawn}</div></figure>
+{table(say(language, "function.table", pattern=pattern), head, lines)}
+</section>
+"""
+
+
+def _cell(kernel: Kernel, row: Answer, language: str) -> str:
+    """The chosen build in plain words, its speed with the interval, and what that comes from."""
+    words = escape(function_words.build(kernel, row.candidate, language))
+    speed = times(row.speedup, language)
+    between = f" ({factor(row.low, language)}–{factor(row.high, language)})" if row.low < row.high else ""
+    return (
+        f'<span title="{escape(row.candidate)}">{words}</span><small><strong>{speed}</strong>{between}</small>'
+        f'<small class="source {row.source}">{source_words(row, language)}</small>'
+    )
+
+
+def _model(known: Known, language: str) -> str:
+    return say(language, "model", version=known.version, date=date(known.created))
+
+
+def _sources(language: str) -> str:
+    text = say(language, "source.text", least=GROUP)
+    return f"<section><h2>{say(language, 'source.title')}</h2><p>{text}</p></section>"

@@ -1,1 +1,0 @@
-"""The only way in: telemetry is checked here and nowhere else."""

@@ -1,0 +1,146 @@
+"""The built kernels as served: manifest and bundles, held in memory under the manifest's hash."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from fleetune.limits import CAPACITY
+from fleetune.manifest import BASELINE, SCHEMA, Manifest, ManifestError
+from fleetune_server.common.assets import IMMUTABLE, Asset
+from fleetune_server.kernels.package import Package
+
+_NOTHING = json.dumps({"schema": SCHEMA, "bundles": {}, "kernels": []}).encode()
+
+
+class CapacityError(ManifestError):
+    """The model has no room for the names that a kernel would bring."""
+
+
+def names_of(manifest: Manifest) -> dict[str, set[str]]:
+    """The names that a catalogue brings into a model, by field."""
+    kernels = manifest.kernels.values()
+    return {
+        "kernel": {kernel.signature for kernel in kernels},
+        "pattern": {context.pattern for kernel in kernels for _, _, _, context in kernel.contexts()},
+        "candidate": {name for kernel in kernels for name in (*kernel.baselines, *kernel.variants)}
+        - {BASELINE},
+    }
+
+
+def _must_fit(
+    built: Mapping[str, set[str]], whole: Mapping[str, set[str]], taken: Mapping[str, Collection[str]]
+) -> None:
+    for field, names in whole.items():
+        known = built[field] | set(taken.get(field, ()))
+        new = sorted(names - known)
+        if new and len(known) + len(new) > CAPACITY[field]:
+            raise CapacityError(
+                f"{field}s: the model has room for {CAPACITY[field]} names and knows {len(known)}; "
+                f"{', '.join(new[:6])} would be too many: use names that other kernels have"
+            )
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """One build: rebuilding while the server runs cannot mix two builds in one page."""
+
+    manifest: Manifest
+    root: str  # URL prefix of the files: /kernels/<sha256 of manifest.json>/
+    listing: Asset  # the manifest with its root
+    files: dict[str, Asset]
+    problem: str | None = None
+    built: Catalogue | None = None  # the same without an operator's own kernels
+
+    def with_own(
+        self, packages: Sequence[Package], taken: Mapping[str, Collection[str]] | None = None
+    ) -> Catalogue:
+        """The built catalogue and these kernels; ManifestError if two share a name or a profile.
+
+        `taken`: names that the model has already, by field. CapacityError if it has no room for those that
+        these kernels bring.
+        """
+        built = self.built or self
+        if not packages:
+            return built
+        names = dict.fromkeys(built.manifest.kernels)
+        profiles = {kernel.signature: name for name, kernel in built.manifest.kernels.items()}
+        files, bundles = dict(built.files), dict(built.manifest.raw["bundles"])
+        packages = sorted(packages, key=lambda package: str(package.entry["name"]))
+        for package in packages:
+            name, signature = package.entry["name"], package.entry["profileSignature"]
+            if name in names:
+                raise ManifestError(f"name: the catalogue has a kernel {name} already")
+            if signature in profiles:
+                other = profiles[signature]
+                raise ManifestError(
+                    f"variants: {name} has the very profile of {other}, so reports could not tell them apart: use"
+                    f" {other} if it does the same, or choose() in the page, which needs no profile"
+                )
+            names[name], profiles[signature] = None, name
+            bundles |= package.bundles
+            for path, body in package.files.items():
+                files[path] = Asset(body, PurePosixPath(path).suffix, IMMUTABLE)
+            for variant in package.entry["variants"]:
+                files[f"embed/{name}/{variant['name']}.wasm"] = files[variant["bundle"]]
+            entry = json.dumps(package.entry, separators=(",", ":")).encode()
+            files[f"embed/{name}.json"] = Asset(entry, ".json", IMMUTABLE)
+        kernels = [*built.manifest.raw["kernels"], *(package.entry for package in packages)]
+        source = json.dumps({**built.manifest.raw, "bundles": bundles, "kernels": kernels}).encode()
+        whole = replace(self._of(source, files, built.problem), built=built)
+        _must_fit(names_of(built.manifest), names_of(whole.manifest), taken or {})
+        return whole
+
+    def with_problem(self, problem: str) -> Catalogue:
+        """The same, and what an operator should know about it."""
+        return replace(self, problem=problem, built=self.built or self)
+
+    @classmethod
+    def load(cls, folder: Path) -> Catalogue:
+        """Read and verify a build; without one the catalogue is empty and `problem` says what to do.
+
+        Raises ManifestError if a file is not the one the manifest names.
+        """
+        try:
+            source = (folder / "manifest.json").read_bytes()
+        except FileNotFoundError:
+            return cls._of(_NOTHING, {}, f"no kernels in {folder.name}/: run `make kernels` and restart")
+        manifest = Manifest.load(source)
+        named = {bundle.path: bundle.sha256 for bundle in manifest.bundles.values()}
+        if "scripts" in manifest.raw:
+            named[manifest.raw["scripts"]["path"]] = manifest.raw["scripts"]["sha256"]
+        files = {}
+        for name, digest in named.items():
+            body = (folder / name).read_bytes()
+            if hashlib.sha256(body).hexdigest() != digest:
+                raise ManifestError(f"{name} is not the file that manifest.json names: run `make kernels`")
+            files[name] = Asset(body, PurePosixPath(name).suffix, IMMUTABLE)
+        return cls._of(source, files | _embedded(folder, manifest, files), None)
+
+    @classmethod
+    def _of(cls, source: bytes, files: dict[str, Asset], problem: str | None) -> Catalogue:
+        manifest = Manifest.load(source)
+        root = f"/kernels/{hashlib.sha256(source).hexdigest()}/"
+        listing = json.dumps({**manifest.raw, "root": root}, separators=(",", ":")).encode()
+        return cls(manifest, root, Asset(listing, ".json"), files, problem)
+
+
+def _embedded(folder: Path, manifest: Manifest, bundles: Mapping[str, Asset]) -> dict[str, Asset]:
+    """What pages that call kernels fetch, a kernel at a time: its script, its manifest entry, its modules."""
+    files = {}
+    for entry in manifest.raw["kernels"]:
+        name = f"embed/{entry['name']}"
+        if "embed" in entry:
+            script = (folder / entry["embed"]["path"]).read_bytes()
+            if hashlib.sha256(script).hexdigest() != entry["embed"]["sha256"]:
+                raise ManifestError(f"{name}.js is not the file that manifest.json names: run `make kernels`")
+            files[f"{name}.js"] = Asset(script, ".js", IMMUTABLE)
+        files[f"{name}.json"] = Asset(json.dumps(entry, separators=(",", ":")).encode(), ".json", IMMUTABLE)
+        for variant in manifest.kernels[entry["name"]].variants.values():
+            bundle = bundles[manifest.bundles[variant.bundle].path].body
+            module = bundle[variant.offset : variant.offset + variant.size]
+            files[f"{name}/{variant.name}.wasm"] = Asset(module, ".wasm", IMMUTABLE)
+    return files

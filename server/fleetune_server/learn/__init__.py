@@ -1,1 +1,0 @@
-"""Pure learning: values in, values out."""

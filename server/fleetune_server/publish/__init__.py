@@ -1,0 +1,1 @@
+"""From a model to every open page: signed, packed, distributed."""

@@ -1,0 +1,167 @@
+"""What the stable model, or a candidate on trial, would choose for a kind of browser, and where it doubts.
+
+Pages ask for the answer of their engine, which is the same for all its browsers, and look up their own kind
+in it themselves: so that no environment is sent before a choice about telemetry. Tools may ask for one and
+get its engine's: what strangers ask for is computed once a version and engine, and never for each of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol
+
+from fleetune.choose import choose
+from fleetune.context import BROWSERS, Environment
+from fleetune.decision import decision_row
+from fleetune.features import engine_key, from_key
+from fleetune.manifest import BASELINE, Manifest
+from fleetune.model import DecisionRow, Model
+from fleetune_server.common.assets import REVALIDATE, Asset
+
+VERSIONS = 4  # whose answers are remembered: the first, the stable one, one on trial, and what just changed
+PLAN_CELLS = 50
+KINDS = 16  # kinds of browser of one engine, newest first, whose own choices are in the engine's answer
+# The browser family and which sets of modules it can load, which its downloads show in any case.
+ENGINES: Mapping[str, Environment] = {
+    browser + suffix: Environment(browser, 0, "other", simd, relaxed, False, "1")
+    for browser in BROWSERS
+    for suffix, simd, relaxed in (("", False, False), ("-simd", True, False), ("-relaxedSimd", True, True))
+}
+
+Rows = dict[str, dict[str, list[dict[str, Any]]]]  # by kernel, then by pattern
+
+
+class Offer(Protocol):
+    """The catalogue that decisions are about."""
+
+    @property
+    def manifest(self) -> Manifest: ...
+
+    @property
+    def root(self) -> str:
+        """URL prefix of the catalogue's files, for pages that call kernels."""
+
+
+class Decisions:
+    """Answers by (catalogue, version, engine), computed once each, off the event loop."""
+
+    def __init__(self, offer: Callable[[], Offer]) -> None:
+        self._offer = offer  # as served now
+        self._answers: OrderedDict[tuple[str, int, str], asyncio.Task[tuple[Asset, Asset]]] = OrderedDict()
+        self._engines: OrderedDict[tuple[str, int, str], asyncio.Task[Asset]] = OrderedDict()
+
+    async def answer(self, model: Model, environment: Environment) -> tuple[Asset, Asset]:
+        """(decisions, plan) for the engine of a kind of browser."""
+        offer, engine = self._offer(), engine_of(environment)
+        key = offer.root, model.version, engine
+        if key not in self._answers:
+            work = asyncio.to_thread(_of_kind, offer, model, ENGINES[engine])
+            self._answers[key] = asyncio.create_task(work)
+            if len(self._answers) > VERSIONS * len(ENGINES):
+                self._answers.popitem(last=False)
+        self._answers.move_to_end(key)
+        # Several requests share one task: none of them may cancel it.
+        return await asyncio.shield(self._answers[key])
+
+    async def of_engine(self, model: Model, engine: str) -> Asset:
+        """What every browser of one engine may fetch; the same bytes for all of them."""
+        offer = self._offer()
+        key = offer.root, model.version, engine
+        if key not in self._engines:
+            work = asyncio.to_thread(_of_engine, offer, model, engine)
+            self._engines[key] = asyncio.create_task(work)
+            if len(self._engines) > VERSIONS * len(ENGINES):
+                self._engines.popitem(last=False)
+        self._engines.move_to_end(key)
+        return await asyncio.shield(self._engines[key])
+
+
+def engine_of(environment: Environment) -> str:
+    """The engine, a key of ENGINES, that a kind of browser belongs to."""
+    suffix = "-relaxedSimd" if environment.relaxed_simd else "-simd"
+    return environment.browser + (suffix if environment.simd else "")
+
+
+def _of_engine(offer: Offer, model: Model, engine: str) -> Asset:
+    general = ENGINES[engine]
+    common = _by_kernel(_table(offer, model, general), general)
+    kinds = {
+        _name(environment): list(
+            _different(_by_kernel(_table(offer, model, environment), environment), common)
+        )
+        for environment in _known(model, general)
+    }
+    return _asset({"version": model.version, "root": offer.root, "kernels": common, "kinds": kinds})
+
+
+def _of_kind(offer: Offer, model: Model, environment: Environment) -> tuple[Asset, Asset]:
+    table = _table(offer, model, environment)
+    answer = {"version": model.version, "root": offer.root, "kernels": _by_kernel(table, environment)}
+    return _asset(answer), _asset(plan(model.version, table))
+
+
+def _table(offer: Offer, model: Model, environment: Environment) -> list[DecisionRow]:
+    return model.predict_table(list(offer.manifest.kernels.values()), environment)
+
+
+def _by_kernel(table: list[DecisionRow], environment: Environment) -> Rows:
+    kernels: Rows = {}
+    for row in table:
+        by_pattern = kernels.setdefault(row.kernel.name, {})
+        by_pattern.setdefault(row.context.pattern, []).append(_decision(row, environment))
+    return kernels
+
+
+def _different(own: Rows, common: Rows) -> Iterator[tuple[str, str, int, dict[str, Any]]]:
+    """The rows of a kind of browser that choose something else than its engine's, with their places."""
+    for kernel, patterns in own.items():
+        for pattern, rows in patterns.items():
+            for i, (mine, general) in enumerate(zip(rows, common[kernel][pattern], strict=True)):
+                if mine["choice"] != general["choice"]:
+                    yield kernel, pattern, i, mine
+
+
+def _name(environment: Environment) -> str:
+    """As pages spell it: the wire values in their order, as JavaScript writes them."""
+    return " ".join(str(v).lower() if isinstance(v, bool) else str(v) for v in environment.to_wire().values())
+
+
+def _known(model: Model, general: Environment) -> list[Environment]:
+    """The kinds of browser of this engine that the model has learned about, newest first."""
+    known = [
+        environment
+        for key in model.artefact.vocabulary["environment"]
+        if (environment := from_key(key))
+        and engine_key(environment) == engine_key(general)
+        and environment != general
+    ]
+    return sorted(known, key=lambda environment: -environment.version)[:KINDS]
+
+
+def _decision(row: DecisionRow, environment: Environment) -> dict[str, Any]:
+    choice = choose(row.kernel, row.context, environment, row.predictions, {}, ())
+    return decision_row(row.size, row.context, choice, row.predictions)
+
+
+def plan(version: int, table: list[DecisionRow]) -> dict[str, Any]:
+    """The cells whose measurement would teach the model most: greatest standard deviation first."""
+    cells = [
+        {
+            "kernel": row.kernel.name,
+            "size": row.size,
+            "pattern": row.context.pattern,
+            "candidate": name,
+            "sd": round(sd, 4),
+        }
+        for row in table
+        for name, sd in zip(row.predictions.candidates, row.predictions.sd.tolist(), strict=True)
+        if name != BASELINE
+    ]
+    return {"version": version, "cells": sorted(cells, key=lambda cell: -cell["sd"])[:PLAN_CELLS]}
+
+
+def _asset(answer: Mapping[str, Any]) -> Asset:
+    return Asset(json.dumps(answer, separators=(",", ":")).encode(), ".json", REVALIDATE)

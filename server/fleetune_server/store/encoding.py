@@ -1,0 +1,147 @@
+"""Records to columns and back, and the queries that both engines share word for word."""
+
+# ruff: noqa: S608 - the queries are put together from constants of this module only
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from typing import Any
+
+from fleetune.context import Context, Environment, canonical_json
+from fleetune_server.store.base import HOUR, Cell, CellSum, Counts, VersionRecord
+
+_OF_CELL = "signature, context, environment, candidate, version, epsilon, clip, base_log"
+CELL = f"id, {_OF_CELL}"
+
+# One statement reads folded and pending reports together, so the snapshot is consistent.
+SUMS = f"""
+    SELECT {_OF_CELL}, heldout, SUM(n), SUM(t), SUM(q)
+    FROM (SELECT cell, heldout, count AS n, total AS t, squares AS q FROM aggregates
+          UNION ALL
+          SELECT cell, heldout, 1, 2 * symbol - 63, (2 * symbol - 63) * (2 * symbol - 63)
+          FROM packets) AS parts
+    JOIN cells ON cells.id = parts.cell
+    GROUP BY cells.id, {_OF_CELL}, heldout ORDER BY cells.id, heldout
+"""
+COUNTS = """
+    SELECT (SELECT COUNT(*) FROM packets), (SELECT COALESCE(SUM(count), 0) FROM aggregates),
+           (SELECT COUNT(*) FROM nonces), (SELECT COUNT(*) FROM cells)
+"""
+# As both engines read it: the prefix is a value, and no pattern in which characters mean something.
+ENTRIES = "SELECT key, value FROM settings WHERE substr(key, 1, length({0})) = {0} ORDER BY key"
+VERSIONS = "SELECT version, sha256, clip, created, document FROM versions ORDER BY version"
+
+# The reports of one cell, and what takes them away; a copy of a packet stays known by its nonce.
+OF_CELL = """SELECT CAST((SELECT COUNT(*) FROM packets WHERE cell = {0})
+    + (SELECT COALESCE(SUM(count), 0) FROM aggregates WHERE cell = {0}) AS BIGINT)"""
+DROP = (
+    "INSERT INTO nonces (nonce, folded, received) SELECT nonce, true, received FROM packets WHERE cell = {0}",
+    "DELETE FROM packets WHERE cell = {0}",
+    "DELETE FROM aggregates WHERE cell = {0}",
+)
+
+# By rank, not by number: a restored database leaves numbers out.
+OLD_VERSIONS = """DELETE FROM versions WHERE version NOT IN
+    (SELECT version FROM versions ORDER BY version DESC LIMIT {0})"""
+OLD_BLOBS = "DELETE FROM blobs WHERE version < (SELECT MIN(version) FROM versions)"
+
+# Files as served, by address; those that no kept edition names go.
+EDITION = """INSERT INTO editions VALUES ({0}, {1})
+    ON CONFLICT (edition) DO UPDATE SET started = excluded.started"""
+KNOWN_FILES = "SELECT sha256 FROM files"
+FILE = "INSERT INTO files VALUES ({0}, {1}) ON CONFLICT DO NOTHING"
+SERVED = "INSERT INTO served (address, edition, sha256) VALUES ({0}, {1}, {2}) ON CONFLICT DO NOTHING"
+OLD_SERVED = """DELETE FROM served WHERE edition NOT IN
+    (SELECT edition FROM editions ORDER BY started DESC, edition LIMIT {0})"""
+OLD_FILES = (
+    "DELETE FROM editions WHERE edition NOT IN (SELECT edition FROM served)",
+    "DELETE FROM files WHERE sha256 NOT IN (SELECT sha256 FROM served)",
+)
+SERVED_FILE = "SELECT body FROM files WHERE sha256 IN (SELECT sha256 FROM served WHERE address = {0})"
+
+FOLD_RANGES = 32
+
+
+def cell_id(cell: Cell) -> int:
+    """A 63-bit hash of what identifies the cell: the same everywhere, without asking the database."""
+    context, environment = cell.context.to_wire(), cell.environment.to_wire()
+    key = [cell.signature, context, environment, cell.candidate, cell.version, cell.epsilon]
+    return int.from_bytes(hashlib.sha256(canonical_json(key)).digest()[:8], "big") >> 1
+
+
+def cell_columns(cell: Cell) -> tuple[Any, ...]:
+    """The values of CELL."""
+    return (
+        cell_id(cell),
+        cell.signature,
+        canonical_json(cell.context.to_wire()).decode(),
+        canonical_json(cell.environment.to_wire()).decode(),
+        cell.candidate,
+        cell.version,
+        cell.epsilon,
+        cell.clip,
+        cell.base_log,
+    )
+
+
+def cell_sums(rows: Iterable[Sequence[Any]]) -> list[CellSum]:
+    """The rows of SUMS as records."""
+    contexts: dict[str, Context] = {}
+    environments: dict[str, Environment] = {}
+    result = []
+    for signature, context, environment, *rest, heldout, count, total, squares in rows:
+        if context not in contexts:
+            contexts[context] = Context.from_wire(json.loads(context))
+        if environment not in environments:
+            environments[environment] = Environment.from_wire(json.loads(environment))
+        cell = Cell(signature, contexts[context], environments[environment], *rest)
+        result.append(CellSum(cell, bool(heldout), int(count), int(total), int(squares)))
+    return result
+
+
+def counts(row: Sequence[Any]) -> Counts:
+    """The row of COUNTS as a record."""
+    return Counts(*(int(value) for value in row))
+
+
+def version_columns(record: VersionRecord) -> tuple[Any, ...]:
+    """The values of the versions table."""
+    document = json.dumps(record.document, sort_keys=True, allow_nan=False)
+    return (record.version, record.sha256, record.clip, record.created, document)
+
+
+def version_records(rows: Iterable[Sequence[Any]]) -> list[VersionRecord]:
+    """The rows of VERSIONS as records."""
+    return [
+        VersionRecord(version, sha256, clip, created, json.loads(document))
+        for version, sha256, clip, created, document in rows
+    ]
+
+
+def entries(found: Iterable[Sequence[Any]], prefix: str) -> dict[str, Any]:
+    """Rows of ENTRIES as values by the rest of the key."""
+    return {key.removeprefix(prefix): json.loads(value) for key, value in found}
+
+
+def arrival() -> float:
+    """Now as it is kept with a packet: the unix time at which this hour began."""
+    return time.time() // HOUR * HOUR
+
+
+def by_hash(files: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, str]]:
+    """Files by address as bodies by SHA-256, and the SHA-256 of each address."""
+    named = {address: hashlib.sha256(body).hexdigest() for address, body in files.items()}
+    return {named[address]: body for address, body in files.items()}, named
+
+
+def nonce_ranges() -> list[tuple[bytes, bytes]]:
+    """[low, high) ranges that cover every 16-byte nonce once: folding takes a short transaction for each.
+
+    Nonces are random, so their first byte divides packets evenly.
+    """
+    starts = [bytes([first]) for first in range(0, 256, 256 // FOLD_RANGES)]
+    return list(pairwise([*starts, b"\xff" * 17]))

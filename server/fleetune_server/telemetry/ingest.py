@@ -1,0 +1,181 @@
+"""`POST` and `DELETE /api/telemetry`: the only way in. Raw ASGI, because every packet passes here."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from starlette.types import Receive, Scope, Send
+
+from fleetune.features import family_key
+from fleetune.packet import MAX_BYTES
+from fleetune.work import is_answer
+from fleetune_server.common.errors import RefusedError
+from fleetune_server.store.base import Store, StoreBusyError, StoredPacket, StoreError
+from fleetune_server.telemetry.check import Checker
+from fleetune_server.telemetry.limits import (
+    RateLimiter,
+    privacy_signal,
+    read_body,
+    read_json,
+    require_json,
+)
+
+MAX_PACKETS = 100
+MAX_BODY = MAX_PACKETS * (MAX_BYTES + 2) + 2  # a full array of the longest packets
+BUSY_SECONDS = 2  # to wait when the queue is full
+BROKEN_SECONDS = 30  # to wait when the disk is
+
+_NONCE = re.compile(r"[0-9a-f]{32}")
+_WORK = re.compile(rb"work=([0-9]{1,12}(?:,[0-9]{1,12})*)")
+_encode = msgspec.json.Encoder().encode
+
+
+class Count(Protocol):
+    def add(self, amount: int = 1, label: str = "") -> None: ...
+
+
+class Histogram(Protocol):
+    def observe(self, seconds: float) -> None: ...
+
+
+class Instruments(Protocol):
+    """What intake counts."""
+
+    @property
+    def packets(self) -> Count: ...
+    @property
+    def rejected(self) -> Count: ...
+    @property
+    def withdrawn(self) -> Count: ...
+    @property
+    def ingest(self) -> Histogram: ...
+
+
+class Intake:
+    """Reads, checks and stores packets; answers 202 only after the commit."""
+
+    def __init__(
+        self,
+        store: Store,
+        checker: Checker,
+        limiter: RateLimiter,
+        metrics: Instruments,
+        body_seconds: float,
+        arrived: Callable[[int], None],
+        work_bits: int = 0,
+    ) -> None:
+        self.store = store
+        self.checker = checker
+        self.limiter = limiter
+        self.metrics = metrics
+        self.body_seconds = body_seconds
+        self.arrived = arrived  # told of new packets once they are durable
+        self.work_bits = work_bits  # of fleetune.work that each packet must bring
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; everything that can be wrong with it becomes a RefusedError."""
+        methods = {"POST": self.take, "DELETE": self.withdraw}
+        try:
+            method = methods.get(scope["method"])
+            if method is None:
+                raise RefusedError("method-not-allowed", "POST packets or DELETE nonces")
+            require_json(scope["headers"])
+            body = await read_body(scope["headers"], receive, MAX_BODY, self.body_seconds)
+            status, answer, headers = *await method(scope, body), {}
+        except RefusedError as error:
+            self.metrics.rejected.add(label=error.code)
+            status, answer, headers = error.status, error.to_wire(), error.headers
+        await _respond(send, status, answer, headers)
+
+    async def take(self, scope: Scope, body: bytes) -> tuple[int, Mapping[str, Any]]:
+        """1-100 packets, all or none: 202 {"accepted", "duplicates"}."""
+        start = time.perf_counter()
+        packets = self._admit(scope, body)
+        try:
+            fresh = await self.store.append(packets)
+        except StoreError as error:
+            raise _unkept(error) from error
+        accepted = sum(fresh)
+        self.arrived(accepted)
+        self.metrics.packets.add(accepted, "accepted")
+        self.metrics.packets.add(len(fresh) - accepted, "duplicate")
+        self.metrics.ingest.observe(time.perf_counter() - start)
+        return 202, {"accepted": accepted, "duplicates": len(fresh) - accepted}
+
+    def _admit(self, scope: Scope, body: bytes) -> list[StoredPacket]:
+        """The packets of a request that may be kept."""
+        if privacy_signal(scope["headers"]):
+            raise RefusedError("privacy-signal")
+        wire = read_json(body)
+        wires = wire if isinstance(wire, list) else [wire]
+        if not 1 <= len(wires) <= MAX_PACKETS:
+            raise RefusedError("packet-count", f"1 to {MAX_PACKETS} packets a request")
+        wait = self.limiter.take(scope, len(wires))
+        if wait:
+            raise RefusedError("too-many", wait=wait)
+        packets = self._check(wires)
+        if self.work_bits:
+            self._paid(scope["query_string"], packets)
+        cells = (packet.cell for packet in packets)
+        # By browser family: what systems, versions and cores reports claim must not make places of their own.
+        wait = self.limiter.take_places(scope, (f"{c.signature} {family_key(c.environment)}" for c in cells))
+        if wait:
+            raise RefusedError("too-many", "too many of one kernel in one browser engine", wait=wait)
+        return packets
+
+    async def withdraw(self, scope: Scope, body: bytes) -> tuple[int, Mapping[str, Any]]:
+        """{"nonces": [...]}: 200 {"removed", "alreadyFolded"}; the rest is unknown here."""
+        wire = read_json(body)
+        nonces = wire.get("nonces") if isinstance(wire, dict) and wire.keys() == {"nonces"} else None
+        if not isinstance(nonces, list) or not 1 <= len(nonces) <= MAX_PACKETS:
+            raise RefusedError("bad-withdrawal", f'{{"nonces": [1 to {MAX_PACKETS} nonces]}} was expected')
+        for index, nonce in enumerate(nonces):
+            if not isinstance(nonce, str) or not _NONCE.fullmatch(nonce):
+                raise RefusedError("bad-format", "a nonce has 32 hex digits", index=index)
+        try:
+            result = await self.store.withdraw(nonces)
+        except StoreError as error:
+            raise _unkept(error) from error
+        self.metrics.withdrawn.add(result.removed)
+        return 200, {"removed": result.removed, "alreadyFolded": result.folded}
+
+    def _check(self, wires: Sequence[object]) -> list[StoredPacket]:
+        packets: list[StoredPacket] = []
+        try:
+            for wire in wires:
+                packets.append(self.checker.accept(wire))
+        except RefusedError as error:
+            raise RefusedError(error.code, str(error), index=len(packets)) from error
+        return packets
+
+    def _paid(self, query: bytes, packets: list[StoredPacket]) -> None:
+        """`?work=` with an answer for each packet, separated by commas."""
+        given = _WORK.fullmatch(unquote_to_bytes(query))  # many clients write a comma as %2C
+        answers = [int(text) for text in given[1].split(b",")] if given else []
+        pairs = zip(packets, answers, strict=False)
+        right = [is_answer(packet.nonce, answer, self.work_bits) for packet, answer in pairs]
+        if len(answers) != len(packets) or not all(right):
+            what = f"proof of work of {self.work_bits} bits for each report was expected: ?work=answer,..."
+            raise RefusedError("work-needed", what, bits=self.work_bits)
+
+
+_BROKEN = "the server cannot write at present; nothing of this was kept"
+
+
+def _unkept(error: StoreError) -> RefusedError:
+    if isinstance(error, StoreBusyError):
+        return RefusedError("busy", wait=BUSY_SECONDS)
+    return RefusedError("store-unavailable", _BROKEN, wait=BROKEN_SECONDS)
+
+
+async def _respond(send: Send, status: int, answer: Mapping[str, Any], more: Mapping[str, str]) -> None:
+    body = _encode(answer)
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    headers += [(name.encode(), value.encode()) for name, value in more.items()]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

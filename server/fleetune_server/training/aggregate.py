@@ -1,0 +1,109 @@
+"""Reports to statistics: (n, Σ, Σ²) per cell, round and ε, mergeable, so that nothing needs raw packets.
+
+Pure: values in, values out. Σ is kept in integers (of 2·symbol − 63, twice the centred symbol), so that
+folding is exact, independent of order, and each report counts exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fleetune.context import Context, Environment
+from fleetune.features import environment_key
+from fleetune.limits import CAPACITY
+from fleetune.privacy import SYMBOLS
+from fleetune_server.store.base import Cell, CellSum
+
+Ints = NDArray[np.int64]
+ENGINES = 64  # environments that stand for a whole engine have room kept for them
+GROUP = 20  # reports below which a (signature, environment) group is rolled up, not published on its own
+
+
+def fold_symbols(cell: Ints, symbol: NDArray[np.uint8], cells: int) -> tuple[Ints, Ints, Ints]:
+    """(n, Σ, Σ²) per cell of reports given as columns: `cell` (reports,) in [0, cells), `symbol` (reports,).
+
+    One pass of `np.bincount`; float64 sums of these small integers are exact up to 2^53.
+    """
+    centred = 2.0 * symbol - (SYMBOLS - 1)
+    count = np.bincount(cell, minlength=cells)
+    total = np.bincount(cell, weights=centred, minlength=cells)
+    squares = np.bincount(cell, weights=centred * centred, minlength=cells)
+    return count.astype(np.int64), total.astype(np.int64), squares.astype(np.int64)
+
+
+def merge(rows: Iterable[CellSum]) -> list[CellSum]:
+    """Sums of the same cell and share added up, in order of first appearance. Associative and commutative."""
+    merged: dict[tuple[Cell, bool], CellSum] = {}
+    for row in rows:
+        key = row.cell, row.heldout
+        known = merged.get(key)
+        merged[key] = row if known is None else _add(known, row)
+    return list(merged.values())
+
+
+def _add(a: CellSum, b: CellSum) -> CellSum:
+    return CellSum(a.cell, a.heldout, a.count + b.count, a.total + b.total, a.squares + b.squares)
+
+
+def place(cell: Cell) -> tuple[str, Context, Environment, str]:
+    """The cell without its round: what rounds are combined over."""
+    return cell.signature, cell.context, cell.environment, cell.candidate
+
+
+def roll_up(rows: Sequence[CellSum], least: int = GROUP) -> list[CellSum]:
+    """Each (signature, environment) group of fewer than `least` reports moved to its coarser environment.
+
+    The coarser environment keeps browser and features and drops version, system and cores: reports of small
+    groups still teach about the engine, but are never published on their own; a group that is too small even
+    then is left out until it grows. Reports are counted, not people: nothing identifies people.
+    """
+    counts = _group_counts(rows)
+    large = [row for row in rows if counts[_group(row)] >= least]
+    small = (row for row in rows if counts[_group(row)] < least)
+    coarse = merge(
+        replace(row, cell=replace(row.cell, environment=coarsen(row.cell.environment))) for row in small
+    )
+    coarse_counts = _group_counts(coarse)
+    return large + [row for row in coarse if coarse_counts[_group(row)] >= least]
+
+
+def fit_environments(
+    rows: Sequence[CellSum], known: Collection[str], capacity: int = CAPACITY["environment"]
+) -> list[CellSum]:
+    """Rows whose environments all have room in a model that knows these keys; the least reported new ones join
+    their engine. Anyone can report of any browser: that must not be what learning stops at.
+    """
+    counts: dict[Environment, int] = {}
+    for row in rows:
+        counts[row.cell.environment] = counts.get(row.cell.environment, 0) + row.count
+    new = [one for one in counts if environment_key(one) not in known]
+    room = max(0, capacity - len(known) - ENGINES)
+    new.sort(key=lambda one: (-counts[one], environment_key(one)))
+    crowded = set(new[room:])
+    kept = [row for row in rows if row.cell.environment not in crowded]
+    moved = [
+        replace(row, cell=replace(row.cell, environment=coarsen(row.cell.environment)))
+        for row in rows
+        if row.cell.environment in crowded
+    ]
+    return merge([*kept, *moved]) if moved else list(rows)
+
+
+def coarsen(environment: Environment) -> Environment:
+    """The engine that an environment belongs to: browser and features only."""
+    return replace(environment, version=0, os="other", cores="1", threads=False)
+
+
+def _group(row: CellSum) -> tuple[str, Environment]:
+    return row.cell.signature, row.cell.environment
+
+
+def _group_counts(rows: Iterable[CellSum]) -> Mapping[tuple[str, Environment], int]:
+    counts: dict[tuple[str, Environment], int] = {}
+    for row in rows:
+        counts[_group(row)] = counts.get(_group(row), 0) + row.count
+    return counts

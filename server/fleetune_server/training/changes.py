@@ -1,0 +1,97 @@
+"""Change points: rounds that newer ones contradict count for less. Pure.
+
+For each cell and, since single cells have few reports, for each kernel, environment and candidate (by
+pattern,
+and over all patterns), the mean of the newer rounds is compared with the mean of the older ones at every
+possible split (the likelihood-ratio form of the CUSUM test: Page, "Continuous Inspection Schemes", 1954;
+Basseville & Nikiforov, "Detection of Abrupt Changes", 1993, ch. 2). Where they differ surely, the older
+rounds are wrong by about that difference, which becomes part of their deviation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from fleetune.features import Floats, Ints
+from fleetune_server.training.rounds import CellKey, Rounds
+
+SURE = 4.0  # deviations by which newer rounds must differ from older ones
+ALIKE = 0.01  # ln speedup by which two halves may always differ
+RECENT = 200  # reports of a pool after a change that may still be cut off by the clip from before it
+FEWEST = 8  # reports in the newer rounds below which nothing is said
+
+POOLS: tuple[Callable[[CellKey], object], ...] = (
+    lambda cell: cell,
+    lambda cell: (cell[0], cell[1].pattern, cell[2], cell[3]),
+    lambda cell: (cell[0], cell[2], cell[3]),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What newer rounds say against each row, (rows,) each."""
+
+    size: Floats  # ln speedup of the change that came after the row; 0 if none did
+    recent: (
+        Floats  # ln speedup of the change that the row is among the first reports after; 0 if there is none
+    )
+
+    @property
+    def variance(self) -> Floats:
+        """To be added to each row's own."""
+        return np.asarray(self.size**2)
+
+
+def changes_of(rounds: Rounds, reference: Mapping[CellKey, float]) -> Changes:
+    """The surest change of each pool, if it is sure at all.
+
+    Cells of a pool are compared through their distance from `reference`; cells without one only with
+    themselves.
+    """
+    size, recent = np.zeros(len(rounds.cell)), np.zeros(len(rounds.cell))
+    expected = np.array([reference.get(cell, np.nan) for cell in rounds.cells])
+    for number, pool in enumerate(POOLS):
+        index: dict[object, int] = {}
+        group = np.array([index.setdefault(pool(cell), len(index)) for cell in rounds.cells], dtype=np.int64)
+        origin = np.zeros(len(expected)) if number == 0 else expected
+        rows = np.flatnonzero(np.isfinite(origin[rounds.cell]))
+        if len(rows):
+            residual = rounds.value[rows] - origin[rounds.cell[rows]]
+            columns = (group[rounds.cell[rows]], rounds.round[rows], residual)
+            before, after = _jumps(*columns, rounds.variance[rows], rounds.count[rows])
+            size[rows] = np.maximum(size[rows], before)
+            recent[rows] = np.maximum(recent[rows], after)
+    return Changes(size, recent)
+
+
+def _jumps(group: Ints, order: Ints, value: Floats, variance: Floats, count: Floats) -> tuple[Floats, Floats]:
+    """The size of the surest change in each row's group, for rows from before it, and for rows from after it
+    while they are few; (rows,) each."""
+    sort = np.lexsort((order, group))
+    group, order = group[sort], order[sort]
+    value, variance, count = value[sort], variance[sort], count[sort]
+    weight = 1 / variance
+    first = np.searchsorted(group, group)  # where each row's group begins
+    last = np.searchsorted(group, group, side="right") - 1
+
+    def halves(column: Floats) -> tuple[Floats, Floats]:
+        """The sum of each row's group up to the row, and after it."""
+        total = np.cumsum(column)
+        return total - total[first] + column[first], total[last] - total
+
+    (w_old, w_new), (v_old, v_new), (_, n_new) = halves(weight), halves(weight * value), halves(count)
+    ends = np.append((group[1:] != group[:-1]) | (order[1:] != order[:-1]), True)  # a split is between rounds
+    valid = ends & (n_new >= FEWEST)
+    w_new = np.where(valid, w_new, 1.0)
+    change = np.abs(v_new / w_new - v_old / w_old)
+    z = np.where(valid, change / np.sqrt(1 / w_new + 1 / w_old + ALIKE**2), 0.0)
+    best = np.lexsort((z, group))[last]  # the surest split of each row's group
+    sure = np.where(z[best] > SURE, change[best], 0.0)
+    after = np.arange(len(group)) > best
+    size, recent = np.zeros(len(group)), np.zeros(len(group))
+    size[sort] = np.where(after, 0.0, sure)
+    recent[sort] = np.where(after & (n_new[best] < RECENT), sure, 0.0)
+    return size, recent
