@@ -1,5 +1,6 @@
-// Boots the pinned Pyodide once, at build time, and keeps its memory: browsers start from there (npm's postinstall).
-// The options are Pyodide's own but undocumented; without this file, or where it does not fit, the page boots plainly.
+// Starts the pinned Pyodide once, at build time, and keeps its memory, from which browsers start (`make run`).
+// The options are Pyodide's own but undocumented. Without this file, or where it does not fit, pages start Python
+// plainly; this script, the server and the page say so.
 // Randomness that Python drew at boot (hash seed, `random`) is in it: nothing private uses either (fleetune.privacy).
 import { rmSync, writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
@@ -20,5 +21,6 @@ try {
   writeFileSync(FILE, gzipSync(pyodide.makeMemorySnapshot(), { level: 9 }));
   process.exit(0);
 } catch (error) {
-  process.stderr.write(`no memory snapshot of Python, so pages start it plainly: ${error.message}\n`, () => process.exit(0));
+  const slower = "WARNING: no memory snapshot of Python was made, so it starts 1 to 5 s more slowly in every page";
+  process.stderr.write(`${slower}: ${error.message}\n`, () => process.exit(0));
 }

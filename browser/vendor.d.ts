@@ -1,4 +1,4 @@
-/** The server serves uPlot from its npm package under our own origin. */
+/** The server serves uPlot from its npm package among our own scripts. */
 declare module "*/uPlot.esm.js" {
   import uPlot from "uplot";
   export default uPlot;

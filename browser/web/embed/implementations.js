@@ -1,0 +1,174 @@
+// @ts-check
+/** One implementation of a job: loaded when wanted, called safely, set aside when it fails. */
+import { copyOf, restored } from "./values.js";
+
+/** @typedef {(...args: any[]) => any} Call */
+/** @typedef {import("./fleetune.d.ts").ImplementationOptions} Given */
+
+const LOAD_MS = 30_000; // a load that takes longer hangs
+const CALL_MS = 10_000; // so does a call of the page
+const SLOWER = 50; // or one that takes so many times as long as expected
+
+/** @template T @param {T | Promise<T>} working @param {number} ms @param {Promise<never>} [ended] rejects when nobody waits any longer @returns {Promise<T>} */
+export function within(working, ms, ended) {
+  /** @type {ReturnType<typeof setTimeout>} */
+  let timer;
+  const late = new Promise((_, reject) => (timer = setTimeout(() => reject(new Error(`it did not end within ${ms < 1000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 1000)} s`}`)), ms)));
+  return Promise.race(ended ? [working, late, ended] : [working, late]).finally(() => clearTimeout(timer));
+}
+
+const BEAT_MS = 1000;
+/** Calls of the page that have not ended: one timer looks after all, for a timer a call would cost more than many a call. @type {Set<{beats: number, late: () => void}>} */
+const pending = new Set();
+/** @type {ReturnType<typeof setInterval> | undefined} */
+let beating;
+
+function beat() {
+  for (const one of pending) if (one.beats-- <= 0) one.late();
+  if (pending.size) return;
+  clearInterval(beating);
+  beating = undefined;
+}
+
+/** Like `within`, to a second. @param {any} working @param {number} ms @returns {Promise<any>} */
+function watched(working, ms) {
+  return new Promise((resolve, reject) => {
+    const one = { beats: Math.ceil(ms / BEAT_MS), late: () => (pending.delete(one), reject(new Error(`it did not end within ${Math.round(ms / 1000)} s`))) };
+    pending.add(one);
+    beating ??= setInterval(beat, BEAT_MS);
+    Promise.resolve(working).then(
+      (result) => (pending.delete(one), resolve(result)),
+      (error) => (pending.delete(one), reject(error)),
+    );
+  });
+}
+
+/** FNV-1a of a text: a key for storage, nothing secret. @param {string} text */
+function digest(text) {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return (hash >>> 0).toString(36);
+}
+
+export class Implementation {
+  /** @type {Call | undefined} once it is loaded */
+  call;
+  /** Why it is not used. @type {string | undefined} */
+  reason;
+  /** Whether it gave that reason itself, by failing. */
+  failed = false;
+  /** It changes or takes away its arguments, which the reference does not: it gets copies. */
+  copies = false;
+  /** ms that loading took, and bytes that it fetched. */
+  loadMs = 0;
+  /** @type {Promise<boolean> | undefined} */
+  #loading;
+  #given;
+
+  /** @param {string} name @param {Call | Given} given */
+  constructor(name, given) {
+    this.name = name;
+    const plain = typeof given === "function";
+    if (!plain && typeof given?.load !== "function") throw new TypeError(`Fleetune: ${name} must be a function or have one named load`);
+    /** @type {Given} */
+    this.#given = plain ? { load: () => given } : given;
+    this.bytes = plain ? 0 : given.bytes ?? Infinity;
+    this.plain = plain;
+    /** Whether its calls give promises, as far as that can be told without one. */
+    this.async = plain ? given.constructor.name === "AsyncFunction" : given.async ?? true;
+    const { params = {}, version = "", load } = this.#given;
+    this.version = version || digest(String(plain ? given : load) + JSON.stringify(params));
+  }
+
+  get ready() {
+    return this.call !== undefined && this.reason === undefined;
+  }
+
+  /** @returns {Promise<boolean>} whether it can be used */
+  load() {
+    return (this.#loading ??= this.#load());
+  }
+
+  async #load() {
+    const { supported, load, params = {} } = this.#given;
+    try {
+      if (supported && !(await within(supported(), LOAD_MS))) {
+        this.reason = "it is not supported here";
+        return false;
+      }
+      const began = performance.now();
+      const call = await within(load(params), LOAD_MS);
+      if (typeof call !== "function") throw new Error("load did not give a function");
+      this.loadMs = performance.now() - began;
+      const fetched = this.plain ? [] : performance.getEntriesByType?.("resource").filter(({ startTime }) => startTime >= began) ?? [];
+      if (!Number.isFinite(this.bytes)) this.bytes = fetched.reduce((sum, entry) => sum + /** @type {any} */ (entry).encodedBodySize, 0);
+      if (this.reason) return false;
+      this.call = call;
+    } catch (error) {
+      this.reason ??= `it could not be loaded: ${/** @type {Error} */ (error)?.message ?? error}`;
+    }
+    return this.ready;
+  }
+
+  /** @param {string} reason @returns {boolean} whether it was in use until now */
+  setAside(reason) {
+    if (this.reason !== undefined) return false;
+    this.reason = reason;
+    this.failed = true;
+    this.#dispose();
+    return true;
+  }
+
+  #dispose() {
+    const call = this.call;
+    this.call = this.#loading = undefined;
+    if (call) Promise.resolve(call).then(this.#given.dispose).catch(() => {}); // it is not used any longer, so its failure changes nothing
+  }
+
+  /**
+   * What a call site calls; it throws Failed where the failing call or its arguments could not be told from the outside.
+   * @param {boolean} waits the choice is asynchronous @param {boolean} inPlace the job changes its arguments @param {number} expectedMs of a call
+   * @returns {Call}
+   */
+  bound(waits, inPlace, expectedMs) {
+    const own = /** @type {Call} */ (this.call);
+    const call = this.copies ? (/** @type {any[]} */ ...args) => own(...copyOf(args)) : own;
+    if (!waits && !inPlace) return call;
+    /** @param {unknown} error @param {any[]} args @param {any[] | false} kept @returns {never} */
+    const fail = (error, args, kept) => {
+      throw new Failed(this, error, kept ? restored(args, kept) : args);
+    };
+    if (!waits) {
+      return (...args) => {
+        const kept = copyOf(args);
+        try {
+          return own(...args);
+        } catch (error) {
+          return fail(error, args, kept);
+        }
+      };
+    }
+    const limit = Math.max(CALL_MS, SLOWER * expectedMs);
+    return async (...args) => {
+      const kept = inPlace && copyOf(args);
+      try {
+        return await watched(call(...args), limit);
+      } catch (error) {
+        return fail(error, args, kept);
+      }
+    };
+  }
+}
+
+/** A failed call: whose, why, and its arguments as they were before. */
+export class Failed {
+  /** @param {Implementation} one @param {unknown} cause @param {any[]} args */
+  constructor(one, cause, args) {
+    this.one = one;
+    this.cause = cause;
+    this.args = args;
+  }
+}
+
+/** @param {any} result @returns {boolean} */
+export const isPromise = (result) => typeof result?.then === "function";

@@ -1,0 +1,63 @@
+// @ts-check
+/** Time on a page: its clock, when it has nothing to do, and whose turn it is to measure. */
+
+/** @param {number} [ms] @returns {Promise<void>} */
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** @type {(() => void)[]} */
+const turns = [];
+/** A message comes back at once, where nested timers wait 4 ms. @type {MessageChannel | undefined} */
+let channel;
+
+/** Let the page have its turn. @returns {Promise<unknown>} */
+function turn() {
+  const { scheduler, document } = /** @type {any} */ (globalThis);
+  if (scheduler?.yield) return scheduler.yield();
+  if (!document) return pause();
+  if (!channel) {
+    channel = new MessageChannel();
+    channel.port1.onmessage = () => turns.shift()?.();
+  }
+  return new Promise((resolve) => {
+    turns.push(() => resolve(undefined));
+    channel?.port2.postMessage(0);
+  });
+}
+
+/** @type {import("./measure.js").PageClock} */
+export const PAGE = {
+  now: () => performance.now(),
+  pause: turn,
+  idle: (until) =>
+    new Promise((resolve) => {
+      const { scheduler, document, requestIdleCallback } = /** @type {any} */ (globalThis);
+      const done = () => {
+        clearTimeout(timer);
+        document?.removeEventListener("visibilitychange", whenSeen);
+        resolve(undefined);
+      };
+      const whenSeen = () => {
+        if (document?.hidden) return;
+        if (scheduler?.postTask) scheduler.postTask(done, { priority: "background" });
+        else (requestIdleCallback ?? setTimeout)(done);
+      };
+      const timer = setTimeout(done, Math.min(Math.max(until - performance.now(), 0), 2 ** 31 - 1));
+      document?.addEventListener("visibilitychange", whenSeen);
+      whenSeen();
+    }),
+};
+
+/**
+ * Of all jobs and tabs of this origin, one measures at a time.
+ * @template T @param {AbortSignal} signal when nobody waits any longer @param {() => Promise<T>} work
+ * @returns {Promise<T | undefined>} undefined if its turn did not come
+ */
+export async function oneAtATime(signal, work) {
+  const { locks } = globalThis.navigator ?? {};
+  if (!locks) return work();
+  let begun = false;
+  return locks.request("fleetune choose", { signal }, () => ((begun = true), work())).catch((error) => {
+    if (begun || !signal.aborted) throw error;
+    return undefined;
+  });
+}
