@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from e2e.drivers.base import Browser, DriverError, Page
+from fleetune_server.kernels.browsers import MissingBrowserError, find_webkit
 
 TIER_PROBE = (Path(__file__).parent / "tier_probe.js").read_text()
 # Lockdown Mode has no WebAssembly; private windows and policies may refuse storage with a SecurityError.
@@ -25,10 +25,6 @@ Object.defineProperty(Navigator.prototype, "globalPrivacyControl", { get: () => 
 """
 TIER_ATTEMPTS = 4
 TIER_BOUND = 1.5  # WebAssembly ÷ JavaScript time of one float loop; measured: see e2e/README.md
-
-
-class MissingEngineError(DriverError):
-    """A browser that is to be driven is not installed; the message says what to install."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ class Engine:
         ]
 
     def launch(self) -> Browser:
-        """Start the browser; MissingEngineError says what to install."""
+        """Start the browser; DriverError says what to install if it is missing."""
         return LAUNCHERS[self.family](self)
 
     def prove(self, page: Page) -> dict[str, Any]:
@@ -171,26 +167,11 @@ def chosen_engines(setting: str | None = None) -> tuple[str, ...]:
     return names
 
 
-def chromium_path() -> str | None:
-    """Chromium's path, or None for Playwright's own build.
-
-    Rather the headless shell, like Playwright's own build: the whole browser draws its window's pages too."""
-    return _system_browser(
-        "FLEETUNE_CHROMIUM", "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"
-    )
-
-
-def firefox_path() -> str | None:
-    """Firefox's path, or None for Playwright's own build."""
-    return _system_browser("FLEETUNE_FIREFOX", "firefox-esr", "firefox")
-
-
 def _chromium(engine: Engine) -> Browser:
     from e2e.drivers.playwright_driver import PlaywrightBrowser
 
     return PlaywrightBrowser(
         "chromium",
-        chromium_path(),
         arguments=engine.arguments,
         script=engine.script,
         headers=engine.headers,
@@ -200,61 +181,21 @@ def _chromium(engine: Engine) -> Browser:
 def _firefox(engine: Engine) -> Browser:
     from e2e.drivers.playwright_driver import PlaywrightBrowser
 
-    return PlaywrightBrowser("firefox", firefox_path(), preferences=engine.preferences, script=engine.script)
+    return PlaywrightBrowser("firefox", preferences=engine.preferences, script=engine.script)
 
 
 def _webkit(engine: Engine) -> Browser:
     from e2e.drivers.webkit_driver import WebKitBrowser
 
-    return WebKitBrowser(*webkit_parts(), environment=engine.environment)
+    try:
+        parts = find_webkit()
+    except MissingBrowserError as error:
+        raise DriverError(str(error)) from error
+    return WebKitBrowser(*parts, environment=engine.environment)
 
 
 LAUNCHERS: Mapping[str, Callable[[Engine], Browser]] = {
     "chromium": _chromium,
     "firefox": _firefox,
     "webkit": _webkit,
-}
-APT_PACKAGES = {
-    "chromium": "chromium-headless-shell",
-    "firefox": "firefox-esr",
-    "webkit": "webkit2gtk-driver libwebkit2gtk-4.1-0 xvfb",
-}
-
-
-def _system_browser(variable: str, *names: str) -> str | None:
-    """The browser's path, or None where Playwright's own build is installed and the system has none."""
-    found = os.environ.get(variable) or next(filter(None, map(shutil.which, names)), None)
-    if found or _playwright_has(names[0].split("-")[0]):
-        return found
-    raise MissingEngineError(
-        f"{names[0]} is missing: install the package {names[0]}, or run `python -m playwright install "
-        f"{names[0].split('-')[0]}`, or name it in {variable}"
-    )
-
-
-def _playwright_has(browser: str) -> bool:
-    cache = Path(os.environ.get("PLAYWRIGHT_BROWSERS_PATH", Path.home() / ".cache" / "ms-playwright"))
-    return any(cache.glob(f"{browser}-*"))
-
-
-def minibrowser() -> str | None:
-    """The MiniBrowser that Debian's libwebkit2gtk installs outside PATH."""
-    places = ("lib/*/webkit2gtk-4.1/MiniBrowser", "libexec/webkit2gtk-4.1/MiniBrowser")
-    found = (str(hit) for place in places for hit in Path("/usr").glob(place))
-    return shutil.which("MiniBrowser") or next(found, None)
-
-
-def webkit_parts() -> tuple[str, str, str]:
-    """(WebKitWebDriver, MiniBrowser, Xvfb) as paths; MissingEngineError if one is absent."""
-    driver, browser, display = shutil.which("WebKitWebDriver"), minibrowser(), shutil.which("Xvfb")
-    if not (driver and browser and display):
-        raise MissingEngineError(f"WebKitGTK is missing: install {APT_PACKAGES['webkit']}")
-    return driver, browser, display
-
-
-# family: what raises MissingEngineError if the family cannot be launched here
-FINDERS: Mapping[str, Callable[[], object]] = {
-    "chromium": chromium_path,
-    "firefox": firefox_path,
-    "webkit": webkit_parts,
 }

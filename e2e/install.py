@@ -1,65 +1,86 @@
-"""`python -m e2e.install`: install what the chosen engines need, or say exactly what is missing."""
+"""Installs what the tests need of the system, or says exactly what is missing.
+
+`python -m e2e.install` for every test in the chosen engines, `python -m e2e.install unit` for `tests/` alone.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
+from functools import partial
 
-from tests import postgres
+from tests import postgres, proxies
 
-from e2e.engines import ALWAYS, APT_PACKAGES, ENGINES, FINDERS, MissingEngineError, chosen_engines
+from e2e.engines import ALWAYS, ENGINES, chosen_engines
+from fleetune_server.kernels import browsers
 
-SERVER_PACKAGES = ("postgresql",)  # for the tests of the PostgreSQL store
+Check = Callable[[], object]
 
 
-def absent_engines(names: tuple[str, ...]) -> dict[str, str]:
-    """Families of `names` that cannot be launched here, with the Debian packages that would help."""
-    absent = {}
-    for family in dict.fromkeys(ENGINES[name].family for name in names):
+def _openmp() -> None:
+    """LightGBM's wheel does not bring it."""
+    if sys.platform == "linux":
+        ctypes.CDLL("libgomp.so.1")
+
+
+def _prometheus() -> None:
+    """It brings promtool."""
+    for program in ("prometheus", "promtool"):
+        if shutil.which(program) is None:
+            raise RuntimeError(f"{program} is not installed: apt-get install prometheus")
+
+
+# What the tests need whatever the engines: a check that raises if it is absent, and Debian's packages.
+ALWAYS_NEEDED: tuple[tuple[Check, tuple[str, ...]], ...] = (
+    (postgres.binaries, ("postgresql",)),
+    (_openmp, ("libgomp1",)),
+    (proxies.binary, ("nginx",)),
+    (_prometheus, ("prometheus",)),
+)
+NEEDED_BY_FAMILY: dict[str, tuple[Check, tuple[str, ...]]] = {
+    **{
+        name: (partial(browsers.find, name), (family.programs[0],))
+        for name, family in browsers.FAMILIES.items()
+    },
+    "webkit": (browsers.find_webkit, browsers.WEBKIT_PACKAGES),
+}
+
+
+def absent_packages(engines: tuple[str, ...]) -> Iterator[str]:
+    """Debian packages that are needed for these engines and not there."""
+    families = dict.fromkeys(ENGINES[name].family for name in engines)
+    for check, packages in (*ALWAYS_NEEDED, *(NEEDED_BY_FAMILY[family] for family in families)):
         try:
-            FINDERS[family]()
-        except MissingEngineError:
-            absent[family] = APT_PACKAGES[family]
-    return absent
+            check()
+        except (OSError, RuntimeError, browsers.MissingBrowserError):
+            yield from packages
 
 
-def has_postgresql() -> bool:
-    """Whether the tests find a PostgreSQL to start."""
-    try:
-        postgres.binaries()
-    except RuntimeError:
-        return False
-    return True
-
-
-def absent_packages(names: tuple[str, ...]) -> list[str]:
-    """Debian packages that are needed and not there."""
-    packages = [package for need in absent_engines(names).values() for package in need.split()]
-    return packages + ([] if has_postgresql() else list(SERVER_PACKAGES))
-
-
-def install(names: tuple[str, ...]) -> int:
+def install(engines: tuple[str, ...]) -> int:
     """Install with apt as root what is missing, else say exactly what to install; the exit code."""
-    packages = absent_packages(names)
+    packages = list(absent_packages(engines))
     if packages and os.geteuid() == 0 and (apt := shutil.which("apt-get")):
         environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
         print(f"Installing {' '.join(packages)}", flush=True)
         for command in (["update", "-qq"], ["install", "-y", "-qq", "--no-install-recommends", *packages]):
             if subprocess.run([apt, *command], env=environment, check=False).returncode:
                 print(f"apt-get {' '.join(command)} failed", file=sys.stderr)
-        packages = absent_packages(names)
+        packages = list(absent_packages(engines))
     if not packages:
         return 0
     print(
         f"Missing for the tests: {' '.join(packages)}\n"
-        f"As root on Debian or Ubuntu: apt-get install {' '.join(packages)}\n"
-        "To test fewer engines: FLEETUNE_ENGINES=chromium make test",
+        f"As root on Debian or Ubuntu: apt-get install {' '.join(packages)}",
+        *(["To test fewer engines: FLEETUNE_ENGINES=chromium make test"] if engines else []),
+        sep="\n",
         file=sys.stderr,
     )
     return 1
 
 
 if __name__ == "__main__":
-    sys.exit(install((*chosen_engines(), *ALWAYS)))
+    sys.exit(install(() if sys.argv[1:] == ["unit"] else (*chosen_engines(), *ALWAYS)))

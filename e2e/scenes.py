@@ -8,6 +8,7 @@ from e2e.drivers.base import Page, wait_for
 from e2e.embedder import Embedder
 from e2e.steps import BOOT_SECONDS
 from e2e.studio import DRAWN, RESULTS, Studio
+from e2e.test_offline import NO_ANSWERS
 from e2e.test_robust import CRASH, WATCH_WORKERS
 from e2e.wire import Wire
 
@@ -15,12 +16,6 @@ HOME = ("header.top", ".hero", "#benchmark", "#results", "#together", "#privacy"
 DASHBOARD = ("main > section:first-of-type", "#quality", "#effect", "#best", "#time", "#versions")
 CONTROLLED = "navigator.serviceWorker?.controller != null"
 CLICK = "document.querySelector(a[0]).click()"
-# The page's files come, and nothing that only the server knows.
-NO_ANSWERS = """
-const ask = fetch;
-window.fetch = (url, ...more) =>
-  String(url).includes("api/") ? Promise.reject(new TypeError("Failed to fetch")) : ask(url, ...more);
-"""
 SITE = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
 THEME = "<style>body { font: 16px sans-serif; margin: 1rem } %s</style>"
 OWN = "fleetune-widget { --fleetune-ground: #fdf3d8; --fleetune-ink: #402a00; --fleetune-soft: #6b5320;"
@@ -90,14 +85,14 @@ def dashboard(studio: Studio) -> None:
 
 
 def words(studio: Studio) -> None:
-    """An explained term, the policy, a dead link."""
+    """An explained term, and the pages without scripts: the policy, a dead link, what everyone may know."""
     page = studio.home()
     term = "document.activeElement.blur(); document.querySelector('[data-term=oracle]').focus();"
     studio.take(page, "state-term", "#results", before=term)
     page.close()
-    for path in ("privacy", "nowhere/at/all"):
+    for path in ("privacy", "nowhere/at/all", "functions", "functions/sort", "regressions", "data/"):
         page = studio.open(path)
-        studio.take(page, path.partition("/")[0])
+        studio.take(page, path.strip("/").replace("/", "-"))
         page.close()
 
 

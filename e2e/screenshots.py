@@ -78,7 +78,7 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory() as data,
         Server(
-            Path(data) / "data", retrain_packets=CROWD, hold_seconds=60, canary_clients=1, push_origins="*"
+            Path(data) / "data", retrain_packets=CROWD, hold_seconds=60, rollout_clients=1, push_origins="*"
         ) as server,
     ):
         # Playwright drives one browser at a time.

@@ -39,7 +39,7 @@ class Server:
             **self._settings,
         }
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "fleetune_server", "serve"],
+            [sys.executable, "-m", "tests.serve"],
             cwd=ROOT,
             env=environment,
             stdout=subprocess.PIPE,

@@ -19,7 +19,7 @@ BENCHMARK = "Benchmark this browser"
 THOROUGH = "Measure thoroughly (4 minutes)"
 
 # All that may be asked for while telemetry is off: files and the public model, by GET, without a body.
-STATIC = ("/static/", "/vendor/", "/pyodide/", "/wheels/", "/kernels/", "/models/", "/api/decisions/")
+STATIC = ("/static/", "/pyodide/", "/wheels/", "/kernels/", "/models/", "/api/decisions/")
 PUBLIC = {
     "/",
     "/privacy",
@@ -53,7 +53,7 @@ def measure_a_little(page: Page) -> None:
     page.click("button", THOROUGH)
     wait_for(
         page,
-        "find('#progress').value > 0 || /could not go on/.test(find('#progressText').innerText)",
+        "find('#progress').value > 0 || /benchmark failed/.test(find('#progressText').innerText)",
         timeout=BOOT_SECONDS,
     )
     page.click("button", "Stop")
@@ -120,7 +120,7 @@ def assert_no_third_party(page: Page, wire: Wire) -> None:
 
 def crowd(server: Server, packets: int) -> None:
     """Other clients, as code: the same privacy, packet and model modules."""
-    client = [sys.executable, "-m", "fleetune_server", "client", "--server", server.url]
+    client = [sys.executable, "-m", "fleetune_research", "client", "--server", server.url]
     done = subprocess.run(
         [*client, "--packets", str(packets)],
         cwd=ROOT,

@@ -24,6 +24,7 @@ const style = getComputedStyle(node), box = node.getBoundingClientRect();
 const seen = node.matches(":focus-visible") && style.outlineStyle !== "none" && style.outlineWidth !== "0px";
 return { seen, onScreen: box.bottom > 0 && box.top < innerHeight };
 """
+PATHS = ("", "dashboard", "privacy", "functions", "functions/sort", "regressions", "data/", "nowhere/at/all")
 READY = {"": "#resultsTable tbody tr", "dashboard": "#heat tbody tr"}
 # More than a thousand of the chart's dots stand out from the ground: a share of 3 : 1 in luminance.
 SEEN_ON_CANVAS = """(() => {
@@ -41,7 +42,7 @@ SEEN_ON_CANVAS = """(() => {
 })()"""
 BAR_COLOURS = """
 const bar = document.createElement("span");
-bar.className = "track";
+bar.className = "progress-bar";
 bar.append(Object.assign(document.createElement("span"), { className: "part" }));
 document.body.append(bar);
 return [bar.firstChild, bar].map((node) => getComputedStyle(node).backgroundColor);
@@ -53,7 +54,7 @@ return document.getAnimations().filter(({ playState }) => playState === "running
 
 
 @pytest.mark.parametrize("language", ["en", "ru"])
-@pytest.mark.parametrize("path", ["", "dashboard", "privacy", "nowhere/at/all"])
+@pytest.mark.parametrize("path", PATHS)
 def test_axe_finds_nothing_on_a_page(page: Page, wire: Wire, path: str, language: str) -> None:
     page.open(f"{wire.url}{path}?lang={language}")
     if path == "":
@@ -126,7 +127,7 @@ def test_forced_colours_leave_charts_and_bars_to_be_seen(page: Page, wire: Wire,
 
 @CHROMIUM
 @pytest.mark.parametrize("media", [{"color_scheme": "dark"}, {"forced_colors": "active"}], ids=str)
-@pytest.mark.parametrize("path", ["", "dashboard", "privacy", "nowhere/at/all"])
+@pytest.mark.parametrize("path", PATHS)
 def test_at_400_percent_in_dark_and_forced_colours_nothing_overflows_or_fails(
     page: Page, wire: Wire, path: str, media: dict[str, str]
 ) -> None:

@@ -75,6 +75,7 @@ def test_what_is_measured_in_another_environment_is_the_choice_there(
     assert_measured(page, wire, engine)
 
 
+@pytest.mark.deep
 def test_stop_keeps_what_was_measured_and_the_page_can_start_again(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     for _ in range(2):
@@ -82,4 +83,4 @@ def test_stop_keeps_what_was_measured_and_the_page_can_start_again(page: Page, w
         wait_for(page, "find('#progress').value > 0", timeout=BOOT_SECONDS)
         page.click("button", "Stop")
         wait_for(page, "!find('#run').disabled")
-        wait_text(page, "#progressText", "What was measured is kept")
+        wait_text(page, "#progressText", "The measurements are kept")

@@ -76,6 +76,7 @@ def test_the_choice_survives_a_reload_and_can_be_taken_back(page: Page, wire: Wi
     assert_only_public(wire)
 
 
+@pytest.mark.deep
 def test_a_changed_policy_asks_again_and_is_silent_until_answered(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     turn_telemetry_on(page)
@@ -112,6 +113,7 @@ def test_global_privacy_control_outranks_the_checkbox(page: Page, wire: Wire) ->
     assert_only_public(wire)
 
 
+@pytest.mark.deep
 def test_the_signal_in_requests_alone_is_heeded_too(page: Page, wire: Wire) -> None:
     """Some proxies add the header and leave the page's navigator as it is."""
     open_home(page, wire)

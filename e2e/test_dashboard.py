@@ -13,8 +13,8 @@ from e2e.steps import TRAIN_SECONDS, crowd, open_home
 from e2e.wire import Wire
 
 CROWD = 200
-SETTINGS = {"retrain_packets": CROWD, "hold_seconds": 60, "canary_clients": 1, "canary_seconds": 3600}
-SIMULATION = ROOT / "server" / "fleetune_server" / "simulation.json"
+SETTINGS = {"retrain_packets": CROWD, "hold_seconds": 60, "rollout_clients": 1, "rollout_seconds": 3600}
+SIMULATION = ROOT / "server" / "fleetune_server" / "http" / "simulation.json"
 PANELS = ("quality-panel", "recorded", "simulated", "packets", "published", "latency")
 pytestmark = [pytest.mark.deep, pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))]
 # Keeps what a download would have saved: file names and contents.

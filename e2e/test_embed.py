@@ -8,7 +8,7 @@ import pytest
 
 from e2e.drivers.base import Page, wait_for
 from e2e.embedder import Embedder
-from e2e.server import Server
+from e2e.server import ROOT, Server
 from e2e.steps import BOOT_SECONDS, PUBLIC, STATIC, assert_only_public, republish
 from e2e.wire import Wire
 
@@ -56,10 +56,58 @@ const same = calls[1](bytes, hash, 64) === before;
 return { confirmed, rows, again: said(), swaps: swaps.length, sum, same };
 """
 
+# A page whose own module worker measures; the page keeps every message of that worker.
+IN_WORKER = """
+window.heard = [];
+const worker = new Worker("/worker.js", { type: "module" });
+worker.onmessage = ({ data }) => {
+  window.heard.push(data);
+  if (data.results !== undefined || data.error) window.ended = data;
+};
+worker.onerror = ({ message }) => (window.ended = { error: message });
+"""
+WORKER = """
+const { connect } = await import("%sfleetune.js");
+const tuner = await connect({ server: "%s" });
+const enough = new AbortController();
+tuner.addEventListener("progress", (event) => event.detail.done >= 1 && enough.abort());
+tuner.benchmark({ budgetMs: 60000, kernels: ["dot"], signal: enough.signal }).then(
+  ({ results }) => postMessage({ results: results.length }),
+  (error) => postMessage({ error: String(error) }),
+);
+"""
+
 
 @pytest.fixture
 def host(wire: Wire) -> Iterator[Embedder]:
     with Embedder({"/": PAGE, "/host.js": SCRIPT % wire.url}, csp=None, host="127.0.0.1") as site:
+        yield site
+
+
+# A page that carries the client itself, as a bundle from npm would, and names the server.
+BUNDLED = """
+try {
+  const { connect } = await import("/web/embed/fleetune.js");
+  const tuner = await connect({ server: "%s" });
+  window.dot = await tuner.kernel("dot");
+  window.sum = dot(Float32Array.of(1, 2, 3), Float32Array.of(4, 5, 6));
+} catch (error) {
+  window.failed = String(error);
+}
+"""
+WEB = ROOT / "browser" / "web"
+# The client waits 10 s for an answer, and then 10 s for what the browser kept.
+AWAY_SECONDS = 45.0
+
+
+@pytest.fixture
+def bundled(wire: Wire) -> Iterator[Embedder]:
+    client = {
+        f"/web/{file.relative_to(WEB).as_posix()}": file.read_text()
+        for folder in ("embed", "shared")
+        for file in (WEB / folder).glob("*.js")
+    }
+    with Embedder({"/": PAGE, "/host.js": BUNDLED % wire.url, **client}, csp=None, host="127.0.0.1") as site:
         yield site
 
 
@@ -89,6 +137,47 @@ def test_the_page_goes_on_when_the_server_is_gone(page: Page, wire: Wire, host: 
     assert page.evaluate(ERROR_OF_DOT) < 1e-4
     page.reload()
     wait_for(page, "window.failed")
+
+
+# An automated WebKitGTK loads nothing from its cache across a reload.
+@pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))
+def test_a_server_that_is_gone_is_replaced_by_what_the_browser_kept(
+    page: Page, wire: Wire, bundled: Embedder
+) -> None:
+    page.open(f"{bundled.origin}/")
+    assert wait_for(page, "window.sum ?? window.failed") == 32
+    wire.cut()
+    page.reload()
+    assert wait_for(page, "window.sum ?? window.failed", timeout=AWAY_SECONDS) == 32
+
+
+@pytest.mark.deep
+def test_without_a_server_and_without_an_earlier_visit_connect_says_so(
+    page: Page, wire: Wire, bundled: Embedder
+) -> None:
+    wire.hold("/api/decisions")
+    page.open(f"{bundled.origin}/")
+    assert "rror" in wait_for(page, "window.sum ?? window.failed", timeout=AWAY_SECONDS)
+
+
+@pytest.mark.deep
+def test_each_server_has_its_own_answer_and_none_disturbs_what_the_page_keeps(
+    page: Page, wire: Wire, bundled: Embedder
+) -> None:
+    page.open(f"{bundled.origin}/")
+    wait_for(page, "window.sum ?? window.failed")
+    told = page.evaluate(
+        """const { connect } = await import("/web/embed/fleetune.js");
+        const kept = await import("/web/shared/storage.js");
+        await kept.set("choose/sha256", "the winner");
+        const [one, other] = await Promise.all(a.map((server) => connect({ server })));
+        const [refused, undecided] = await Promise.all([one.consent.record("off"), other.consent.get()]);
+        const again = await one.consent.get();
+        return [refused.state, undecided.state, again.state, await kept.get("choose/sha256")];""",
+        wire.url,
+        wire.url.replace("127.0.0.1", "localhost"),
+    )
+    assert told == ["off", "undecided", "off", "the winner"]
 
 
 def test_measuring_in_the_embedding_page_sends_nothing(page: Page, wire: Wire, host: Embedder) -> None:
@@ -136,3 +225,13 @@ def test_a_page_that_measures_confirms_the_calls_it_makes(page: Page, wire: Wire
     assert found["same"]
     assert_only_public(wire)
     assert page.console() == []
+
+
+@pytest.mark.deep
+def test_a_pages_own_worker_measures_and_the_page_hears_none_of_it(page: Page, wire: Wire) -> None:
+    files = {"/": PAGE, "/host.js": IN_WORKER, "/worker.js": WORKER % (wire.url, wire.url)}
+    with Embedder(files, csp=None, host="127.0.0.1") as site:
+        page.open(f"{site.origin}/")
+        ended = wait_for(page, "window.ended", timeout=BOOT_SECONDS)
+    assert ended.get("results", 0) > 0, ended
+    assert page.evaluate("return heard") == [ended]

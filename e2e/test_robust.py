@@ -38,7 +38,7 @@ def test_a_crashed_worker_is_said_and_starts_again(page: Page, wire: Wire) -> No
     page.evaluate(CRASH)
     wait_text(page, "#notices", "The worker stopped")
     wait_for(page, "!find('#run').disabled")
-    assert "could not go on" in text(page, "#progressText")
+    assert "benchmark failed" in text(page, "#progressText")
     assert violations(page) == []
     measure_a_little(page)
     assert "The worker stopped" not in text(page, "#notices"), "the notice leaves with its cause"
@@ -145,7 +145,7 @@ def test_the_second_visit_without_a_server_has_its_choices_before_python(page: P
 
 
 SILENT_WORKER = """
-const { connectWorker, despiteSilence } = await import("/static/rpc.js");
+const { connectWorker, despiteSilence } = await import("/static/shared/rpc.js");
 const source = (after) => `postMessage({ event: "ready", data: ["work"] }); ${after}`;
 const url = (after) => URL.createObjectURL(new Blob([source(after)], { type: "text/javascript" }));
 const blocks = url("onmessage = () => { for (;;); }");

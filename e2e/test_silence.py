@@ -31,6 +31,7 @@ from e2e.steps import (
     wait_refused,
 )
 from e2e.wire import Wire
+from fleetune_server.http.pages.policy import REVISION
 
 WALKS = int(os.environ.get("FLEETUNE_WALKS", "15"))
 STEPS = 12
@@ -182,7 +183,7 @@ def test_global_privacy_control_silences_what_was_agreed(recorded: Page, wire: W
       const writing = opened.transaction("kv", "readwrite");
       writing.objectStore("kv").put(record, "consent");
       await new Promise((done) => (writing.oncomplete = done));""",
-        2,
+        REVISION,
     )
     page.evaluate("globalThis.__ways.length = 0")
     trails = walk(page, SEED + 4_000, [], again=0)

@@ -23,16 +23,16 @@ const moved = `
   let days = 0;
   Date.now = () => now() + days * 86_400_000;
   new BroadcastChannel("clock").onmessage = ({ data }) => (days = data);
-  import("${new URL("/static/worker.js", location)}");`;
+  import("${new URL("/static/workers/python_worker.js", location)}");`;
 const address = URL.createObjectURL(new Blob([moved], { type: "text/javascript" }));
 window.started = (async () => {
-  const { connectWorker } = await import("/static/rpc.js");
+  const { connectWorker } = await import("/static/shared/rpc.js");
   window.ops = (await connectWorker(address)).ops;
   await window.ops.update({});
 })();
 """
 MEASURE = """
-await window.ops.benchmark({ cells: [{ kernel: "dot", size: 512, pattern: "random", copied: false }] });
+await window.ops.benchmark({ workloads: [{ kernel: "dot", size: 512, pattern: "random", copied: false }] });
 """
 MOVE = 'const channel = new BroadcastChannel("clock"); channel.postMessage(a[0]); channel.close();'
 SEND = """

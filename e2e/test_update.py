@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from tests.alterations import ALTER, altered_field
 
-from e2e.drivers.base import Browser, Page, text, wait_text
+from e2e.drivers.base import Browser, Page, text, wait_for, wait_text
 from e2e.server import Server
-from e2e.steps import BOOT_SECONDS, open_home, republish
+from e2e.steps import BOOT_SECONDS, measure_a_little, open_home, republish
 from e2e.tamper import Tamper
 from e2e.wire import Wire
 
@@ -24,14 +24,14 @@ LIES = 24
 LONGER = 3  # times a second update that a first one may take in a worker just started
 WORKER = """
 const at = (name) => new URL("static/" + name, location.href).href;
-const { connectWorker } = await import(at("rpc.js"));
-const { ops } = await connectWorker(at("worker.js"), { onEvent() {} });
+const { connectWorker } = await import(at("shared/rpc.js"));
+const { ops } = await connectWorker(at("workers/python_worker.js"), { onEvent() {} });
 window.ops = ops;
 """
 UPDATE = "const begin = performance.now(); const outcome = await window.ops.update(); "
 # What is kept, checked without Python: the version, and whether the artefact is the one that was signed.
 KEPT = """
-const { get } = await import(new URL("static/storage.js", location.href).href);
+const { get } = await import(new URL("static/shared/storage.js", location.href).href);
 const kept = await get("model");
 if (!kept) return null;
 const bytes = Uint8Array.from(atob(kept.artefact), (letter) => letter.charCodeAt(0));
@@ -41,11 +41,11 @@ const { version, sha256, size } = kept.manifest;
 return { version, whole: hex === sha256 && bytes.length === size };
 """
 REMEMBER = """
-const storage = await import(new URL("static/storage.js", location.href).href);
+const storage = await import(new URL("static/shared/storage.js", location.href).href);
 await storage.set("old", await storage.get("model"));
 """
 RESET = """
-const storage = await import(new URL("static/storage.js", location.href).href);
+const storage = await import(new URL("static/shared/storage.js", location.href).href);
 await storage.set("model", await storage.get("old"));
 """
 
@@ -155,3 +155,20 @@ def test_no_lie_about_a_model_is_believed_and_none_costs_the_page_its_model(
         relay.lie = None
         assert page.evaluate(UPDATE + "return outcome")["version"] == new
         assert page.evaluate(KEPT) == {"version": new, "whole": True}
+
+
+@pytest.mark.deep
+def test_a_model_that_is_not_accepted_is_said_and_the_last_good_one_stays(page: Page, server: Server) -> None:
+    with Tamper(server.url) as relay:
+        page.open(relay.url)
+        wait_for(page, "!find('#run').disabled")
+        measure_a_little(page)
+        kept = page.evaluate(KEPT)
+        offered(page, republish(server, int(kept["version"])))
+        relay.lie = lambda path, truth: truth.replace(b'"version":', b'"version":9') if "?" in path else truth
+        page.reload()
+        wait_for(page, "!find('#run').disabled")
+        measure_a_little(page)
+        said = wait_text(page, "#liveLog", "a new model was not accepted")
+        assert "The last good one stays in use" in said
+        assert page.evaluate(KEPT) == kept

@@ -35,7 +35,10 @@ try {
   const dot = await tuner.kernel("dot");
   const sum = dot(Float32Array.of(1, 2, 3), Float32Array.of(4, 5, 6));
   const before = (await tuner.consent.get()).state;
-  tell({ origin: self.origin, sum, before });
+  const unasked = await tuner.consent.record("on").then(() => "kept", ({ message }) => message);
+  const clicked = new Promise((resolve) => addEventListener("click", resolve, { once: true }));
+  tell({ origin: self.origin, sum, before, unasked, still: (await tuner.consent.get()).state });
+  await clicked;
   await tuner.consent.record("on");
   const enough = new AbortController();
   tuner.addEventListener("progress", ({ detail }) => detail.done >= 1 && enough.abort());
@@ -43,7 +46,7 @@ try {
   const { results } = await tuner.benchmark({ kernels: ["dot", "saxpy"], ...limits });
   const agreed = (await tuner.consent.get()).state;
   const { packet, text } = await tuner.preview();
-  const { status } = await tuner.send();
+  const { status } = await tuner.send({ shown: text });
   const withdrawn = await tuner.consent.withdraw();
   const after = (await tuner.preview()).reason.code;
   tell({ cells: results.length, agreed, packet, text, status, withdrawn, after });
@@ -53,6 +56,14 @@ try {
 """
 DOCUMENT = (ROOT / "browser" / "EMBED.md").read_text()
 EXAMPLE, SHARE = re.findall(r'<script type="module">(.*?)</script>', DOCUMENT, re.DOTALL)
+# How far anything in a widget stands out of it, in pixels.
+STANDS_OUT = """
+return Math.max(...[...document.querySelectorAll("fleetune-widget")].flatMap((host) => {
+  const { left, right } = host.getBoundingClientRect();
+  return [...host.shadowRoot.querySelectorAll(":not(pre *)")].map((node) => node.getBoundingClientRect())
+    .filter(({ width }) => width > 0).map((box) => Math.max(box.right - right, left - box.left));
+}));
+"""
 FILES = {
     "/example": HEAD + '<h1>Example</h1><script type="module" src="/example.js"></script>',
     "/example.js": EXAMPLE.replace("https://tuner.example/", "SERVER") + "window.sum = sum;",
@@ -67,6 +78,10 @@ FILES = {
     '<fleetune-widget kernels="dot, saxpy"></fleetune-widget>'
     '<fleetune-widget kernels="dot, saxpy" lang="ru" push server="SERVER"></fleetune-widget>'
     '<script type="module" src="SERVERwidget.js"></script>',
+    "/odd": HEAD + '<h1>Odd</h1><div style="width: 200px">'
+    '<fleetune-widget kernels="dot, nonsense, sort"></fleetune-widget>'
+    '<fleetune-widget kernels="gone" lang="ru"></fleetune-widget></div>'
+    '<script type="module" src="SERVERwidget.js"></script>',
     "/auto": HEAD + "<h1>Auto</h1>" + "<p>Above.</p>" * 200 + "<fleetune-widget kernels='dot' auto>"
     "</fleetune-widget>"
     '<script type="module" src="SERVERwidget.js"></script>',
@@ -74,7 +89,7 @@ FILES = {
     "<fleetune-widget lang='ru' kernels='sort'></fleetune-widget>"
     '<script type="module" src="SERVERwidget.js"></script>',
     "/frame": HEAD + '<h1>Frame</h1><script src="/frame.js"></script>'
-    '<iframe sandbox="allow-scripts" src="/inner" title="Fleetune"></iframe>',
+    '<iframe sandbox="allow-scripts" src="/inner" role="application" title="Fleetune"></iframe>',
     "/frame.js": "addEventListener('message', ({ data }) => (window.told = { ...window.told, ...data }));",
     "/inner": HEAD + '<script type="module" src="/inner.js"></script>',
     "/inner.js": INNER,
@@ -82,7 +97,7 @@ FILES = {
 # Every kernel in the page, each size and pattern, copied and resident, against its own JavaScript.
 WRONG_RESULTS = """
 const { root, kernels } = await (await fetch(`${tuner.server}api/kernels`)).json();
-const { near, seeded } = await import(`${tuner.server}static/compare.js`);
+const { near, seeded } = await import(`${tuner.server}static/shared/numbers.js`);
 const wrong = [];
 let calls = 0;
 tuner.addEventListener("setaside", (event) => wrong.push(event.detail));
@@ -200,7 +215,7 @@ def test_auto_measures_once_the_card_is_on_screen_and_sends_nothing(
     # A card on screen rests for a second before it acts: this one, below the edge, must not act at all.
     page.evaluate("window.shown = performance.now()")
     wait_for(page, "performance.now() - shown > 1500")
-    assert wire.seen("/static/worker.js") == []
+    assert wire.seen("/static/workers/python_worker.js") == []
     page.evaluate("document.querySelector('fleetune-widget').scrollIntoView()")
     wait_text(page, ".status", "Measured here in", timeout=BOOT_SECONDS)
     assert len(wire.seen("/pyodide/pyodide.asm.wasm")) == 1
@@ -209,14 +224,26 @@ def test_auto_measures_once_the_card_is_on_screen_and_sends_nothing(
 
 
 @pytest.mark.deep
-def test_the_documents_question_leads_to_one_report(page: Page, wire: Wire, site: Embedder) -> None:
+def test_the_documents_question_leads_to_one_report_that_the_visitor_sees_first(
+    page: Page, wire: Wire, site: Embedder
+) -> None:
     page.open(f"{site.origin}/share")
     wait_for(page, "window.tuner")
     page.click("button", "Help to tune this")
     wait_for(page, "find('dialog')?.open")
     page.click("button", "Turn on")
-    wait_text(page, "#share", "Sent: 202", timeout=BOOT_SECONDS)
-    assert len(sent_packets(wire)) == 1
+    wait_for(page, "find('dialog pre')?.textContent.startsWith('{')", timeout=BOOT_SECONDS)
+    shown = text(page, "dialog pre")
+    page.evaluate("document.body.lastElementChild.shadowRoot.querySelector('.equal button').click()")
+    assert page.evaluate("return tuner.preview().then(({ text }) => text)") == shown, "a script's click"
+    assert sent_packets(wire) == []
+    page.click("button", "Decide later")
+    wait_text(page, "#share", "Not sent")
+    page.evaluate("window.again = tuner.send({ shown: 'another packet' })")
+    wait_for(page, "find('dialog pre')?.textContent === a[0]", shown)
+    page.click("button", "Send")
+    assert page.evaluate("return (await again).status") == 202
+    assert [request.body.decode() for request in wire.seen("/api/telemetry", "POST")] == [shown]
     assert page.console() == []
 
 
@@ -265,6 +292,10 @@ def test_consent_is_asked_by_fleetune_and_counts_for_one_site_and_one_server(
 @pytest.mark.deep
 def test_a_sandboxed_frame_keeps_consent_in_memory_only(page: Page, wire: Wire, site: Embedder) -> None:
     page.open(f"{site.origin}/frame")
+    told = wait_for(page, "(window.told?.failed || window.told?.still) && window.told", timeout=BOOT_SECONDS)
+    assert "needs the visitor's click" in told["unasked"]
+    assert told["still"] == "undecided"
+    page.click("application", "Fleetune")
     told = wait_for(page, "(window.told?.failed || window.told?.after) && window.told", timeout=BOOT_SECONDS)
     assert told.get("failed") is None
     assert told["origin"] == "null"
@@ -278,3 +309,31 @@ def test_a_sandboxed_frame_keeps_consent_in_memory_only(page: Page, wire: Wire, 
     assert told["after"] == "consent"
     page.reload()
     assert wait_for(page, "window.told?.before") == "undecided"
+
+
+@pytest.mark.deep
+def test_a_narrow_widget_names_what_the_server_does_not_know_and_stays_within_its_box(
+    page: Page, site: Embedder
+) -> None:
+    page.open(f"{site.origin}/odd")
+    known, unknown = "document.querySelectorAll('fleetune-widget')[0]", SECOND
+    for widget, words in ((known, "no function called nonsense"), (unknown, "нет функции с именем gone")):
+        wait_for(page, f"{widget}.shadowRoot?.querySelector('.unknown')?.innerText.includes(a[0])", words)
+    shown = page.evaluate(f"return {known}.shadowRoot.querySelector('.card').innerText")
+    assert re.search(r"[0-9]×", shown)
+    assert "over 2 functions" in shown
+    rest = page.evaluate(f"return {unknown}.shadowRoot.querySelector('.card').innerText")
+    assert "NaN" not in shown + rest
+    assert "×" not in rest
+    page.evaluate(OPEN)
+    wait_for(page, f"/Telemetry is off/.test({known}.shadowRoot.querySelector('details').innerText)")
+    assert page.evaluate(STANDS_OUT) <= 0.5
+
+
+@pytest.mark.deep
+def test_an_element_whose_server_is_not_there_says_so(page: Page, site: Embedder) -> None:
+    page.open(f"{site.origin}/widget")
+    wait_text(page, ".status", "as fast as JavaScript")
+    gone = "document.querySelector('fleetune-widget').setAttribute('server', 'http://127.0.0.1:1/')"
+    page.evaluate(gone)
+    wait_text(page, ".status", "The Fleetune server cannot be reached, so plain JavaScript runs.")

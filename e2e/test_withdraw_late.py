@@ -49,7 +49,11 @@ def test_what_is_aggregated_is_counted_as_no_longer_removable(page: Page, wire: 
     )
     assert len(wire.seen("/api/telemetry", "DELETE")) == 1
     page.click("button", WITHDRAW)
-    wait_text(page, "#withdrawAnswer", "There was nothing to remove")
+    wait_text(
+        page, "#withdrawAnswer", "0 removed from the server; 1 had already been aggregated and could no"
+    )
+    page.reload()
+    wait_for(page, "/Too late to withdraw/.test(find('#history').textContent)")
     assert len(wire.seen("/api/telemetry", "DELETE")) == 1, "asked once, and not again"
 
 

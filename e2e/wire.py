@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import socket
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from e2e.closing import Closing
 from e2e.frames import Frames
 
 CHUNK = 65536
+HASH = re.compile(r"^(/(?:static|pyodide|wheels))-[0-9a-f]{64}/")
 
 
 @dataclass
@@ -32,8 +35,8 @@ class Request:
 
     @property
     def route(self) -> str:
-        """The path without its query."""
-        return self.path.split("?", 1)[0]
+        """The path without its query, and without the hash that names a release's files."""
+        return HASH.sub(r"\1/", self.path.split("?", 1)[0])
 
 
 class _Recorder:
@@ -81,8 +84,12 @@ class Wire(Closing):
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
-        self._server = self._call(asyncio.start_server(self._relay, "127.0.0.1", 0))
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        self._relays: set[asyncio.Task[None]] = set()
+        # Not asyncio.start_server: closed while it accepts, it leaves connections open (Python 3.11).
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self._listener.setblocking(False)
+        self._loop.call_soon_threadsafe(self._loop.add_reader, self._listener, self._accept)
+        self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}/"
 
     def _call(self, work: Coroutine[Any, Any, Any]) -> Any:
@@ -93,10 +100,13 @@ class Wire(Closing):
         self._connected = False
 
         async def drop() -> None:
-            for writer in list(self._writers):
-                writer.transport.abort()
+            self._abort()
 
         self._call(drop())
+
+    def _abort(self) -> None:
+        for writer in self._writers:
+            writer.transport.abort()
 
     def hold(self, *routes: str) -> None:
         """Keep back the answers to requests that begin like this, until `release`."""
@@ -116,18 +126,26 @@ class Wire(Closing):
         """Requests to exactly this path (without query)."""
         return [r for r in self.requests if r.route == route and method in (None, r.method)]
 
-    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            accepted, _ = self._listener.accept()
+            relay = self._loop.create_task(self._relay(accepted))
+            self._relays.add(relay)
+            relay.add_done_callback(self._relays.discard)
+
+    async def _relay(self, accepted: socket.socket) -> None:
+        reader, writer = await asyncio.open_connection(sock=accepted)
         if not self._connected:
             writer.transport.abort()
             return
         try:
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._target_port)
-        except (OSError, asyncio.CancelledError) as error:
+        except OSError:
             writer.transport.abort()
-            if isinstance(error, OSError):
-                return
-            raise
+            return
         self._writers |= {writer, up_writer}
+        if not self._connected:  # cut while this was being made
+            self._abort()
         recorder = _Recorder(self.requests)
         try:
             # Either side's end ends both: an HTTP client reconnects, a WebSocket is over.
@@ -147,6 +165,7 @@ class Wire(Closing):
             self._writers -= {writer, up_writer}
             for end in (writer, up_writer):
                 end.close()
+            for end in (writer, up_writer):
                 with contextlib.suppress(OSError):
                     await end.wait_closed()
 
@@ -161,15 +180,15 @@ class Wire(Closing):
             await asyncio.sleep(self.delay)
 
     def close(self) -> None:
+        """Break every connection and wait until each has ended."""
+        self.release()
         self.cut()
 
         async def end() -> None:
-            self._server.close()
-            await asyncio.sleep(0)  # what was just accepted begins, and so can end
-            tasks = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._loop.remove_reader(self._listener)
+            self._listener.close()
+            while self._relays:
+                await asyncio.wait(self._relays)
             await asyncio.sleep(0)  # aborted connections close
 
         self._call(end())

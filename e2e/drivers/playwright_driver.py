@@ -11,16 +11,7 @@ from playwright import sync_api as pw
 
 from e2e.closing import Closing
 from e2e.drivers.base import PATIENCE_SECONDS, DriverError, Page
-
-CHROMIUM_ARGUMENTS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--disable-dev-shm-usage",
-)
+from fleetune_server.kernels.browsers import MissingBrowserError, launch
 
 
 class PlaywrightPage:
@@ -107,7 +98,6 @@ class PlaywrightBrowser(Closing):
     def __init__(
         self,
         family: str,
-        executable: str | None,
         *,
         arguments: Sequence[str] = (),
         preferences: Mapping[str, bool | int | str] | None = None,
@@ -118,17 +108,10 @@ class PlaywrightBrowser(Closing):
         self._headers = dict(headers or {})
         self._playwright = pw.sync_playwright().start()
         try:
-            if family == "chromium":
-                self._browser = self._playwright.chromium.launch(
-                    executable_path=executable, args=[*CHROMIUM_ARGUMENTS, *arguments]
-                )
-            else:
-                # A stock Firefox speaks WebDriver BiDi; Playwright's patched build needs no channel.
-                self._browser = self._playwright.firefox.launch(
-                    executable_path=executable,
-                    channel="moz-firefox" if executable else None,
-                    firefox_user_prefs=dict(preferences or {}),
-                )
+            self._browser = launch(self._playwright, family, arguments, preferences)
+        except MissingBrowserError as error:
+            self._playwright.stop()
+            raise DriverError(str(error)) from error
         except pw.Error as error:
             self._playwright.stop()
             raise DriverError(f"{family} did not start: {error.message}") from error

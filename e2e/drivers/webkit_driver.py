@@ -17,6 +17,7 @@ from selenium.common.exceptions import (
     StaleElementReferenceException,
     WebDriverException,
 )
+from selenium.webdriver.support.select import Select
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
 
@@ -167,8 +168,7 @@ class WebKitPage:
         element.send_keys(text)
 
     def choose(self, selector: str, value: str) -> None:
-        option = f"{selector} option[value={value!r}]"
-        self._press("find(a[0])", option)
+        Select(self._element("find(a[0])", selector)).select_by_value(value)
 
     def screenshot(self, path: Path) -> None:
         self._here()

@@ -1,0 +1,117 @@
+"""Journey: hosts. The npm package in each bundler's build, in Node, and on pages that demand Trusted Types."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from tests import node, npm
+from tests.kernel_runner import manifest
+
+from e2e.drivers.base import Page, wait_for
+from e2e.embedder import Embedder, policy
+from e2e.steps import BOOT_SECONDS, assert_only_public
+from e2e.wire import Wire
+
+pytestmark = pytest.mark.only_in(("chromium", "isolated"))
+HEAD = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Someone\'s page</title>'
+TRUSTED = "; require-trusted-types-for 'script'; trusted-types fleetune"
+MEASURING = """
+window.violations = [];
+addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective));
+const { connect } = await import("SERVERfleetune.js");
+await import("SERVERwidget.js");
+const tuner = await connect();
+const dot = await tuner.kernel("dot");
+const enough = new AbortController();
+tuner.addEventListener("progress", ({ detail }) => detail.done >= 1 && enough.abort());
+const sum = dot(Float32Array.of(1, 2, 3), Float32Array.of(4, 5, 6));
+tuner.benchmark({ budgetMs: 60000, kernels: ["dot"], signal: enough.signal }).then(
+  ({ results }) => (window.found = { sum, results: results.length, violations }),
+  (error) => (window.found = { failed: String(error), violations }),
+);
+"""
+REFUSED = """
+const refused = (act) => { try { act(); } catch { return true; } };
+return [() => new Worker("/page.js"), () => (document.body.innerHTML = "<p>")].map(refused);
+"""
+IN_NODE = """
+delete globalThis.navigator;
+const { connect } = await import("fleetune");
+const tuner = await connect({ server: process.argv[1], push: true });
+const events = [];
+tuner.addEventListener("failed", ({ detail }) => events.push(detail.message));
+const failure = (call) => call.then(() => "", ({ message }) => message);
+const found = {
+  environment: tuner.environment.browser,
+  explained: tuner.explain("dot", { size: 65536 }).variant,
+  kernel: await failure(tuner.kernel("dot")),
+  consent: (await tuner.consent.get()).state,
+  asked: await failure(tuner.consent.request()),
+  measured: await failure(tuner.benchmark()),
+  events,
+};
+tuner.close();
+console.log(JSON.stringify(found));
+"""
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    app = tmp_path_factory.mktemp("app")
+    npm.bundle(app)
+    return app
+
+
+@pytest.fixture
+def host(bundles: Path, wire: Wire) -> Iterator[Embedder]:
+    files = {}
+    for bundler in npm.BUNDLERS:
+        for path in (bundles / bundler).rglob("*.js"):
+            files[f"/{path.relative_to(bundles)}"] = path.read_text()
+        # webpack's output is a classic script.
+        kind = "defer" if bundler == "webpack" else 'type="module"'
+        files[f"/{bundler}"] = f'{HEAD}<body><script {kind} src="/{bundler}/index.js"></script>'
+    with Embedder(files, policy(wire.url)) as site:
+        yield site
+
+
+# A module and a classic script; tests/test_npm.py builds with all four.
+@pytest.mark.parametrize("bundler", ["vite", "webpack"])
+def test_a_bundled_app_chooses_calls_and_measures(
+    page: Page, wire: Wire, host: Embedder, bundler: str
+) -> None:
+    page.open(f"{host.origin}/{bundler}?server={quote(wire.url)}")
+    found = wait_for(page, "window.found", timeout=BOOT_SECONDS)
+    assert "failed" not in found, found["failed"]
+    assert (found["sum"], found["measured"], found["dot"]) == (6, 1, 32)
+    assert (found["state"], found["results"]) == ("undecided", 1)
+    assert "dot" in found["card"]
+    assert page.console() == []
+    assert_only_public(wire)
+
+
+@pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))
+def test_a_page_that_demands_trusted_types_measures(page: Page, wire: Wire) -> None:
+    files = {
+        "/": HEAD + '<fleetune-widget></fleetune-widget><script type="module" src="/page.js"></script>',
+        "/page.js": MEASURING.replace("SERVER", wire.url),
+    }
+    with Embedder(files, policy(wire.url) + TRUSTED) as site:
+        page.open(f"{site.origin}/")
+        found = wait_for(page, "window.found", timeout=BOOT_SECONDS)
+        assert found == {"sum": 32, "results": 1, "violations": []}
+        assert page.evaluate(REFUSED) == [True, True], "the page does demand them"
+
+
+def test_decisions_are_there_in_node_and_the_rest_says_what_it_needs(bundles: Path, wire: Wire) -> None:
+    found = node.evaluate(IN_NODE, wire.url, cwd=bundles)
+    assert (found["environment"], found["consent"]) == ("other", "undecided")
+    assert found["explained"] in manifest().kernels["dot"].variants
+    assert "Received protocol 'http:'" in found["kernel"], "Node imports nothing from the network"
+    assert "only a page can ask" in found["asked"]
+    assert "there are none here" in found["measured"]
+    assert found["events"] == []
+    assert_only_public(wire)

@@ -1,0 +1,113 @@
+"""Journey: result. A run ends with its result in view; it survives a language, a reload, and goes along as a file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import re
+from statistics import mean
+
+import httpx
+import pytest
+
+from e2e.drivers.base import Page, text, wait_for, wait_text, wait_until
+from e2e.steps import BOOT_SECONDS, THOROUGH, open_home
+from e2e.wire import Wire
+
+# What a press on a download button would save: the page's own link, looked into before its address is let go.
+SAVED = """
+const made = URL.createObjectURL;
+let blob;
+URL.createObjectURL = (one) => made.call(URL, (blob = one));
+document.querySelector(a[0]).click();
+URL.createObjectURL = made;
+return blob.text();
+"""
+IN_VIEW = """(() => {
+  const box = find("#outcomeSpeedup").getBoundingClientRect();
+  return box.height > 0 && box.top >= 0 && box.bottom <= innerHeight;
+})()"""
+HEARD = """
+window.heard = [];
+new MutationObserver(() => window.heard.push(document.querySelector("#said").textContent)).observe(
+  document.querySelector("#said"), { childList: true, characterData: true, subtree: true });
+"""
+
+
+def headline(rows: list[dict[str, str]]) -> float:
+    """The geometric mean over functions of the choice over the better JavaScript, from the saved table."""
+    cells: dict[tuple[str, str, str], list[dict[str, str]]] = {}
+    for row in rows:
+        cells.setdefault((row["function"], row["data"], row["size"]), []).append(row)
+    logs: dict[str, list[float]] = {}
+    for (kernel, _, _), candidates in cells.items():
+        speeds = {row["candidate"]: float(row["speedup"]) for row in candidates if row["speedup"]}
+        (chosen,) = (row["candidate"] for row in candidates if row["chosen"] == "true")
+        better = max(speeds.get(name, 0) for name in ("js", "js-tuned"))
+        logs.setdefault(kernel, []).append(math.log(speeds[chosen] / better))
+    return math.exp(mean(mean(one) for one in logs.values()))
+
+
+def test_a_run_survives_a_language_and_a_reload_and_ends_with_its_result(page: Page, wire: Wire) -> None:
+    open_home(page, wire)
+    assert page.evaluate("return document.querySelector('#outcome').hidden") is True
+    page.evaluate(HEARD)
+    page.evaluate("window.neverReloaded = true")
+    page.click("button", THOROUGH)
+    wait_for(page, "find('#progress').value > 0", timeout=BOOT_SECONDS)
+    page.choose("#language", "ru")
+    wait_text(page, "#run", "Измерить этот браузер")
+    before = page.evaluate("return document.querySelector('#progress').value")
+    wait_for(page, "find('#progress').value > a[0]", before, timeout=BOOT_SECONDS)
+    assert re.search("[а-я]{4}", text(page, "#consentState"))
+    assert (
+        page.evaluate("return document.querySelector('footer a').getAttribute('href')") == "privacy?lang=ru"
+    )
+    page.choose("#language", "en")
+    page.click("button", "Stop")
+    wait_for(page, "!find('#run').disabled")
+    wait_for(page, IN_VIEW)
+    assert page.evaluate("return window.neverReloaded && document.activeElement.id") == "outcome-title"
+    heard = page.evaluate("return window.heard")
+    assert heard[0] == "Measuring has started."
+    assert heard[-1].startswith("Measuring is done.")
+    assert text(page, "#outcomeSpeedup") in heard[-1]
+
+    rows = list(csv.DictReader(io.StringIO(page.evaluate(SAVED, "#saveCsv"))))
+    shown = float(text(page, "#outcomeSpeedup").rstrip("×"))
+    assert abs(headline(rows) - shown) <= 0.006 * max(1, shown)
+    saved = json.loads(page.evaluate(SAVED, "#saveJson"))
+    assert len(saved["measurements"]) == len(rows)
+    assert saved["result"]["contexts"] == len({(row["function"], row["data"], row["size"]) for row in rows})
+
+    page.reload()
+    wait_for(page, "!find('#outcome').hidden")
+    assert float(text(page, "#outcomeSpeedup").rstrip("×")) == shown
+
+
+def test_what_the_page_says_it_fetches_is_what_crosses_the_wire(page: Page, wire: Wire) -> None:
+    """Within a tenth: the kernels that are tried first, the model and the workers' scripts are not in it."""
+    boot = f"{wire.url}api/boot.json"
+    wait_until(lambda: httpx.get(boot).json()["measuringBytes"], "the server has counted")
+    open_home(page, wire)
+    hint = wait_text(page, "#runHint", "are fetched")
+    (claimed,) = re.findall(r"after ([0-9.]+) MB are fetched", hint)
+    before = wire.received
+    page.click("button", THOROUGH)
+    wait_for(page, "find('#progress').value > 0", timeout=BOOT_SECONDS)
+    fetched = (wire.received - before) / 1e6
+    page.click("button", "Stop")
+    assert abs(fetched / float(claimed) - 1) < 0.1, (fetched, claimed)
+
+
+@pytest.mark.deep
+def test_leaving_in_the_middle_of_a_run_keeps_what_was_measured(page: Page, wire: Wire) -> None:
+    open_home(page, wire)
+    page.click("button", THOROUGH)
+    wait_text(page, "#resultsEmpty", "Measured in this browser", timeout=BOOT_SECONDS)
+    wait_for(page, "find('#progress').value > 0", timeout=BOOT_SECONDS)
+    page.reload()
+    wait_for(page, "!find('#outcome').hidden")
+    wait_text(page, "#resultsEmpty", "Measured in this browser")
