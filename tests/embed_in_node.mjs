@@ -1,8 +1,8 @@
 // Reads {dist, sizes} on stdin; calls every kernel the way an embedding page does and writes what differed as JSON.
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
-import { near, seeded } from "../browser/web/compare.js";
-import { TunedKernel } from "../browser/web/tuned_kernel.js";
+import { near, seeded } from "../browser/web/shared/numbers.js";
+import { TunedKernel } from "../browser/web/embed/tuned_kernel.js";
 
 const { dist, sizes } = JSON.parse(readFileSync(0, "utf8"));
 const manifest = JSON.parse(readFileSync(`${dist}/manifest.json`, "utf8"));
@@ -78,12 +78,16 @@ async function numbered(entry, module, log2Sizes) {
 }
 const dot = await script("dot");
 const entry = manifest.kernels.find(({ name }) => name === "dot");
+// Dispatchers are tried with memchr: one array may be of any size, and JavaScript finds its first byte at once.
+const memchr = await script("memchr");
+const memchrEntry = manifest.kernels.find(({ name }) => name === "memchr");
+const vast = new Uint8Array(2 ** 29 + 1);
 /** For each size the log2 size that is taken, where every one from 0 to 29 is decided, six at a time. */
 const buckets = sizes.map(() => -1);
 for (let first = 0; first <= 24; first += 4) {
-  const { call } = await numbered(entry, dot, [0, 1, 2, 3, 4, 5].map((k) => first + k));
+  const { call } = await numbered(memchrEntry, memchr, [0, 1, 2, 3, 4, 5].map((k) => first + k));
   for (const [at, size] of sizes.entries()) {
-    const taken = call(new Float32Array(0), new Float32Array(0), size) - 100;
+    const taken = call(vast, 0, size) - 100;
     if ((taken > 0 || first === 0) && (taken < 5 || first === 24)) buckets[at] = first + taken;
   }
 }
@@ -100,8 +104,8 @@ for (const one of manifest.kernels) {
 async function changed(rounds) {
   const [names, log2Sizes] = [[...Array(20).keys()].map((i) => `c${i}`), [...Array(20).keys()]];
   const baselines = Object.fromEntries([["js", () => "js"], ...names.map((name) => [name, () => name])]);
-  const tuned = new TunedKernel({ ...entry, baselines: ["js", ...names] }, { ...dot, baselines }, 1 << 20, compile(entry), "random");
-  const inside = tuned.arena.alloc(Float32Array, 1);
+  const tuned = new TunedKernel({ ...memchrEntry, baselines: ["js", ...names] }, { ...memchr, baselines }, 1 << 22, compile(memchrEntry), "random");
+  const inside = tuned.arena.alloc(Uint8Array, 2 ** 20);
   const random = seeded(11);
   const pick = (list) => list[Math.floor(random() * list.length)];
   const rows = () => {
@@ -117,8 +121,8 @@ async function changed(rounds) {
     await tuned.follow({ random: resident, "random+copied": copied });
     for (let calls = pick([0, 1, 40]); calls > 0; calls--) {
       const size = 1 + Math.floor(2 ** (20 * random()));
-      for (const [array, table] of [[inside, resident], [new Float32Array(1), copied]]) {
-        const given = tuned.call(array, array, size);
+      for (const [array, table] of [[inside, resident], [vast, copied]]) {
+        const given = tuned.call(array, 0, size);
         const [got, due] = [typeof given === "string" ? given : "js", expected(table, size)]; // the script's own js gives a number
         if (got !== due) wrong.push({ round, size, got, due, resident, copied });
       }
@@ -140,8 +144,8 @@ const missing = new TunedKernel(entry, dot, 1 << 20, compile(entry), "random");
 await missing.follow(always(entry, "nosuch"));
 // Which sizes reach the module: those whose bucket is nearer to 64, then all, then none.
 let reached = 0;
-const counting = (run, arena, fallback, outside) => {
-  const call = dot.bind.vectorization(run, arena, fallback, outside);
+const counting = (run, arena, hooks, outside) => {
+  const call = dot.bind.vectorization(run, arena, hooks, outside);
   return (...args) => ((reached += 1), call(...args));
 };
 const swapped = new TunedKernel(entry, { ...dot, bind: { vectorization: counting } }, 1 << 20, compile(entry), "random");
@@ -170,30 +174,39 @@ const split = new TunedKernel(
 await split.follow({ random: [decision("vectorization")], "random+copied": [decision("other")] });
 const [one, two] = [4, 4].map((length) => split.arena.alloc(Float32Array, length).fill(1));
 const other = new Float32Array(4).fill(1);
-const bySplit = [[one, two], [one.subarray(1), two], [one, other], [other, one], [other, other], [long, one]].map((args) => split.call(...args));
+const bySplit = [[one, two], [one.subarray(1), two], [one, other], [other, one], [other, other], [long.subarray(0, 4), one]].map((args) => split.call(...args));
 // Sites are filled for the sizes that are called, and those below them.
 let filled = 0;
 let asked = 0; // of them ask where arrays lie
-const placed = (buffer, to, outside) => ((filled += 1), (asked += Number(outside !== undefined)), dot.placed(buffer, to, outside));
-const ordinary = await numbered(entry, { ...dot, placed }, [0, 4]);
-const unasked = [ordinary.call(new Float32Array(1), new Float32Array(1), 1), ordinary.call(new Float32Array(1), new Float32Array(1), 16), asked];
-const allocated = ordinary.arena.alloc(Float32Array, 1);
-unasked.push(ordinary.call(allocated, allocated, 16), ordinary.call(new Float32Array(1), allocated, 16), asked);
+const placed = (arena, to, outside) => ((filled += 1), (asked += Number(outside !== undefined)), memchr.placed(arena, to, outside));
+const counted = { ...memchr, placed };
+const ordinary = await numbered(memchrEntry, counted, [0, 4]);
+const unasked = [ordinary.call(vast, 0, 1), ordinary.call(vast, 0, 16), asked];
+const allocated = ordinary.arena.alloc(Uint8Array, 16);
+unasked.push(ordinary.call(allocated, 0, 16), ordinary.call(vast, 0, 16), asked);
 filled = 0;
-const idle = new TunedKernel(entry, { ...dot, placed }, 1 << 20, compile(entry), "random");
-await idle.follow(always(entry, "js"));
-idle.arena.alloc(Float32Array, 1);
-const lazy = await numbered(entry, { ...dot, placed }, [0, 4, 8, 12, 16, 20]);
-lazy.arena.alloc(Float32Array, 1);
-const bySize = [-1, 1, 1, 300, 16, 1 << 20, 2 ** 31].map((size) => {
-  if (size > 0) lazy.call(inside, inside, size);
+const idle = new TunedKernel(memchrEntry, counted, 1 << 20, compile(memchrEntry), "early");
+await idle.follow(always(memchrEntry, "js"));
+idle.arena.alloc(Uint8Array, 1);
+const lazy = await numbered(memchrEntry, counted, [0, 4, 8, 12, 16, 20]);
+lazy.arena.alloc(Uint8Array, 1);
+const bySize = [-1, 1, 1, 300, 16, 1 << 20, 2 ** 29].map((size) => {
+  if (size > 0) lazy.call(vast, 0, size);
   return filled;
 });
+/** The error's name. @param {() => unknown} work */
+const thrown = (work) => {
+  try {
+    return work();
+  } catch (error) {
+    return `${error.name}: ${error.message}`;
+  }
+};
 const edges = {
   followed, apart, bySplit, bySize, unasked,
   insideTable: [inside, inside.subarray(2)].map((array) => places.call(array, inside, 4)),
   outsideTable: places.call(new Float32Array(4), inside, 4),
-  tooLong: small.call(long, long), plainArrays: small.call([1, 2, 3], [4, 5, 6]), lengthLeftOut: small.call(Float32Array.of(1, 2), Float32Array.of(3, 4)),
+  tooLong: small.call(long, long), plainArrays: thrown(() => small.call([1, 2, 3], [4, 5, 6])), lengthLeftOut: small.call(Float32Array.of(1, 2), Float32Array.of(3, 4)),
   wrong: [...wrong.setAside], wrongGives: wrong.call(Float32Array.of(2), Float32Array.of(3)),
   missing: [...missing.setAside], missingGives: missing.call(Float32Array.of(2), Float32Array.of(3)),
 };

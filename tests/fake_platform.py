@@ -111,6 +111,7 @@ class FakeBench:
         return self.wrong.get(candidate)
 
     async def run(self, order: Sequence[tuple[str, int]], limit_ms: float) -> list[float]:
+        began = self.time.ms
         self._spend("run", CALL_MS)
         self.rounds.append(list(order))
         self.on_run()
@@ -122,6 +123,9 @@ class FakeBench:
             if candidate in self.trap_run:
                 raise BenchError(f"{candidate}: unreachable", candidate)
             times.append(self._batch(candidate, iterations))
+        if self.time.ms - began > limit_ms:
+            self._loaded = None
+            raise BenchTimeout(f"run: no answer within {limit_ms:.0f} ms", None)
         return times
 
     async def restart(self) -> None:

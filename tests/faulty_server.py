@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
-from websockets.http11 import Request as Handshake
+from tests.serve import settings_of
 
-from fleetune_server import decisions
-from fleetune_server.cli import main
-from fleetune_server.commands import serve
-from fleetune_server.deliver.distribute import Distributor
-from fleetune_server.deliver.push import PushSocket
-from fleetune_server.intake.ingest import Intake
+from fleetune_server.commands.serve import serve
+from fleetune_server.http import decisions
+from fleetune_server.http.push import Push
+from fleetune_server.publish.distribute import Distributor
+from fleetune_server.telemetry.ingest import Intake
 
 
 def all_of(scope: Any) -> str:
@@ -50,17 +50,11 @@ def parse_environment(query: Any) -> Any:
     raise UnicodeError(str(query))
 
 
-class Fails(PushSocket):
+async def push(self: Push, scope: Any, receive: Any, send: Any) -> None:
     """A connection that quotes its request and what is said."""
-
-    __slots__ = ("request",)
-
-    def welcome(self, request: Handshake) -> bool:
-        self.request = request
-        return super().welcome(request)
-
-    def hear(self, message: str | bytes) -> None:
-        raise OverflowError(f"{message!r} {self.request}")
+    await receive()
+    await send({"type": "websocket.accept"})
+    raise OverflowError(f"{await receive()!r} {all_of(scope)}")
 
 
 if __name__ == "__main__":
@@ -68,5 +62,5 @@ if __name__ == "__main__":
     Intake.take = take  # type: ignore[method-assign]
     Intake.withdraw = withdraw  # type: ignore[method-assign]
     decisions.parse_environment = parse_environment
-    serve.__dict__["PushSocket"] = Fails
-    sys.exit(main())
+    Push.__call__ = push  # type: ignore[method-assign]
+    sys.exit(serve(settings_of(dict(os.environ))))

@@ -15,11 +15,13 @@ from typing import Any
 from fleetune.work import search
 
 PATHS = (
-    "/", "/dashboard", "/privacy", "/fleetune.js", "/sw.js", "/static/page.js", "/pyodide/pyodide.mjs",
+    "/", "/dashboard", "/privacy", "/fleetune.js", "/sw.js", "/static/page/page.js", "/pyodide/pyodide.mjs",
     "/kernels/{t}/{t}", "/models/{t}", "/keys.json", "/api/boot.json", "/api/kernels", "/api/own-kernels",
     "/api/own-kernels/{t}", "/api/model/latest", "/api/model/latest?version={n}&draw={n}", "/api/decisions",
     "/api/decisions/{t}", "/api/decisions?{t}={n}", "/api/plan?{t}={n}", "/api/plan?environment={t}",
     "/api/privacy.json", "/api/metrics", "/metrics", "/healthz", "/readyz", "/.well-known/gpc.json",
+    "/functions", "/functions?q={t}", "/functions?lang={t}", "/functions/{t}", "/regressions",
+    "/data/{t}", "/data/{t}.json",
     "/api/telemetry", "/api/feedback", "/ws", "/{t}", "/static/{t}", "/pyodide/{t}", "/wheels/{t}",
 )  # fmt: skip
 NUMBERS = (
@@ -144,7 +146,7 @@ class Attacks:
     def framing(self) -> Attack:
         """Not HTTP, or not all of it."""
         body = self._body()[:200]
-        post = b"POST /api/telemetry HTTP/1.1\r\nhost: x\r\n"
+        post = b"POST /api/telemetry HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
         data = self.random.choice(
             [
                 os.urandom(self.random.randrange(1, 200)),
@@ -185,9 +187,10 @@ class Attacks:
         return Attack("websocket", head + frames, framed=False, status=wrong)
 
     def slow(self) -> Attack:
-        """Half of something: the server must end it in its own time."""
+        """Half of something; `framed` if the head is whole: then the server must end it in its own time."""
         whole = self._post("slow", "/api/telemetry", self._body()).data
-        return Attack("slow", whole[: self.random.randrange(1, min(len(whole) - 1, 400))], framed=False)
+        half = whole[: self.random.randrange(1, min(len(whole) - 1, 400))]
+        return Attack("slow", half, framed=b"\r\n\r\n" in half)
 
     def _frame(self) -> bytes:
         hello = json.dumps(self._mutated({"type": "hello", "version": 1, "draw": 5})).encode()
@@ -269,6 +272,8 @@ class Attacks:
 
     def _request(self, kind: str, method: str, path: str, body: bytes, extra: list[str]) -> Attack:
         lines = [f"{method} {path} HTTP/1.1", "host: x", f"content-length: {len(body)}", *extra]
+        if body and self.random.random() < 0.95:
+            lines.append("content-type: application/json")
         data = "\r\n".join([*lines, "", ""]).encode("latin-1", "replace") + body
         odd = any(header.startswith(("upgrade", "connection", "expect")) for header in extra)
         return Attack(kind, data, framed=not odd and method != "CONNECT", head=method == "HEAD")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import wasmtime
-from kernels_wasm.build import ROOT
+from kernels_wasm.build.builder import ROOT
 from tests.kernel_reference import Array, Outcome
 
 from fleetune.manifest import Kernel, Manifest, Variant

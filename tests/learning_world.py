@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 from tests.synthetic import ENGINES, catalogue, measured
 
-from fleetune.fit import Rows
 from fleetune.model import Model
 from fleetune.privacy import mechanism
-from fleetune_server.fleet.simulate import draw_many
-from fleetune_server.learn.aggregate import fold_symbols
-from fleetune_server.learn.train import TrainRequest, TrainResult, train
+from fleetune_research.fleet.simulate import draw_many
 from fleetune_server.store.base import Cell, CellSum
+from fleetune_server.training.aggregate import fold_symbols
+from fleetune_server.training.fit import Rows
+from fleetune_server.training.train import TrainRequest, TrainResult, train
 
 MANIFEST = catalogue(6)
 LAB = measured(MANIFEST, ENGINES[:2])
@@ -31,7 +31,8 @@ def reports(model: Model, count: int, seed: int, fleet: Rows = FLEET, heldout: f
     rng = np.random.default_rng(seed)
     base = model.predict_frame(fleet.frame)[0]
     cells = rng.integers(0, len(fleet), count)
-    residual = (fleet.target[cells] + rng.normal(0, 0.03, count) - base[cells]) / model.clip
+    clips = model.clips(fleet.frame)
+    residual = (fleet.target[cells] + rng.normal(0, 0.03, count) - base[cells]) / clips[cells]
     symbols = draw_many(mechanism(2.0), residual, rng)
     out = rng.random(count) < heldout
     f, sums = fleet.frame, []
@@ -45,7 +46,7 @@ def reports(model: Model, count: int, seed: int, fleet: Rows = FLEET, heldout: f
                 f.candidates[f.candidate[i]],
                 model.version,
                 2.0,
-                model.clip,
+                float(clips[i]),
                 float(base[i]),
             )
             sums.append(CellSum(cell, share, int(n[i]), int(total[i]), int(squares[i])))

@@ -55,7 +55,7 @@ class Round:
                 name,
                 mean,
                 mean + 0.1,
-                self.model.clip,
+                self.model.clip_at(kernel, environment),
                 2.0,
                 self.model.version,
                 day,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tests import node
 from tests.kernel_reference import Outcome
 from tests.kernel_runner import DIST, manifest
 
@@ -43,18 +42,7 @@ def run_in_node(kernel: str, more_sizes: tuple[int, ...] = ()) -> list[Case]:
         for seed, pattern in enumerate(row.patterns, 1)
         for size in (row.sizes[0], row.sizes[2], *more_sizes)
     ]
-    node = shutil.which("node")
-    assert node, "node is needed to test the JavaScript side"
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=True).stdout
-    old = int(version.lstrip("v").split(".")[0]) < 21  # before, relaxed SIMD was behind a flag
-    done = subprocess.run(
-        [node, *(["--experimental-wasm-relaxed-simd"] if old else []), SCRIPT],
-        input=json.dumps({"dist": str(DIST), "kernel": kernel, "cases": cases}),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    printed = node.run(SCRIPT, input=json.dumps({"dist": str(DIST), "kernel": kernel, "cases": cases}))
     return [
         Case(
             answer["size"],
@@ -62,7 +50,7 @@ def run_in_node(kernel: str, more_sizes: tuple[int, ...] = ()) -> list[Case]:
             [_value(argument) for argument in answer["arguments"]],
             {(o["candidate"], o["mode"]): _outcome(o) for o in answer["outcomes"]},
         )
-        for answer in json.loads(done.stdout)
+        for answer in json.loads(printed)
     ]
 
 

@@ -135,7 +135,7 @@ def reports(
             name,
             base[name],
             base[name] + residual(name),
-            model.clip,
+            model.clip_at(kernel, ENVIRONMENT),
             2.0,
             model.version,
             day,

@@ -16,13 +16,15 @@ from starlette.routing import Route
 from tests import synthetic, tiny
 
 from fleetune.artefact import pack, unpack
-from fleetune.fit import fit
 from fleetune.signed import read_keys
-from fleetune_server.deliver.distribute import Distributor
-from fleetune_server.deliver.keys import KeyRing
-from fleetune_server.deliver.publish import Publisher
-from fleetune_server.fleet.http import HttpPlatform
+from fleetune_research.fleet.http import HttpPlatform
+from fleetune_server.common.errors import RefusedError
+from fleetune_server.http.app import refused
+from fleetune_server.publish.distribute import Distributor
+from fleetune_server.publish.keys import KeyRing
+from fleetune_server.publish.release import Publisher
 from fleetune_server.store.base import VersionRecord
+from fleetune_server.training.fit import fit
 
 START = 1_795_392_000.0  # unix seconds
 
@@ -30,7 +32,7 @@ START = 1_795_392_000.0  # unix seconds
 @cache
 def first() -> bytes:
     """The artefact of version 1, trained on the tiny catalogue."""
-    model, _report = fit(synthetic.measured(tiny.manifest()), seed=0, version=1, clip=0.5, epochs=4)
+    model, _report = fit(synthetic.measured(tiny.manifest()), seed=0, version=1, clip=0.5)
     return model.to_bytes()
 
 
@@ -70,7 +72,8 @@ class World:
                     routes=[
                         Route("/api/model/latest", self.distributor.latest),
                         Route("/models/{sha256}", self.distributor.blob),
-                    ]
+                    ],
+                    exception_handlers={RefusedError: refused},
                 )
             ),
             base_url="http://fleetune.test",

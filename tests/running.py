@@ -42,7 +42,7 @@ def server(folder: Path, **settings: object) -> Iterator[Running]:
 
     `program=` names another module that serves, for faults that no request can provoke.
     """
-    program = str(settings.pop("program", "fleetune_server"))
+    program = str(settings.pop("program", "tests.serve"))
     with server_in({}, folder, settings, program) as running:
         yield running
 
@@ -52,7 +52,7 @@ def server_in(
     environment: Mapping[str, str],
     folder: Path,
     settings: Mapping[str, object],
-    program: str = "fleetune_server",
+    program: str = "tests.serve",
 ) -> Iterator[Running]:
     """The same with environment variables that are no settings."""
     inherited = {key: value for key, value in os.environ.items() if not key.startswith("FLEETUNE_")}

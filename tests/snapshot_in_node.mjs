@@ -3,7 +3,7 @@ import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { startPyodide } from "../browser/web/start_pyodide.js";
+import { startPyodide } from "../browser/web/workers/start_pyodide.js";
 import { loadPyodide } from "../browser/node_modules/pyodide/pyodide.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "browser", "node_modules", "pyodide");
@@ -26,6 +26,6 @@ for (const snapshot of JSON.parse(process.argv[2])) {
   const pyodide = await startPyodide(loadPyodide, `${root}/`, snapshot, (text) => warnings.push(text));
   const seconds = (performance.now() - began) / 1000;
   const seen = pyodide.runPython("import json, secrets, sys; json.dumps({'version': sys.version_info[:2], 'secret': secrets.token_hex(8), 'sum': sum(range(10))})");
-  results.push({ name: snapshot.file, warnings, seconds, ...JSON.parse(seen) });
+  results.push({ name: snapshot?.file ?? "none", warnings, seconds, ...JSON.parse(seen) });
 }
 process.stdout.write(JSON.stringify(results), () => process.exit(0));

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from fleetune.context import Context, Environment
-from fleetune.fit import Rows
 from fleetune.manifest import BASELINE, Kernel, Manifest
+from fleetune_server.training.fit import Rows
 
 ENGINES = (
     Environment("chromium", 156, "linux", True, True, False, "2-3"),

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from fleetune import feedback
-from fleetune_server.adoption import LEAST, estimate
-from fleetune_server.metrics import estimates
+from fleetune import rating as feedback
+from fleetune_server.common.metrics import estimates
+from fleetune_server.telemetry.adoption import LEAST, estimate
 
 
 @pytest.mark.parametrize("truth", [0.02, 0.3, 0.9])

@@ -19,7 +19,7 @@ import pytest
 from tests import tiny
 from tests.running import Running, server
 
-from fleetune_server import wheel
+from fleetune_server.http import wheel
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +39,13 @@ def client(running: Running) -> Iterator[httpx.Client]:
     ("path", "kind"),
     [
         ("/", "text/html; charset=utf-8"),
-        ("/static/page.js", "text/javascript; charset=utf-8"),
-        ("/static/style.css", "text/css; charset=utf-8"),
+        ("/static/page/page.js", "text/javascript; charset=utf-8"),
+        ("/static/shared/style.css", "text/css; charset=utf-8"),
         ("/fleetune.js", "text/javascript; charset=utf-8"),
         ("/pyodide/pyodide.mjs", "text/javascript; charset=utf-8"),
         ("/pyodide/pyodide.asm.wasm", "application/wasm"),
         ("/pyodide/micropip-0.9.0-py3-none-any.whl", "application/zip"),
-        ("/vendor/uplot/uPlot.esm.js", "text/javascript; charset=utf-8"),
+        ("/static/uplot/uPlot.esm.js", "text/javascript; charset=utf-8"),
         ("/api/boot.json", "application/json"),
         ("/api/kernels", "application/json"),
         ("/api/privacy.json", "application/json"),
@@ -87,7 +87,7 @@ def test_text_and_modules_are_gzipped_and_revalidated(client: httpx.Client) -> N
         "/static/%2e%2e/fleetune/model.py",
         "/static/%2e%2e%2f%2e%2e%2fpyproject.toml",
         "/static//etc/passwd",
-        "/static/page.js%00",
+        "/static/page/page.js%00",
         "/static/",
         "/pyodide/ffi.d.ts",
         "/kernels/0000/base.bin",
@@ -147,7 +147,12 @@ def test_packets_come_in_over_the_wire_also_gzipped(client: httpx.Client) -> Non
     answer = client.post("/api/telemetry", json={"v": 2})
     assert (answer.status_code, answer.json()["error"]["index"]) == (422, 0)
     zipped = gzip.compress(b'{"nonces": ["' + b"0" * 32 + b'"]}')
-    answer = client.request("DELETE", "/api/telemetry", content=zipped, headers={"content-encoding": "gzip"})
+    answer = client.request(
+        "DELETE",
+        "/api/telemetry",
+        content=zipped,
+        headers={"content-encoding": "gzip", "content-type": "application/json"},
+    )
     assert answer.json() == {"removed": 0, "alreadyFolded": 0}
 
 

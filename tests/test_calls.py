@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
+from tests import node
 
-CALLS = Path(__file__).parents[1] / "browser" / "web" / "calls.js"
+CALLS = Path(__file__).parents[1] / "browser" / "web" / "embed" / "confirm_calls.js"
 SCRIPT = f"""
 import {{ confirmed }} from {json.dumps(CALLS.as_uri())};
 const [row, times] = JSON.parse(process.argv[1]);
@@ -20,10 +20,7 @@ def choice(times: dict[str, float], default: str = "simd") -> dict[str, object]:
     """The row after timing: ms a call by candidate."""
     row = {"choice": "other", "default": default, "size": 8}
     given = json.dumps([row, {name: {"fast": ms, "median": 1.02 * ms} for name, ms in times.items()}])
-    done = subprocess.run(
-        ["node", "--input-type=module", "-e", SCRIPT, given], capture_output=True, text=True, check=True
-    )
-    decided = json.loads(done.stdout)
+    decided = node.evaluate(SCRIPT, given)
     assert isinstance(decided, dict)
     return decided
 

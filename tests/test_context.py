@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests import node
 
 from fleetune.context import (
     BROWSERS,
@@ -19,7 +19,6 @@ from fleetune.context import (
     Context,
     Environment,
     canonical_json,
-    cores_bucket,
     log2_bucket,
 )
 
@@ -40,9 +39,9 @@ environments = st.builds(
 
 def in_node(expression: str) -> Any:
     """The JSON value of an expression over environment.js."""
-    script = f"import * as e from './environment.js'; console.log(JSON.stringify({expression}))"
-    command = ["node", "--input-type=module", "-e", script]
-    return json.loads(subprocess.run(command, cwd=WEB, capture_output=True, check=True, text=True).stdout)
+    browser = "globalThis.location = { search: '' }; globalThis.navigator ??= { languages: [] };"
+    show = f"console.log(JSON.stringify({expression}))"
+    return node.evaluate(f"{browser} const e = await import('./shared/environment.js'); {show}", cwd=WEB)
 
 
 @given(st.integers(2, 2**31))
@@ -96,9 +95,10 @@ def test_not_a_number_has_no_canonical_form() -> None:
         canonical_json({"x": math.nan})
 
 
-def test_the_page_buckets_cores_as_python_does() -> None:
-    counts = list(range(1, 40))
-    assert in_node(f"{counts}.map(e.coresBucket)") == [cores_bucket(count) for count in counts]
+def test_the_page_buckets_cores_as_the_wire_names_them() -> None:
+    buckets = in_node("[1, 2, 3, 4, 7, 8, 15, 16, 40].map(e.coresBucket)")
+    assert buckets == ["1", "2-3", "2-3", "4-7", "4-7", "8-15", "8-15", "16+", "16+"]
+    assert set(buckets) == set(CORES)
 
 
 AGENTS = {
@@ -121,6 +121,27 @@ AGENTS = {
         "chromium", 156, "android",
     ),
     "curl/8.0": ("other", 0, "other"),
+    # Since Safari 26 the system's version stays at 18.
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.3 "
+    "Mobile/15E148 Safari/604.1": ("webkit", 26, "ios"),
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.7.2 "
+    "Mobile/15E148 Safari/604.1": ("webkit", 18, "ios"),
+    "Mozilla/5.0 (iPad; CPU OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 "
+    "Mobile/15E148 Safari/604.1": ("webkit", 26, "ios"),
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/26.0 "
+    "Safari/605.1.15": ("webkit", 26, "macos"),
+    "Mozilla/5.0 (iPad; CPU OS 26_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/141.0.7390.41 "
+    "Mobile/15E148 Safari/604.1": ("webkit", 26, "ios"),
+    "Mozilla/5.0 (iPad; CPU OS 18_6 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) FxiOS/143.0 "
+    "Mobile/15E148 Safari/605.1.15": ("webkit", 18, "ios"),
+    # On an iPad these ask for desktop pages; Chrome says a Safari of 2018.
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_13_5) AppleWebKit/605.1.15 (KHTML, like Gecko) CriOS/93 "
+    "Version/11.1.1 Safari/605.1.15": ("webkit", 0, "ios"),
+    "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_4) AppleWebKit/605.1.15 (KHTML, like Gecko) FxiOS/143.0 "
+    "Safari/605.1.15": ("webkit", 0, "ios"),
+    # In an app: no version but the system's.
+    "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Mobile/15E148":
+    ("webkit", 18, "ios"),
 }  # fmt: skip
 
 
@@ -134,7 +155,7 @@ def test_user_agents_are_reduced_to_family_major_version_and_system() -> None:
 
 def test_decisions_are_asked_for_with_exactly_the_wire_fields() -> None:
     path = in_node(
-        f"(await import('./decisions_path.js')).decisionsPath({json.dumps(ENVIRONMENT.to_wire())})"
+        f"(await import('./dashboard/heat_map.js')).decisionsPath({json.dumps(ENVIRONMENT.to_wire())})"
     )
     assert path == (
         "api/decisions?browser=firefox&version=153&os=linux&simd=1&relaxedSimd=1&threads=0&cores=2-3"

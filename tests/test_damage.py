@@ -12,8 +12,7 @@ from tests.faults.disks import READS
 from tests.load import Round
 from tests.running import Running, server
 
-from fleetune_server.store.sqlite_file import check
-from fleetune_server.store.sqlite_watch import damage
+from fleetune_server.store.sqlite_file import check, damage
 
 PATIENCE = 60.0  # seconds
 

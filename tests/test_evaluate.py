@@ -12,12 +12,12 @@ import pytest
 from tests.synthetic import ENGINES, catalogue, truth
 
 from fleetune.manifest import Manifest
-from fleetune_server.commands.evaluate import table
-from fleetune_server.learn import baselines, splits
-from fleetune_server.learn.evaluate import SPLITS, evaluate
-from fleetune_server.learn.lab import LabRow
-from fleetune_server.learn.quality import Contexts, bootstrap, choice_quality, prediction_quality
-from fleetune_server.learn.rows import lab_rows
+from fleetune_research import baselines, splits
+from fleetune_research.commands.evaluate import table
+from fleetune_research.evaluate import SPLITS, evaluate
+from fleetune_server.training.lab import LabRow
+from fleetune_server.training.quality import Contexts, bootstrap, choice_quality, prediction_quality
+from fleetune_server.training.sources import lab_rows
 
 KEYS = {
     "mae",
@@ -91,6 +91,16 @@ def test_the_result_is_json_and_prints_as_a_table() -> None:
     text = "\n".join(table(result()))
     assert all(split in text for split in SPLITS)
     assert "capability_heuristic" in text
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_how_much_faster_than_the_heuristic_is_the_quotient_of_both_speedups(split: str) -> None:
+    figures = result()[split]
+    heuristic = result()["baselines"]["capability_heuristic"][split]
+    expected = figures["geomean_speedup"] / heuristic["geomean_speedup"]
+    assert figures["over_heuristic"] == pytest.approx(expected)
+    low, high = figures["over_heuristic_interval"]
+    assert low <= figures["over_heuristic"] <= high
 
 
 def test_the_promised_extra_figures_are_there() -> None:

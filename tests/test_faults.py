@@ -14,7 +14,7 @@ from tests.faults.publish import killed_publishing
 from tests.faults.replicas import replica_killed
 from tests.postgres import cluster
 
-from fleetune_server.logs import Condition
+from fleetune_server.common.logs import Condition
 
 
 def test_a_killed_store_keeps_what_it_acknowledged_and_counts_it_once(tmp_path: Path) -> None:

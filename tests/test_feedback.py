@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from tests.browsers import REVISION, Browser
 from tests.test_privacy import Stream
 
-from fleetune.app import feedback as app
+from fleetune.app import rate as app
 from fleetune.app.delivery import ReportError
 from fleetune.app.platform import NetworkError, Response
-from fleetune.feedback import EPSILON, MAX_BYTES, build, check, encode, estimate, truthful
 from fleetune.packet import DAY, PacketError
 from fleetune.privacy import WORD
-from fleetune_server.intake.feedback import FeedbackIntake
-from fleetune_server.intake.limits import RateLimiter
+from fleetune.rating import EPSILON, MAX_BYTES, build, check, encode, estimate, truthful
 from fleetune_server.store.sqlite import open_sqlite
+from fleetune_server.telemetry.limits import RateLimiter
+from fleetune_server.telemetry.ratings import FeedbackIntake
 
 TODAY = 20_780
 
@@ -136,13 +136,16 @@ async def intake(tmp_path: Path) -> AsyncIterator[FeedbackIntake]:
         yield FeedbackIntake(store, RateLimiter(0, ()), 2, 5.0, lambda: TODAY * DAY + 60.0)
 
 
+JSON = {"content-type": "application/json"}
+
+
 async def post(
     intake: FeedbackIntake, body: bytes, method: str = "POST", headers: dict[str, str] | None = None
 ) -> httpx.Response:
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(intake), base_url="http://fleetune.test"
     ) as http:
-        return await http.request(method, "/api/feedback", content=body, headers=headers)
+        return await http.request(method, "/api/feedback", content=body, headers={**JSON, **(headers or {})})
 
 
 async def test_answers_are_counted_once_each(intake: FeedbackIntake) -> None:
@@ -162,6 +165,8 @@ async def test_answers_are_counted_once_each(intake: FeedbackIntake) -> None:
     [
         (b"{", 400, "bad-json"),
         (b"\xff", 400, "bad-json"),
+        (b'{"nonce": "\\ud800"}', 400, "bad-json"),
+        (b'{"v": ' + b"9" * 100 + b"}", 422, "missing-field"),
         (b"[]", 422, "not-an-object"),
         (encode(build(True, TODAY + 1)), 422, "future"),
         (encode(build(True, TODAY - 5)), 422, "stale"),
@@ -174,6 +179,13 @@ async def test_what_is_not_an_answer_is_refused(
     answer = await post(intake, body)
     assert answer.status_code == status
     assert code is None or answer.json()["error"]["code"] == code
+    assert (await intake.satisfaction()).answers == 0
+
+
+async def test_an_answer_that_says_it_is_no_json_is_refused(intake: FeedbackIntake) -> None:
+    for kind in ("text/plain", "application/x-www-form-urlencoded"):
+        answer = await post(intake, encode(build(True, TODAY)), headers={"content-type": kind})
+        assert (answer.status_code, answer.json()["error"]["code"]) == (415, "unsupported-type")
     assert (await intake.satisfaction()).answers == 0
 
 

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from tests.learning_world import FLEET, LAB, MANIFEST, first, reports
 
-from fleetune.fit import Rows, fit
 from fleetune.model import Model
-from fleetune_server.learn.gate import GateVerdict, judge
+from fleetune_server.training.fit import Rows, fit
+from fleetune_server.training.gate import GateVerdict, judge
 
 PREVIOUS = Model.from_bytes(first().model)
 HELDOUT = reports(PREVIOUS, 20_000, 5, heldout=1.0)
@@ -36,14 +36,14 @@ def test_a_model_that_learnt_from_the_fleet_has_improved() -> None:
     better = trained(Rows.join([LAB, replace(FLEET, variance=np.full(len(FLEET), 0.02**2))]))
     verdict = judge(better, PREVIOUS, HELDOUT, LAB, MANIFEST, improve=True)
     assert "heldout" not in failed(verdict)
-    assert "canary-mae" not in failed(verdict)
+    assert "lab-error" not in failed(verdict)
 
 
 def test_a_model_that_is_wrong_everywhere_is_refused_by_every_check() -> None:
     rng = np.random.default_rng(0)
     worse = trained(replace(LAB, target=LAB.target + rng.normal(0, 1.0, len(LAB))))
     verdict = judge(worse, PREVIOUS, HELDOUT, LAB, MANIFEST)
-    assert failed(verdict) == {"heldout", "canary-mae", "canary-regret", "movement"}
+    assert failed(verdict) == {"heldout", "lab-error", "lab-loss", "movement"}
     assert not verdict.accepted
     assert len(verdict.reasons) == 4
 
@@ -54,7 +54,7 @@ def test_an_attack_on_one_context_is_caught_although_the_average_hardly_moves() 
     names = np.array(f.candidates)[f.candidate]
     poisoned = replace(LAB, target=np.where(place & (names == "scalar"), LAB.target + 2.0, LAB.target))
     verdict = judge(trained(poisoned), PREVIOUS, HELDOUT, LAB, MANIFEST)
-    assert {"canary-regret", "movement"} & failed(verdict)
+    assert {"lab-loss", "movement"} & failed(verdict)
     assert not verdict.accepted
 
 
@@ -62,7 +62,7 @@ def test_reasons_name_figures_and_places() -> None:
     verdict = judge(PREVIOUS, PREVIOUS, HELDOUT, LAB, MANIFEST)
     assert len(verdict.reasons) == 4
     assert any("held-out reports" in reason for reason in verdict.reasons)
-    assert any("canaries" in reason for reason in verdict.reasons)
+    assert any("lab measurements" in reason for reason in verdict.reasons)
 
 
 def test_few_held_out_reports_do_not_block_a_good_model() -> None:

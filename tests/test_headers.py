@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
@@ -13,9 +14,9 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 from websockets.typing import Origin
 
-from fleetune_server import wheel
-from fleetune_server.app import FOLDERS, HOT, routes
-from fleetune_server.assets import Assets
+from fleetune_server.http import wheel
+from fleetune_server.http.app import FOLDERS, HOT, routes
+from fleetune_server.http.assets import Assets
 
 FOREIGN = "https://evil.example"
 Who = Literal["any origin", "our own"]
@@ -36,8 +37,12 @@ TABLE: dict[str, Row] = {
     "/": Row(OWN, "GET", "/", 200),
     "/dashboard": Row(OWN, "GET", "/dashboard", 200),
     "/privacy": Row(OWN, "GET", "/privacy", 200),
+    "/functions": Row(OWN, "GET", "/functions", 200),
+    "/functions/{name}": Row(OWN, "GET", "/functions/nowhere", 404),
+    "/regressions": Row(OWN, "GET", "/regressions", 200),
+    "/data/": Row(ANY, "GET", "/data/", 200),
+    "/data/{file}": Row(ANY, "GET", "/data/nowhere", 404),
     "/sw.js": Row(OWN, "GET", "/sw.js", 200),
-    "/vendor/uplot/{path:path}": Row(OWN, "GET", "/vendor/uplot/uPlot.esm.js", 200),
     "/api/own-kernels": Row(OWN, "POST", "/api/own-kernels", 401),
     "/api/own-kernels/{name}": Row(OWN, "DELETE", "/api/own-kernels/x", 401),
     "/api/privacy.json": Row(OWN, "GET", "/api/privacy.json", 200),
@@ -46,11 +51,16 @@ TABLE: dict[str, Row] = {
     "/healthz": Row(OWN, "GET", "/healthz", 200),
     "/readyz": Row(OWN, "GET", "/readyz", 200),
     "/.well-known/gpc.json": Row(OWN, "GET", "/.well-known/gpc.json", 200),
+    "/.well-known/security.txt": Row(OWN, "GET", "/.well-known/security.txt", 404),
     "/fleetune.js": Row(ANY, "GET", "/fleetune.js", 200),
     "/widget.js": Row(ANY, "GET", "/widget.js", 200),
-    "/static/{path:path}": Row(ANY, "GET", "/static/page.js", 200),
+    "/choose.js": Row(ANY, "GET", "/choose.js", 200),
+    "/static/{path:path}": Row(ANY, "GET", "/static/page/page.js", 200),
     "/pyodide/{path:path}": Row(ANY, "GET", "/pyodide/pyodide.mjs", 200),
-    f"/wheels/{wheel.NAME}": Row(ANY, "GET", f"/wheels/{wheel.NAME}", 200),
+    "/wheels/{path:path}": Row(ANY, "GET", f"/wheels/{wheel.NAME}", 200),
+    "/static-{hash}/{path:path}": Row(ANY, "GET", "{static}page/page.js", 200),
+    "/pyodide-{hash}/{path:path}": Row(ANY, "GET", "{pyodide}pyodide.mjs", 200),
+    "/wheels-{hash}/{path:path}": Row(ANY, "GET", "{wheel}", 200),
     "/kernels/{sha256}/{name:path}": Row(ANY, "GET", "{kernels}base.bin", 200),
     "/models/{sha256}": Row(ANY, "GET", "{model}", 200),
     "/keys.json": Row(ANY, "GET", "/keys.json", 200),
@@ -60,8 +70,8 @@ TABLE: dict[str, Row] = {
     "/api/decisions": Row(ANY, "GET", "/api/decisions", 400),
     "/api/decisions/{engine}": Row(ANY, "GET", "/api/decisions/firefox", 200),
     "/api/plan": Row(ANY, "GET", "/api/plan", 400),
-    "/api/feedback": Row(ANY, "POST", "/api/feedback", 400),
-    "/api/telemetry": Row(ANY, "POST", "/api/telemetry", 400),
+    "/api/feedback": Row(ANY, "POST", "/api/feedback", 415),
+    "/api/telemetry": Row(ANY, "POST", "/api/telemetry", 415),
 }
 UNKNOWN = [Row(OWN, "GET", "/nowhere", 404), Row(ANY, "GET", "/static/nowhere.js", 404)]
 WRONG_METHOD = [Row(OWN, "PUT", "/api/metrics", 405), Row(ANY, "PUT", "/api/telemetry", 405)]
@@ -86,6 +96,9 @@ def named(client: httpx.Client) -> dict[str, str]:
     """Addresses that hold a hash."""
     return {
         "kernels": client.get("/api/kernels").json()["root"],
+        "static": "/" + re.findall(r'src="(static-\w+/)page/page.js"', client.get("/").text)[0],
+        "pyodide": client.get("/api/boot.json").json()["pyodide"],
+        "wheel": client.get("/api/boot.json").json()["wheel"],
         "model": client.get("/api/model/latest").json()["url"],
     }
 
@@ -104,13 +117,15 @@ def test_headers(client: httpx.Client, named: dict[str, str], row: Row) -> None:
     policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
     assert policy["default-src"] == "'none'"
     assert policy["script-src"] == "'self' 'wasm-unsafe-eval'"
-    assert (policy["base-uri"], policy["form-action"]) == ("'none'", "'none'")
+    assert (policy["base-uri"], policy["form-action"]) == ("'none'", "'self'")
     assert policy["frame-ancestors"] == "'self'"
     assert not {"'unsafe-inline'", "'unsafe-eval'", "*", "https:", "http:"} & set(
         " ".join(policy.values()).split()
     )
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
+    assert {"camera=()", "microphone=()", "geolocation=()"} <= set(headers["permissions-policy"].split(", "))
+    assert "strict-transport-security" not in headers, "not behind a proxy"
     assert headers["cross-origin-opener-policy"] == "same-origin"
     assert headers["cross-origin-embedder-policy"] == "require-corp"
     assert not {"set-cookie", "server", "access-control-allow-credentials"} & headers.keys()

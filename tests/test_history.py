@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 from tests.running import server
 
-from fleetune_server.history import DAY, HOUR, History, contributors
-from fleetune_server.library import Library
+from fleetune_server.publish.history import DAY, HOUR, History, contributors
+from fleetune_server.publish.library import Library
 from fleetune_server.store.base import VersionRecord
 from fleetune_server.store.sqlite import open_sqlite
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -12,23 +13,24 @@ from dataclasses import replace
 import pytest
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import WebSocketRoute
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from fleetune_server.commands import serve
-from fleetune_server.deliver import push
-from fleetune_server.deliver.hub import Hub
-from fleetune_server.deliver.push import allowed
+from fleetune_server.http import push
+from fleetune_server.http.push import allowed
+from fleetune_server.publish.hub import Hub
+from fleetune_server.runtime import KEY
 from fleetune_server.settings import Settings
-from fleetune_server.state import KEY
 
 
 class Served:
     """A hub behind a real port, on the settings of `fleetune serve`; `version` is what it announces."""
 
-    def __init__(self, beat: float, silent: float) -> None:
+    def __init__(self, beat: float) -> None:
         self.version = 1
-        self.hub = Hub(lambda _draw: self.version, settle=0.02, beat=beat, silent=silent)
+        self.hub = Hub(lambda _draw: self.version, settle=0.02, beat=beat)
         self.settings = replace(Settings(), port=0, push_origins=("https://listed.example",))
         self.url = ""
 
@@ -43,8 +45,8 @@ class Served:
 
 
 @asynccontextmanager
-async def serving(beat: float = 30, silent: float = 100) -> AsyncIterator[Served]:
-    served = Served(beat, silent)
+async def serving(beat: float = 30, files: int | None = None) -> AsyncIterator[Served]:
+    served = Served(beat)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, Served]]:
@@ -56,7 +58,8 @@ async def serving(beat: float = 30, silent: float = 100) -> AsyncIterator[Served
     port = listener.getsockname()[1]
     served.settings = replace(served.settings, port=port)
     served.url = f"ws://127.0.0.1:{port}/ws"
-    server = uvicorn.Server(serve.config(Starlette(lifespan=lifespan)))
+    app = Starlette(routes=[WebSocketRoute("/ws", push.Push(files))], lifespan=lifespan)
+    server = uvicorn.Server(serve.config(app))
     task = asyncio.create_task(server.serve([listener]))
     try:
         yield served
@@ -77,21 +80,16 @@ HANDSHAKE = (
 )
 
 
-async def hello(socket: ClientConnection, version: int = 1, **more: object) -> None:
-    await socket.send(json.dumps({"type": "hello", "version": version, **more}))
+async def hello(client: ClientConnection, version: int = 1, **more: object) -> None:
+    await client.send(json.dumps({"type": "hello", "version": version, **more}))
 
 
-async def next_model(socket: ClientConnection, seconds: float = 5) -> int:
+async def next_model(client: ClientConnection, seconds: float = 5) -> int:
     async with asyncio.timeout(seconds):
         while True:
-            message = json.loads(await socket.recv())
+            message = json.loads(await client.recv())
             if message["type"] == "model":
                 return int(message["version"])
-
-
-async def listen_to(socket: ClientConnection, heard: list[str | bytes]) -> None:
-    while True:
-        heard.append(await socket.recv())
 
 
 async def joined(hub: Hub, count: int) -> None:
@@ -123,6 +121,28 @@ async def test_a_new_version_reaches_everyone_and_says_nothing_else(served: Serv
         await served.publish(2)
         for client in clients:
             assert json.loads(await client.recv()) == {"type": "model", "version": 2}
+
+
+async def test_one_network_cannot_take_every_socket_nor_all_of_them_every_file() -> None:
+    async with serving(files=100) as served, contextlib.AsyncExitStack() as stack:
+        served.settings = replace(served.settings, trusted_proxy=("127.0.0.1",))
+
+        async def come(address: str) -> ClientConnection | None:
+            made = connect(served.url, additional_headers={"X-Forwarded-For": address})
+            try:
+                return await stack.enter_async_context(made)
+            except InvalidStatus:
+                return None
+
+        crowd = [await come(f"203.0.113.{n}") for n in range(30)]
+        held = [client for client in crowd if client]
+        assert len(held) == 9, "a quarter of 36, for all of one /24 together"
+        others = [await come(f"198.51.{n}.1") for n in range(60)]
+        assert sum(client is not None for client in others) == 36 - 9, "64 files are left for requests"
+        await held[0].close()
+        async with asyncio.timeout(5):
+            while not await come("192.0.2.1"):  # noqa: ASYNC110  (nothing tells when a seat is free)
+                await asyncio.sleep(0.05)
 
 
 async def test_a_burst_of_publications_is_told_once_with_the_newest(served: Served) -> None:
@@ -215,15 +235,6 @@ async def test_messages_in_fragments_and_control_frames_between_them_are_heard(s
         assert await next_model(client) == 5
 
 
-async def test_a_close_between_two_fragments_is_answered_as_any_other(served: Served) -> None:
-    async with connect(served.url) as client:
-        client.protocol.send_text(b'{"type": "hello",', fin=False)
-        client.protocol.send_close(1000)
-        client.send_data()
-        await asyncio.wait_for(client.wait_closed(), 5)
-    assert (client.close_code, client.protocol.close_rcvd_then_sent) == (1000, False)
-
-
 async def test_text_that_is_not_utf_8_ends_the_connection(served: Served) -> None:
     async with connect(served.url) as client:
         await client.send(b"\xff", text=True)
@@ -257,25 +268,65 @@ async def test_a_ping_between_two_fragments_is_answered_before_what_they_say(ser
     writer.close()
 
 
-async def test_a_peer_that_takes_nothing_is_neither_read_nor_waited_for(served: Served) -> None:
-    """Pings without end, whose answers nobody takes."""
-    _reader, writer = await asyncio.open_connection("127.0.0.1", served.settings.port, limit=1)
-    writer.write(HANDSHAKE)
-    taken = 0
+async def test_heartbeats_ask_for_an_answer_and_the_silent_are_let_go(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(push, "SILENT_SECONDS", 0.5)
+    async with serving(0.1) as served, connect(served.url) as loud, connect(served.url) as silent:
+        for client in (loud, silent):
+            await hello(client)
+        for _ in range(12):
+            assert json.loads(await loud.recv()) == {"type": "heartbeat"}
+            await hello(loud)
+        await asyncio.wait_for(silent.wait_closed(), 5)
+        assert (len(served.hub), served.hub.dropped, silent.close_code) == (1, 1, 1008)
 
-    async def flood() -> None:
-        nonlocal taken
-        while True:
-            writer.write(1000 * (b"\x89\xfd\0\0\0\0" + 125 * b"p"))
-            await writer.drain()
-            taken += 1
 
-    flooding = asyncio.create_task(flood())
-    before = -1
-    async with asyncio.timeout(8):
-        while taken > before:
-            before = taken
-            await asyncio.sleep(0.5)
-    assert taken, "at first it is heard"
-    flooding.cancel()
-    writer.transport.abort()
+async def test_a_client_that_never_reads_is_evicted_and_holds_up_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its buffers are filled with notices; then it hears nothing more and its connection ends."""
+    monkeypatch.setattr(push, "notice", lambda version: large(version))
+
+    def large(version: int) -> dict[str, str]:
+        return {
+            "type": "websocket.send",
+            "text": json.dumps({"type": "model", "version": version}) + " " * 500_000,
+        }
+
+    async with serving() as served, connect(served.url, max_size=None) as reader:
+        served.hub.stalled = 0.5
+        raw = socket.socket()
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        raw.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(raw, ("127.0.0.1", served.settings.port))
+        said = json.dumps({"type": "hello", "version": 1}).encode()
+        await loop.sock_sendall(raw, HANDSHAKE)
+        assert b" 101 " in await loop.sock_recv(raw, 1000)
+        await loop.sock_sendall(raw, bytes([0x81, 0x80 | len(said), 0, 0, 0, 0]) + said)
+        await hello(reader)
+        await joined(served.hub, 2)
+        for version in range(2, 30):
+            await served.publish(version)
+            assert await next_model(reader) == version
+            if len(served.hub) == 1:
+                break
+        await joined(served.hub, 1)
+        assert served.hub.dropped == 1
+        raw.close()
+
+
+async def test_stopping_sends_everyone_away_to_come_back() -> None:
+    async with serving() as served:
+        client = await connect(served.url)
+        await hello(client)
+        await joined(served.hub, 1)
+    await asyncio.wait_for(client.wait_closed(), 5)
+    assert client.close_code == 1012
+
+
+async def test_messages_are_not_compressed(served: Served) -> None:
+    async with connect(served.url) as client:
+        assert client.response is not None
+        assert "sec-websocket-extensions" not in client.response.headers

@@ -8,7 +8,7 @@ import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +17,24 @@ import pytest
 from tests import tiny
 from tests.test_intake_check import BASE, CLIP, FixedRounds
 
+from fleetune.context import Environment
 from fleetune.packet import DAY, build
 from fleetune.work import is_answer, search
-from fleetune_server.intake.check import Checker
-from fleetune_server.intake.ingest import MAX_BODY, Intake
-from fleetune_server.intake.limits import PERIOD, RateLimiter, address_prefix
-from fleetune_server.metrics import Metrics
+from fleetune_server.common.metrics import Metrics
 from fleetune_server.store.sqlite import SqliteStore, open_sqlite
+from fleetune_server.telemetry.check import Checker
+from fleetune_server.telemetry.ingest import MAX_BODY, Intake
+from fleetune_server.telemetry.limits import PERIOD, RateLimiter
 
 URL = "/api/telemetry"
 MANIFEST = tiny.manifest()
+JSON = {"content-type": "application/json"}
 
 
-def wire(epsilon: float = 2.0) -> dict[str, Any]:
+def wire(epsilon: float = 2.0, environment: Environment = tiny.ENVIRONMENT) -> dict[str, Any]:
     day = int(time.time()) // DAY
     return build(
-        MANIFEST.kernels["dot"], tiny.CONTEXT, tiny.ENVIRONMENT, "scalar", BASE, 0.6, CLIP, epsilon, 3, day
+        MANIFEST.kernels["dot"], tiny.CONTEXT, environment, "scalar", BASE, 0.6, CLIP, epsilon, 3, day
     ).to_wire()
 
 
@@ -50,7 +52,7 @@ class World:
 
 
 def intake(store: SqliteStore, metrics: Metrics, rate: int = 0, seconds: float = 5.0) -> Intake:
-    checker = Checker(MANIFEST.by_signature, FixedRounds(), (2.0, 1.0), 2, lambda nonce: False, time.time)
+    checker = Checker(lambda: MANIFEST.by_signature, FixedRounds(), 2, lambda nonce: False, time.time)
     return Intake(store, checker, RateLimiter(rate), metrics, seconds, lambda count: None)
 
 
@@ -93,6 +95,12 @@ async def test_one_bad_packet_refuses_the_whole_request_and_is_pointed_at(world:
         (b'{"a": NaN}', 400, "bad-json"),
         (b'"\xff"', 400, "bad-json"),
         (b"[" * 5000, 400, "bad-json"),
+        (b'{"nonce": "\\ud800"}', 400, "bad-json"),
+        (b'{"nonce": "\xed\xa0\x80"}', 400, "bad-json"),
+        (b'"' + "a".encode("utf-16") + b'"', 400, "bad-json"),
+        (b'{"v": ' + b"9" * 400 + b"}", 422, "missing-field"),
+        (b"9" * 400, 422, "not-an-object"),
+        (b"9" * 5000, 400, "bad-json"),
         (b"[]", 422, "packet-count"),
         (b"7", 422, "not-an-object"),
         (b"[{}]", 422, "missing-field"),
@@ -101,7 +109,7 @@ async def test_one_bad_packet_refuses_the_whole_request_and_is_pointed_at(world:
     ],
 )
 async def test_broken_bodies_are_refused_by_name(world: World, body: bytes, status: int, code: str) -> None:
-    assert error(await world.client.post(URL, content=body)) == (status, code)
+    assert error(await world.client.post(URL, content=body, headers=JSON)) == (status, code)
     assert await world.kept() == 0
 
 
@@ -131,7 +139,7 @@ async def test_a_full_batch_of_the_longest_packets_fits(world: World) -> None:
 
 
 async def test_gzip_is_understood_and_a_bomb_is_not(world: World) -> None:
-    zipped = {"content-encoding": "gzip"}
+    zipped = {**JSON, "content-encoding": "gzip"}
     good = gzip.compress(json.dumps(wire()).encode())
     assert (await world.client.post(URL, content=good, headers=zipped)).status_code == 202
     bomb = gzip.compress(b" " * 50_000_000)
@@ -139,7 +147,7 @@ async def test_gzip_is_understood_and_a_bomb_is_not(world: World) -> None:
     assert error(await world.client.post(URL, content=bomb, headers=zipped)) == (413, "too-large")
     for body in (b"plain", good[:-4], good + b"more"):
         assert error(await world.client.post(URL, content=body, headers=zipped)) == (400, "bad-gzip")
-    response = await world.client.post(URL, content=good, headers={"content-encoding": "br"})
+    response = await world.client.post(URL, content=good, headers={**JSON, "content-encoding": "br"})
     assert error(response) == (415, "unsupported-encoding")
 
 
@@ -204,13 +212,15 @@ async def raw(app: Intake, receive: Callable[[], Awaitable[MutableMapping[str, A
     async def send(message: MutableMapping[str, Any]) -> None:
         sent.append(message)
 
-    await app({"type": "http", "method": "POST", "headers": [], "client": ("127.0.0.1", 1)}, receive, send)
+    headers = [(b"content-type", b"application/json")]
+    await app(
+        {"type": "http", "method": "POST", "headers": headers, "client": ("127.0.0.1", 1)}, receive, send
+    )
     return int(sent[0]["status"])
 
 
-def scope(address: str, forwarded: str = "") -> dict[str, Any]:
-    headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
-    return {"type": "http", "client": (address, 5), "headers": headers}
+def scope(address: str) -> dict[str, Any]:
+    return {"type": "http", "client": (address, 5), "headers": []}
 
 
 def test_a_network_may_send_so_much_an_hour_and_no_more() -> None:
@@ -225,20 +235,41 @@ def test_a_network_may_send_so_much_an_hour_and_no_more() -> None:
     assert limiter.take(scope("203.0.113.7"), 100) == 0
 
 
+def test_a_network_may_tell_so_much_of_one_place_and_others_go_on() -> None:
+    now = [1000.0]
+    limiter = RateLimiter(500, clock=lambda: now[0])  # five of one place
+    here, there = scope("203.0.113.7"), scope("203.0.114.7")
+    assert limiter.take_places(here, [*5 * ["dot"], *3 * ["fft"]]) == 0
+    assert limiter.take_places(scope("203.0.113.9"), ["fft", "fft", "dot"]) == PERIOD
+    assert limiter.take_places(here, 2 * ["fft"]) == 0, "what was refused is not counted"
+    assert limiter.take_places(there, 5 * ["dot"]) == 0
+    assert limiter.take_places(scope("127.0.0.1"), 10**4 * ["dot"]) == 0
+    assert RateLimiter(0).take_places(here, 10**4 * ["dot"]) == 0
+    assert RateLimiter(3).take_places(here, ["dot"]) == 0, "one is always taken"
+    now[0] += PERIOD
+    assert limiter.take_places(here, 5 * ["dot"]) == 0
+
+
+async def test_one_network_cannot_outvote_a_place(world: World) -> None:
+    """A third report of one place is refused where a network may send two; nothing of it is kept."""
+    app = intake(world.store, world.metrics, rate=200)
+    transport = httpx.ASGITransport(app=app, client=("203.0.113.7", 5))
+    async with httpx.AsyncClient(transport=transport, base_url="http://fleetune") as stranger:
+        for cores in ("1", "2-3"):
+            sent = wire(environment=replace(tiny.ENVIRONMENT, cores=cores, version=152))
+            assert (await stranger.post(URL, json=sent)).status_code == 202
+        claimed = replace(tiny.ENVIRONMENT, os="windows")  # another claim is no other place
+        answer = await stranger.post(URL, json=wire(environment=claimed))
+    assert error(answer) == (429, "too-many")
+    assert 0 < int(answer.headers["retry-after"]) <= PERIOD
+    assert await world.kept() == 2
+
+
 def test_the_limiter_holds_no_address() -> None:
     limiter = RateLimiter(100)
     address = f"203.0.{secrets.randbelow(256)}.7"
     limiter.take(scope(address), 1)
     assert address.rsplit(".", 1)[0] not in repr(vars(limiter))
-
-
-def test_forwarded_addresses_count_only_from_a_trusted_proxy() -> None:
-    proxies = {"10.0.0.1", "10.0.0.2"}
-    assert address_prefix(scope("198.51.100.4", "203.0.113.7"), proxies) == "198.51.100.0/24"
-    assert address_prefix(scope("10.0.0.1", "1.2.3.4, 203.0.113.7, 10.0.0.2"), proxies) == "203.0.113.0/24"
-    assert address_prefix(scope("2001:db8:1:2::3"), ()) == "2001:db8:1::/48"
-    assert address_prefix(scope("::ffff:203.0.113.7"), ()) == "203.0.113.0/24"
-    assert address_prefix(scope("nonsense"), ()) == "unknown"
 
 
 async def test_who_sends_the_privacy_signal_is_believed_whatever_the_page_does(world: World) -> None:
@@ -250,3 +281,49 @@ async def test_who_sends_the_privacy_signal_is_believed_whatever_the_page_does(w
     assert (await world.client.post(URL, json=sent, headers={"sec-gpc": "0"})).status_code == 202
     taken_back = await world.client.request("DELETE", URL, json={"nonces": [sent["nonce"]]}, headers=signal)
     assert taken_back.json() == {"removed": 1, "alreadyFolded": 0}, "withdrawing is always possible"
+
+
+@pytest.mark.parametrize("signal", ["1", " 1", "1  ", "\t1 \t"])
+async def test_the_privacy_signal_counts_whatever_space_is_around_it(world: World, signal: str) -> None:
+    answer = await world.client.post(URL, json=wire(), headers={"sec-gpc": signal})
+    assert error(answer) == (403, "privacy-signal")
+    assert await world.kept() == 0
+
+
+NOT_JSON = [
+    None,
+    "text/plain",
+    "text/plain;charset=UTF-8",
+    "application/x-www-form-urlencoded",
+    "multipart/form-data; boundary=x",
+    "application/jsonp",
+    "text/plain; application/json",
+    "text/plain, application/json",
+    "",
+]
+
+
+@pytest.mark.parametrize("kind", NOT_JSON)
+@pytest.mark.parametrize("method", ["POST", "DELETE"])
+async def test_what_a_page_may_send_elsewhere_without_asking_is_refused(
+    world: World, method: str, kind: str | None
+) -> None:
+    """Any page could otherwise let its visitors' addresses send, by a form or `fetch` without CORS."""
+    body = wire() if method == "POST" else {"nonces": ["a" * 32]}
+    headers = {} if kind is None else {"content-type": kind}
+    answer = await world.client.request(method, URL, content=json.dumps(body).encode(), headers=headers)
+    assert error(answer) == (415, "unsupported-type")
+    assert await world.kept() == 0
+
+
+async def test_two_content_types_are_none(world: World) -> None:
+    both = [("content-type", "application/json"), ("content-type", "text/plain")]
+    assert error(await world.client.post(URL, content=json.dumps(wire()), headers=both))[0] == 415
+
+
+@pytest.mark.parametrize(
+    "kind", ["application/json", "Application/JSON", "application/json; charset=utf-8", "application/json ;x"]
+)
+async def test_json_is_json_however_it_is_spelt(world: World, kind: str) -> None:
+    sent = await world.client.post(URL, content=json.dumps(wire()), headers={"content-type": kind})
+    assert sent.status_code == 202

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,8 @@ from tests import tiny
 from fleetune.context import Context, Environment
 from fleetune.manifest import Kernel
 from fleetune.packet import DAY, build, legal_values
-from fleetune_server.intake.check import CLOCK_SLACK, MEANINGS, Checker, RefusedError
+from fleetune_server.common.errors import PACKETS, RefusedError
+from fleetune_server.telemetry.check import CLOCK_SLACK, Checker
 
 NOW = 20_000 * DAY + 3 * CLOCK_SLACK
 BASE, CLIP = 0.7, 0.35
@@ -22,10 +24,13 @@ DOT = MANIFEST.kernels["dot"]
 
 
 class FixedRounds:
-    """Versions 3 and 4, the same base prediction for whatever can run."""
+    """Versions 3 and 4, the same base prediction for whatever can run; version 4 has a wide clip here."""
 
-    def clip(self, version: int) -> float | None:
-        return {3: CLIP, 4: 0.25}.get(version)
+    def keeps(self, version: int) -> bool:
+        return version in (3, 4)
+
+    def clips(self, version: int, kernel: Kernel, environment: Environment) -> tuple[float, ...]:
+        return (CLIP, CLIP) if version == 3 else (1.0, 0.25)
 
     def base(
         self, version: int, kernel: Kernel, context: Context, environment: Environment, candidate: str
@@ -35,7 +40,7 @@ class FixedRounds:
 
 def checker(now: float = NOW) -> Checker:
     return Checker(
-        MANIFEST.by_signature, FixedRounds(), (2.0, 1.0), 2, lambda nonce: nonce[0] == "0", lambda: now
+        lambda: MANIFEST.by_signature, FixedRounds(), 2, lambda nonce: nonce[0] == "0", lambda: now
     )
 
 
@@ -71,6 +76,14 @@ def test_a_good_packet_becomes_its_symbol() -> None:
         assert stored.heldout == (packet["nonce"][0] == "0")
         assert (stored.cell.base_log, stored.cell.clip, stored.cell.version) == (BASE, CLIP, 3)
         assert stored.cell.candidate == "vectorization"
+
+
+def test_a_report_may_carry_its_place_s_clip_or_as_older_pages_do_the_version_s_and_no_other() -> None:
+    for clip in (1.0, 0.25):
+        stored = checker().accept(wire(model_version=4, clip=clip))
+        assert stored.cell.clip == clip, "it is decoded by the clip that it was made with"
+    for clip in (0.5, CLIP):
+        assert code(wire(model_version=4, clip=clip)) == "wrong-clip"
 
 
 def _other_kernel(packet: dict[str, Any]) -> dict[str, Any]:
@@ -125,7 +138,7 @@ def test_every_refusal_says_what_it_means() -> None:
             checker().accept(make())
         assert len(str(caught.value)) > 15
         assert caught.value.code == expected
-    assert set(MEANINGS) <= {expected for expected, _make in REFUSED} | {"stale", "future"}
+    assert set(PACKETS) <= {expected for expected, _make in REFUSED} | {"stale", "future"}
 
 
 def test_checking_is_fast_enough_for_thousands_a_second() -> None:
@@ -134,3 +147,20 @@ def test_checking_is_fast_enough_for_thousands_a_second() -> None:
     for _ in range(2000):
         check.accept(packet)
     assert (time.process_time() - start) / 2000 < 1e-3
+
+
+def test_a_kind_of_browser_that_cannot_be_counts_for_its_engine() -> None:
+    def bounded(environment: Environment, now: float) -> Environment:
+        assert now == NOW
+        return replace(environment, version=0) if environment.version > 200 else environment
+
+    strict = Checker(
+        lambda: MANIFEST.by_signature, FixedRounds(), 2, lambda nonce: False, lambda: NOW, bounded
+    )
+    forged = [replace(tiny.ENVIRONMENT, version=version) for version in (201, 5000, 9999)]
+    cells = {strict.accept(wire(environment=environment)).cell for environment in forged}
+    assert {cell.environment for cell in cells} == {replace(tiny.ENVIRONMENT, version=0)}
+    assert len(cells) == 1, "a thousand versions make one cell"
+    honest = strict.accept(wire()).cell
+    assert honest.environment == tiny.ENVIRONMENT
+    assert honest.base_log == cells.pop().base_log, "the value that the sender measured against"

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from kernels_wasm.profile import profile
 from tests.kernel_references import REFERENCES
 from tests.kernel_runner import DTYPES, Instance, assert_close, manifest, module_bytes
 from tests.node_kernels import run_in_node
 
-from fleetune import profile
 from fleetune.manifest import Kernel, Variant
 
 KERNELS = list(manifest().kernels.values())

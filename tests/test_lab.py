@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fleetune.context import Environment
 from fleetune.manifest import Manifest
-from fleetune_server.learn.lab import LabError, LabRow, headers, load, read
+from fleetune_server.training.lab import LabError, LabRow, Versions, headers, load, read
 
+ROOT = Path(__file__).parents[1]
 SIGNATURE = "ab" * 16
 HEADER = {
     "header": {
@@ -156,3 +159,42 @@ def test_a_torn_line_is_refused_by_number(tmp_path: Path) -> None:
     path.write_text(path.read_text() + '{"repeat": 0, "ker')
     with pytest.raises(LabError, match=r"chromium\.jsonl:2: not JSON"):
         read(path)
+
+
+def test_versions_that_cannot_have_been_released_join_their_engine(tmp_path: Path) -> None:
+    day = datetime(2026, 11, 23, tzinfo=UTC).timestamp()
+    lab = ROOT / "kernels_wasm" / "lab"
+    (newest,) = {one.environment.version for one in headers(lab) if one.engine == "firefox"}
+    versions = Versions.of(lab)
+    week = 7 * 86_400
+
+    def kept(version: int, weeks: float, browser: str = "firefox") -> bool:
+        environment = Environment(browser, version, "linux", True, True, False, "2-3")
+        bounded = versions.bounded(environment, day + weeks * week)
+        if bounded != environment:
+            assert (bounded.browser, bounded.version, bounded.features) == (
+                browser,
+                0,
+                frozenset({"simd", "relaxedSimd"}),
+            )
+        return bounded == environment
+
+    assert kept(1, 0)
+    assert kept(newest + 2, 0)
+    assert not kept(newest + 3, 3.9)
+    assert kept(newest + 3, 4.1)
+    assert not kept(9999, 520)
+    assert kept(newest + 2, -52), "a clock that is behind"
+    assert kept(newest + 13 * 10, 521), "ten years later, every version up to then"
+    assert not kept(7, 0, "other"), "of a browser that nobody knows, no version says anything"
+    assert kept(0, 0, "other")
+    nothing = Versions.of(tmp_path)
+    assert (
+        nothing.bounded(Environment("firefox", 9999, "linux", True, True, False, "2-3"), day).version == 9999
+    )
+
+
+def test_a_lab_file_without_a_header_is_named(tmp_path: Path) -> None:
+    (tmp_path / "firefox.jsonl").write_text("")
+    with pytest.raises(LabError, match=r"firefox\.jsonl:1"):
+        Versions.of(tmp_path)

@@ -9,11 +9,11 @@ import pytest
 from e2e.engines import ENGINES, LAB_ENGINES, chosen_engines
 from hypothesis import given
 from hypothesis import strategies as st
-from kernels_wasm.lab.record import cells_of, kernel_table, row, shares, significant, write
+from kernels_wasm.lab.record import kernel_table, row, shares, significant, workloads_of, write
 from tests.test_lab import HEADER, SIGNATURE, manifest
 
 from fleetune.context import Context
-from fleetune_server.learn.lab import read
+from fleetune_server.training.lab import read
 
 MANIFEST = manifest("scalar", "vectorization")
 RESULT: dict[str, Any] = {
@@ -30,7 +30,7 @@ RESULT: dict[str, Any] = {
 
 
 def test_every_context_of_a_kernel_is_measured() -> None:
-    cells = cells_of(MANIFEST.kernels["dot"])
+    cells = workloads_of(MANIFEST.kernels["dot"])
     assert [(cell["size"], cell["copied"]) for cell in cells] == [(16, False), (256, False)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +12,10 @@ from tests.test_lab import SIGNATURE, manifest
 
 from fleetune.context import Context, Environment
 from fleetune.manifest import Kernel
-from fleetune_server.learn.lab import LabRow
-from fleetune_server.learn.lab_report import cells, differs, policies, repeatability, report
+from fleetune_research.lab_report import cells, differs, policies, repeatability, report
+from fleetune_server.training.lab import LabRow
+
+ROOT = Path(__file__).parents[1]
 
 MANIFEST = manifest("scalar", "vectorization")
 
@@ -112,3 +115,29 @@ def test_the_report_has_its_promised_keys() -> None:
 def test_no_measurements_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="make lab"):
         report([], MANIFEST, always_scalar)
+
+
+def reversed_by(one: Mapping[str, float], other: Mapping[str, float]) -> bool:
+    """Whether each has a best of its own that costs the other more than 5 %."""
+    both = one.keys() & other.keys()
+    here, there = min(both, key=one.__getitem__), min(both, key=other.__getitem__)
+    return one[there] > 1.05 * one[here] and other[here] > 1.05 * other[there]
+
+
+@pytest.mark.parametrize("part", ["engine", "size", "pattern"])
+def test_the_committed_lab_shows_what_the_fastest_variant_depends_on(part: str) -> None:
+    """In more than one group in ten of cells that differ in nothing else: why reports name these."""
+    alike: dict[tuple[object, ...], list[dict[str, float]]] = {}
+    for engine in ("chromium", "firefox", "webkit"):
+        lines = (ROOT / "kernels_wasm" / "lab" / f"{engine}.jsonl").read_text().splitlines()
+        header, *rows = map(json.loads, lines)
+        for row in rows:
+            names = header["header"]["kernels"][row["kernel"]]["candidates"]
+            place = {"engine": engine, **{key: row[key] for key in ("repeat", "kernel", "size", "pattern")}}
+            rest = tuple(value for key, value in place.items() if key != part)
+            timed = zip(names, row["times"], strict=True)
+            alike.setdefault(rest, []).append({name: ms for name, ms in timed if ms})
+    several = [cells for cells in alike.values() if len(cells) > 1]
+    assert sum(any(reversed_by(one, other) for one in cells for other in cells) for cells in several) > (
+        0.1 * len(several)
+    )

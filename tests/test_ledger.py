@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fleetune.app.ledger import CAP, WINDOW_DAYS, Ledger, LedgerError
 from fleetune.packet import DAY
-from fleetune_server.fleet.http import MemoryStore
+from fleetune_research.fleet.http import MemoryStore
 
 START = 20_000 * DAY
 

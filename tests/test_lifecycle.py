@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from tests.test_pipeline import send, settings
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from fleetune_server.publish.keys import KeyFileError
 from fleetune_server.runtime import running
 from fleetune_server.settings import Settings
 
@@ -97,7 +99,12 @@ async def test_nonces_are_forgotten_when_their_time_is_over_and_sums_stay(
     async with running(settings) as state:
         await send(state, 30)
         day = settings.retention_days * 86_400
-        for later, nonces in ((0, 0), (settings.hold_seconds + 60, 30), (day - 60, 30), (day + 60, 0)):
+        for later, nonces in (
+            (0, 0),
+            (settings.hold_seconds + 3600 + 60, 30),
+            (day - 3660, 30),
+            (day + 60, 0),
+        ):
             now = time.time() + later
             monkeypatch.setattr("fleetune_server.pipeline.time.time", lambda now=now: now)
             await state.pipeline._fold()
@@ -111,3 +118,45 @@ def test_the_installed_command_starts_from_any_folder(tmp_path: Path) -> None:
     command = [str(Path(sys.executable).with_name("fleetune")), "serve", "--help"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+async def test_a_version_that_cannot_be_read_is_set_aside_and_learning_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = replace(
+        Settings(),
+        data=tmp_path / "data",
+        kernels=tiny.write(tmp_path / "dist"),
+        lab=tmp_path,
+        retrain_seconds=0,
+    )
+    async with running(settings) as state:
+        assert state.library.version == 1
+    with closing(sqlite3.connect(tmp_path / "data" / "fleetune.db")) as database:
+        database.execute("UPDATE blobs SET body = x'00'")
+        database.commit()
+    async with running(settings) as state:
+        assert state.library.version == 2, "the number is not used again"
+        assert state.library.latest is not None
+    said = [record.message for record in caplog.records if record.levelname == "ERROR"]
+    assert said == ["a model version cannot be read and is set aside"]
+
+
+async def test_lost_keys_are_not_replaced_without_a_word(tmp_path: Path) -> None:
+    settings = replace(
+        Settings(),
+        data=tmp_path / "data",
+        kernels=tiny.write(tmp_path / "dist"),
+        lab=tmp_path,
+        retrain_seconds=0,
+    )
+    async with running(settings) as state:
+        before = state.keys.public()
+    for path in (tmp_path / "data" / "keys").iterdir():
+        path.rename(tmp_path / path.name)
+    with pytest.raises(KeyFileError, match="--new-keys"):
+        async with running(settings):
+            pass
+    assert not list((tmp_path / "data" / "keys").iterdir())
+    async with running(replace(settings, new_keys=True)) as state:
+        assert state.keys.public().keys().isdisjoint(before)

@@ -21,9 +21,7 @@ from fleetune.manifest import BASELINE
 from fleetune.packet import Packet, build, snap
 from fleetune.personal import DEVICE
 from fleetune.privacy import mechanism
-from fleetune_server import prior
-from fleetune_server.fleet.simulate import COLD_CLIPS
-from fleetune_server.learn.train import CLIPS
+from fleetune_server.training.clips import CLIPS
 
 MANIFEST = tiny.manifest()
 CELLS = [
@@ -90,7 +88,7 @@ def test_narrower_clips_would_let_devices_show_through() -> None:
     aucs = [best_auc(WIDE, NOISE, clip) for clip in (0.5, 0.35, 0.25, FLOOR, 0.1)]
     assert aucs == sorted(aucs)
     assert aucs[-1] > LIMIT
-    assert min(*CLIPS, *prior.CLIPS, *COLD_CLIPS) == FLOOR
+    assert min(CLIPS) == FLOOR
 
 
 def test_what_is_not_covered_is_known() -> None:

@@ -35,11 +35,6 @@ def test_a_browser_gets_only_what_it_can_run_and_javascript_always(kernel: Any) 
     assert set(kernel.candidates(frozenset())) <= set(kernel.candidates(frozenset({"simd"})))
 
 
-def test_bundles_need_the_features_that_they_name() -> None:
-    assert [bundle.name for bundle in MANIFEST.bundles_for(frozenset())] == ["base"]
-    assert len(MANIFEST.bundles_for(frozenset({"simd", "relaxedSimd"}))) == 3
-
-
 def test_signatures_name_kernels() -> None:
     assert len(MANIFEST.by_signature) == len(MANIFEST.kernels)
     assert all(kernel.signature == signature for signature, kernel in MANIFEST.by_signature.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,8 @@ from tests import tiny
 from tests.load import Round
 from tests.running import server
 
-from fleetune_server.metrics import Histogram
+from fleetune import __version__
+from fleetune_server.common.metrics import Histogram
 
 README = Path(__file__).parents[1] / "server" / "README.md"
 SERIES = re.compile(r'([a-z_]+)(?:\{([a-z]+)="([^"]*)"\})? (\S+)')
@@ -65,13 +67,16 @@ def test_the_table_and_what_is_served_agree(client: httpx.Client) -> None:
     assert {(name, kind, meaning) for name, (kind, _label, meaning) in documented().items()} == served
 
 
+JSON = {"content-type": "application/json"}
+
+
 def test_what_happens_is_counted_under_documented_labels(client: httpx.Client) -> None:
     packets = Round.fetch(str(client.base_url)).packets(3, tiny.ENVIRONMENT)
     assert client.post("/api/telemetry", json=packets).json()["accepted"] == 3
     client.post("/api/telemetry", json=packets[0])
-    client.post("/api/telemetry", content=b"{")
+    client.post("/api/telemetry", content=b"{", headers=JSON)
     client.post("/api/telemetry", json=packets[0] | {"modelVersion": 999})
-    client.post("/api/feedback", content=b"{")
+    client.post("/api/feedback", content=b"{", headers=JSON)
     client.request("DELETE", "/api/telemetry", json={"nonces": [packets[0]["nonce"]]})
     _served, values = exposition(client.get("/metrics").text)
     expected = {
@@ -111,3 +116,22 @@ def test_a_histogram_is_cumulative_and_its_bounds_belong_to_it() -> None:
         "x_sum 2.650000",
         "x_count 4",
     ]
+
+
+def test_readiness_build_and_waiting_reports_are_told(client: httpx.Client, tmp_path: Path) -> None:
+    version = httpx.get(f"{client.base_url}api/model/latest").json()["version"]
+    _served, values = exposition(client.get("/metrics").text)
+    assert values[f'fleetune_build_info{{version="{__version__}"}}'] == 1
+    assert values["fleetune_problems"] == len(client.get("/readyz").json()["problems"])
+    assert values["fleetune_model_version"] == version
+    assert 0 <= values["fleetune_model_age_seconds"] < 600
+    assert values["fleetune_store_bytes"] > 1_000_000, "the page's files are in it"
+    assert values["fleetune_free_bytes"] == pytest.approx(shutil.disk_usage(tmp_path).free, rel=0.1)
+    assert (values["fleetune_suspicious_places"], values["fleetune_held_back_cells"]) == (0, 0)
+    before = values["fleetune_pending_packets"], values["fleetune_fresh_reports"]
+    packets = Round.fetch(str(client.base_url)).packets(4, tiny.ENVIRONMENT)
+    assert client.post("/api/telemetry", json=packets).json()["accepted"] == 4
+    _served, values = exposition(client.get("/metrics").text)
+    assert (values["fleetune_pending_packets"], values["fleetune_fresh_reports"]) == tuple(
+        count + 4 for count in before
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from fleetune_server.app import create_app
+from fleetune_server.http.app import create_app
 from fleetune_server.settings import Settings
 
 BROWSER = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -24,7 +24,7 @@ async def test_a_person_gets_a_page_in_their_language(language: str, title: str)
     answer = await get("/nowhere/at/<all>", {**BROWSER, "accept-language": language})
     assert answer.status_code == 404
     assert f"<h1>{title}</h1>" in answer.text
-    assert 'href="../../static/style.css"' in answer.text
+    assert 'href="../../static/shared/style.css"' in answer.text
     assert "<all>" not in answer.text
 
 

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import json
 import struct
+from pathlib import Path
 
+import brotli
 import numpy as np
 import pytest
 from tests.synthetic import ENGINES, catalogue, measured
 
 from fleetune.artefact import Artefact, pack
 from fleetune.context import Context, Environment
-from fleetune.fit import fit
 from fleetune.manifest import Manifest
 from fleetune.model import Model, ModelError
+from fleetune_server.training.fit import fit
 
 MANIFEST = catalogue()
 KERNEL = MANIFEST.kernels["kernel3"]
@@ -22,7 +24,7 @@ CONTEXT = Context(8, KERNEL.dtype, "random")
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return fit(measured(MANIFEST), seed=1, version=3, clip=0.5, epochs=6)[0]
+    return fit(measured(MANIFEST), seed=1, version=3, clip=0.5)[0]
 
 
 def test_bytes_round_trip_exactly(model: Model) -> None:
@@ -139,7 +141,7 @@ def test_damaged_bytes_are_refused_or_still_a_finite_model(model: Model) -> None
 def test_numbers_that_are_not_finite_are_refused(model: Model) -> None:
     artefact = model.artefact
     stored = dict(artefact.stored)
-    stored["weight3"] = np.full_like(stored["weight3"], np.inf)
+    stored["trees.leaf"] = np.full_like(stored["trees.leaf"], np.inf)
     broken = Artefact(3, 0.5, artefact.features, artefact.vocabulary, artefact.crosses, stored, {})
     with pytest.raises(ModelError, match="not finite"):
         Model.from_bytes(pack(broken))
@@ -154,3 +156,15 @@ def test_a_wide_row_of_no_kernel_is_refused(model: Model) -> None:
     broken = Artefact(3, 0.5, artefact.features, artefact.vocabulary, artefact.crosses, stored, {})
     with pytest.raises(ModelError, match="does not exist"):
         Model.from_bytes(pack(broken))
+
+
+def test_a_model_from_before_trees_and_clips_by_place_still_answers_as_it_did() -> None:
+    """Recorded with version 0.1: a network as prior, eight tables, one clip."""
+    folder = Path(__file__).parent / "recorded"
+    old = Model.from_bytes(brotli.decompress((folder / "network_model.br").read_bytes()))
+    asked = measured(catalogue(4, sizes=(16, 4096)), ENGINES[:3]).frame  # one kernel and one engine more
+    wanted = json.loads((folder / "network_model.json").read_text())["mean"]
+    np.testing.assert_allclose(old.predict_frame(asked).mean, wanted, atol=2e-6)
+    assert {old.clip_at(kernel, e) for kernel in asked.kernels for e in asked.environments} == {0.35}
+    grown, _ = fit(measured(catalogue(3, sizes=(16, 4096)), ENGINES[:2]), seed=0, version=8, init=old)
+    assert Model.from_bytes(grown.to_bytes()).version == 8

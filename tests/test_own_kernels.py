@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import hashlib
+import json
 import re
 import sqlite3
 import stat
@@ -13,17 +15,18 @@ from typing import Any
 
 import httpx
 import pytest
-from tests import own_world, tiny
+from tests import node, own_world, tiny
 from tests.own_world import SCRIPT, description, modules, reports
 from tests.running import Running, server
 
 from fleetune.manifest import Manifest, ManifestError
-from fleetune_server.catalogue import Catalogue
-from fleetune_server.own.fields import SpecError
-from fleetune_server.own.package import Package, build
-from fleetune_server.own.shelf import Shelf, read_document, to_document
-from fleetune_server.own.spec import RESERVED, read_spec
-from fleetune_server.own.tokens import Tokens
+from fleetune_server import cli
+from fleetune_server.kernels.catalogue import Catalogue
+from fleetune_server.kernels.fields import SpecError
+from fleetune_server.kernels.package import Package, build
+from fleetune_server.kernels.shelf import Shelf, read_document, to_document
+from fleetune_server.kernels.spec import read_spec
+from fleetune_server.kernels.tokens import LIFETIME, Tokens
 from fleetune_server.store.sqlite import open_sqlite
 
 
@@ -41,19 +44,29 @@ def problems(files: dict[str, bytes] | None = None, **changes: Any) -> list[str]
     ("changes", "says"),
     [
         ({"name": "Own Sum"}, "name: must be lower_snake_case"),
-        ({"name": "delete"}, "name: delete is a reserved word"),
+        ({"name": "constructor"}, "name: constructor is what every JavaScript object has"),
         ({"name": None}, "name: is missing"),
         ({"summary": "x\n" * 3}, "summary: must be a short text"),
         ({"family": 3}, "family: must be a text, not 3"),
         ({"dtype": "f16"}, "dtype: must be one of i8, "),
         ({"script": "../sum.js"}, "script: must be a file name without folders"),
-        ({"params": ["values: in f32[]", "n"]}, "params: cannot read parameter 'n'"),
-        ({"params": ["arena: in f32[]", "n: i32"]}, "params: arena is a reserved word"),
+        ({"params": ["values: in f32[]", "n"]}, "params: parameter 'n' is neither 'name: dir type[length]'"),
+        (
+            {"params": ["values: in f32[2 * m]", "n: i32"]},
+            "params: parameter values: its length '2 * m' must",
+        ),
+        ({"params": ["values: in f32[n *]", "n: i32"]}, "params: parameter values: its length 'n *' is no"),
+        (
+            {"params": ["values: in f32[n]", "n: i32 9..1"]},
+            "params: parameter 'n: i32 9..1': 9..1 is no range",
+        ),
         ({"params": ["m: i32", "n: i32"]}, "params: there is no array"),
         ({"size": "n; alert(1)"}, "size: must be a number parameter"),
         ({"size": "values"}, "size: values is not a number among params"),
         ({"returns": "i64"}, "returns: must be one of"),
-        ({"sizes": [1, 2, 3]}, "sizes: must be 6 different whole numbers"),
+        ({"sizes": []}, "sizes: must be 1 to 12 different whole numbers"),
+        ({"sizes": [*range(1, 14)]}, "sizes: must be 1 to 12 different whole numbers"),
+        ({"sizes": [4, 16.5]}, "sizes: must be 1 to 12 different whole numbers"),
         ({"sizes": [4, 16, 64, 256, 4096, 1024]}, "in rising order"),
         ({"patterns": []}, "patterns: 1 to 6"),
         ({"tolerance": {"relative": -1}}, "tolerance.relative: must be a number, 0 or more"),
@@ -117,7 +130,8 @@ def test_modules_that_would_overwrite_each_others_tables_in_a_shared_memory_are_
     assert "keep static data at the same addresses" in problems(files)[0]
     files["sum.simd.wasm"] = own_world.module(simd=True, data='(data (i32.const 2048) "another")')
     entry = build(read_spec(description(), SCRIPT, files)).entry
-    assert entry["dataEnd"] == 2112
+    assert entry["dataEnd"] == 65536, "behind the memory that the modules declare"
+    assert build(read_spec(description(dataEnd=2055), SCRIPT, files)).entry["dataEnd"] == 2112
 
 
 def test_the_package_is_one_that_the_catalogue_reads() -> None:
@@ -137,15 +151,16 @@ def test_the_package_is_one_that_the_catalogue_reads() -> None:
         catalogue.with_own([built, twin])
 
 
-def test_an_argument_can_be_called_anything_that_the_dispatcher_does_not_say() -> None:
-    name = "an_argument"
-    built = package(params=[f"{name}: in f32[]", "n: i32"])
-    script = built.files["embed/own_sum.js"].decode()
-    dispatcher = script.partition("export function placed")[2].partition("export function dispatcher($wake)")
-    before = dispatcher[0] + dispatcher[2].partition("  return {")[0]
-    said = set(re.findall(r"(?<![.$\w])[a-z]\w*", before))
-    assert name in said
-    assert said - {name, "n", "own_sum"} <= RESERVED
+@pytest.mark.parametrize(
+    "name", ["scratch", "constructor", "js", "await", "class", "arguments", "at_n", "run"]
+)
+def test_an_argument_can_be_called_anything(name: str, tmp_path: Path) -> None:
+    built = package(params=[f"{name}: in f32[n]", "n: i32"])
+    for path, data in built.files.items():
+        if path.endswith(".js"):
+            file = tmp_path / path.replace("/", "_").replace(".js", ".mjs")
+            file.write_bytes(data)
+            node.run("--check", file)
 
 
 def test_modules_with_a_memory_of_their_own_are_only_called_with_copies() -> None:
@@ -161,11 +176,11 @@ async def test_what_is_kept_is_what_was_given(tmp_path: Path) -> None:
     async with open_sqlite(tmp_path / "fleetune.db", 100) as store:
         shelf = Shelf(store)
         await shelf.put("own_sum", document)
-        assert [one.entry for one in await shelf.packages()] == [build(read_document(document)).entry]
+        assert [one.entry for one in (await shelf.packages())[0]] == [build(read_document(document)).entry]
         assert await shelf.marks() == {"own_sum": hashlib.sha256(document).hexdigest()}
         assert not await shelf.remove("own_%")
         assert await shelf.remove("own_sum")
-        assert (await shelf.packages(), await shelf.marks()) == ([], {})
+        assert (await shelf.packages(), await shelf.marks()) == (([], []), {})
     for bad in (b"", b"[]", b'{"kernel": {}, "script": 1, "modules": {}}', document.replace(b'"AGFz', b'"!')):
         with pytest.raises(SpecError):
             read_document(bad)
@@ -177,13 +192,27 @@ def test_a_token_is_shown_once_and_only_its_hash_is_kept(tmp_path: Path) -> None
     kept = tokens.path.read_text()
     assert all(part not in kept for token in (first, second) for part in (token, token.split("-", 2)[2]))
     assert stat.S_IMODE(tokens.path.stat().st_mode) == 0o600
-    assert tokens.allows(first)
-    assert not tokens.allows(first[:-1])
-    assert not tokens.allows("")
+    assert tokens.holder(first) == tokens.known()[0].id
+    assert not tokens.holder(first[:-1])
+    assert not tokens.holder("")
     assert tokens.revoke(tokens.known()[0].id)
-    assert not tokens.allows(first)
-    assert tokens.allows(second)
+    assert not tokens.holder(first)
+    assert tokens.holder(second)
     assert not tokens.revoke("nobody")
+
+
+def test_a_token_expires_also_one_from_before_they_did(tmp_path: Path) -> None:
+    now = [1_795_392_000.0]
+    tokens = Tokens(tmp_path / "operators.json", lambda: now[0])
+    token = tokens.new()
+    rows = json.loads(tokens.path.read_text())
+    old = {key: rows[0][key] for key in ("id", "sha256", "created")}
+    for kept in (rows, [old]):
+        tokens.path.write_text(json.dumps(kept))
+        now[0] = 1_795_392_000.0 + LIFETIME - 1
+        assert tokens.holder(token) == old["id"]
+        now[0] += 2
+        assert tokens.holder(token) is None
 
 
 @pytest.fixture(scope="module")
@@ -280,3 +309,64 @@ def test_an_added_kernel_survives_a_restart(tmp_path: Path) -> None:
         assert ready.status_code == 503
         assert "own kernels: own_sum: " in ready.json()["problems"][0]
         assert len(httpx.get(f"{started.url}api/kernels").json()["kernels"]) == 2
+
+
+HOSTILE = (
+    b'"\\ud800"', b'"\xed\xa0\x80"', b"9" * 400, b"-" + b"9" * 400, b"9" * 5000, b"1e308", b"1e999", b"NaN",
+    b'"\\u0000"', b"null", b"true", b"[]", b"{}", b'["\\ud800"]', b'"' + b"9" * 5000 + b'"', b"[" * 5000,
+    b'["n: i32 1..' + b"9" * 5000 + b'"]',
+)  # fmt: skip
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield path
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield from places(inner, (*path, key))
+
+
+def test_no_value_in_any_place_of_an_upload_is_more_than_refused() -> None:
+    """Half surrogate pairs, numbers of 400 digits and worse, where the description has something else."""
+    document = json.loads(to_document(description(tolerance={"relative": 0.1}), SCRIPT, modules()))
+    refused = 0
+    for path in list(places(document))[1:]:
+        changed = copy.deepcopy(document)
+        outer = changed
+        for key in path[:-1]:
+            outer = outer[key]
+        outer[path[-1]] = "MARK"
+        for value in HOSTILE:
+            data = json.dumps(changed).encode().replace(b'"MARK"', value)
+            try:
+                build(read_document(data))
+            except SpecError as error:
+                refused += 1
+                str(error).encode()  # what is told can be sent
+    assert refused > 300
+    names = json.dumps(document).encode().replace(b'"summary"', b'"\\ud800"')
+    with pytest.raises(SpecError):
+        read_document(names)
+
+
+@pytest.mark.parametrize("suffix", [".toml", ".js"])
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "latin-1", "utf-8-sig"])
+def test_text_in_another_encoding_gets_one_clear_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], suffix: str, encoding: str
+) -> None:
+    assert cli.main(["kernels", "init", str(tmp_path)]) == 0
+    file = tmp_path / f"sum{suffix}"
+    modules = re.findall(r'module = "(.+?)"', (tmp_path / "sum.toml").read_text())
+    for name in modules:
+        (tmp_path / name).write_bytes(b"no module")
+    comment = {".toml": "# é\n", ".js": "// é\n"}[suffix]
+    file.write_bytes((comment + file.read_text()).encode(encoding))
+    capsys.readouterr()
+    assert cli.main(["kernels", "check", str(tmp_path / "sum.toml"), "--browser", "none"]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    if encoding == "utf-8-sig":  # a byte order mark is no fault; what is wrong are the modules
+        assert len(lines) >= len(modules)
+        assert "UTF-8" not in "".join(lines)
+    else:
+        assert len(lines) == 1
+        assert lines[0].startswith(f"fleetune kernels: sum{suffix}: ")
+        assert lines[0].endswith("save it as UTF-8")

@@ -11,8 +11,8 @@ from tests.own_world import SCRIPT, description, modules, predictions, reports
 from tests.postgres import cluster
 from tests.running import server
 
-from fleetune_server.own.shelf import to_document
-from fleetune_server.own.tokens import Tokens
+from fleetune_server.kernels.shelf import to_document
+from fleetune_server.kernels.tokens import Tokens
 
 PATIENCE = 60.0  # seconds
 
@@ -59,7 +59,7 @@ def test_replicas_share_own_kernels_through_their_database(tmp_path: Path) -> No
         shared = settings | {"store": database.create("fleetune")}
         with (
             server(tmp_path / "a", **shared) as a,
-            server(tmp_path / "b", **shared) as b,
+            server(tmp_path / "b", **shared, new_keys=1) as b,
             httpx.Client(base_url=a.url) as one,
             httpx.Client(base_url=b.url) as other,
         ):
@@ -75,5 +75,5 @@ def test_replicas_share_own_kernels_through_their_database(tmp_path: Path) -> No
             one.delete("/api/own-kernels/own_sum", headers=headers).raise_for_status()
             wait(other, present=False)
             one.post("/api/own-kernels", content=document, headers=headers).raise_for_status()
-        with server(tmp_path / "c", **shared) as c, httpx.Client(base_url=c.url) as third:
+        with server(tmp_path / "c", **shared, new_keys=1) as c, httpx.Client(base_url=c.url) as third:
             assert "own_sum" in names(third), "a replica that starts later has it"

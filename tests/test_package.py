@@ -13,10 +13,10 @@ ROOT = Path(__file__).resolve().parents[1]
 CODE = """
 import sys
 sys.path[:0] = sys.argv[1:]
-import fleetune_server.app, fleetune_server.cli, fleetune_server.commands.kernels
-from fleetune_server.own import template
-import kernels_wasm.scripts
-for line in (kernels_wasm.scripts.__file__, *sys.path):
+import fleetune_server.http.app, fleetune_server.cli, fleetune_server.commands.kernels
+from fleetune_server.kernels import template
+import kernels_wasm.build.scripts
+for line in (kernels_wasm.build.scripts.__file__, *sys.path):
     print(line)
 """
 
@@ -39,7 +39,7 @@ def test_the_wheels_packages_import_without_the_checkout(tmp_path: Path) -> None
     )
     assert done.returncode == 0, done.stderr
     where, *path = done.stdout.splitlines()
-    assert Path(where) == tmp_path / "kernels_wasm" / "scripts.py"
+    assert Path(where) == tmp_path / "kernels_wasm" / "build" / "scripts.py"
     assert {str(ROOT), str(ROOT / "browser"), str(ROOT / "server")}.isdisjoint(path)
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -293,3 +295,21 @@ def test_every_coarse_environment_and_context_can_be_reported(
 ) -> None:
     built = build(DOT, context, environment, VARIANT, 1.0, 1.1, clip, 2.0, 7, 20_780)
     assert decode(encode(built)) == built
+
+
+def test_the_two_hashes_are_of_the_fields_beside_them_and_of_nothing_else() -> None:
+    wire = packet().to_wire()
+    for name, group in (("contextHash", "context"), ("browserFingerprint", "environment")):
+        fields = json.dumps(wire[group], sort_keys=True, separators=(",", ":"))
+        assert wire[name] == hashlib.sha256(fields.encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("flag", ["simd", "relaxedSimd", "threads"])
+def test_each_flag_of_the_environment_decides_which_variants_can_run(flag: str) -> None:
+    able = Environment("firefox", 153, "linux", True, True, True, "2-3")
+    unable = Environment.from_wire(able.to_wire() | {flag: False})
+    scalar = DOT.variants["scalar"]
+    needy = replace(scalar, name="needy", features=frozenset({flag}))
+    kernel = replace(DOT, variants={"scalar": scalar, "needy": needy})
+    assert kernel.candidates(able.features) == ("js", "scalar", "needy")
+    assert kernel.candidates(unable.features) == ("js", "scalar")

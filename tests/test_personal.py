@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from tests.synthetic import ENGINES, catalogue, measured
 
 from fleetune.context import Environment
-from fleetune.fit import fit
 from fleetune.model import Model
 from fleetune.personal import MAX_OBSERVATIONS, PersonalError, PersonalLayer, prior_variances
+from fleetune_server.training.fit import fit
 
 MANIFEST = catalogue()
 KERNEL = MANIFEST.kernels["kernel1"]
@@ -24,7 +24,7 @@ NEW = Environment("other", 1, "other", True, True, False, "4-7")
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    return fit(measured(MANIFEST), seed=0, version=1, clip=0.5, epochs=10)[0]
+    return fit(measured(MANIFEST), seed=0, version=1, clip=0.5)[0]
 
 
 def layer_for(model: Model, environment: Environment = ENGINES[0]) -> PersonalLayer:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,13 +18,14 @@ from tests import tiny
 
 from fleetune.model import Model
 from fleetune.packet import DAY, build
-from fleetune_server import prior
-from fleetune_server.learn.train import TrainRequest
-from fleetune_server.runtime import running
+from fleetune_server.pipeline import PINNED
+from fleetune_server.publish.release import Publisher
+from fleetune_server.runtime import State, running
 from fleetune_server.settings import Settings
-from fleetune_server.state import State
 from fleetune_server.store.base import VersionRecord
-from fleetune_server.trainer import Trainer, TrainerDiedError
+from fleetune_server.training.sources import guessed_rows
+from fleetune_server.training.train import TrainRequest
+from fleetune_server.training.trainer import Trainer, TrainerDiedError
 
 ENOUGH = 120
 TRUTH = 2.2  # ln speedup that every device measures: far beyond what one version may move
@@ -54,7 +57,7 @@ async def send(state: State, count: int) -> None:
             "vectorization",
             base,
             TRUTH,
-            model.clip,
+            model.clip_at(kernel, tiny.ENVIRONMENT),
             2.0,
             model.version,
             day,
@@ -154,6 +157,47 @@ async def test_packets_are_folded_after_the_hold_and_still_count(settings: Setti
         assert (counts.folded, counts.reports) == (ENOUGH, ENOUGH)
 
 
+async def published_by_hand(state: State) -> int:
+    """As `fleetune models rollback` does from a process of its own: the server is not told."""
+    latest = state.library.records[state.library.version]
+    artefact = await state.store.blob(latest.sha256)
+    assert artefact is not None
+    version = latest.version + 1
+    record, files, _ = Publisher().again(version, latest, "by hand", {latest.version: artefact})
+    await state.store.save_version(record, files, 5)
+    return version
+
+
+async def test_a_version_published_by_hand_is_taken_over_and_learning_goes_on(settings: Settings) -> None:
+    """The server was about to publish the same number. It neither waits nor tries that number for ever."""
+    async with running(settings) as state:
+        heard: list[int] = []
+
+        async def told(version: int) -> None:
+            heard.append(version)
+
+        state.pipeline.announce = told
+        version = await published_by_hand(state)
+        await send(state, ENOUGH)
+        await until(state, version + 1, seconds=20)
+        assert heard[:2] == [version, version + 1]
+        assert state.library.records[version].document["gate"] == ["by hand"]
+
+
+async def test_packets_without_a_pause_do_not_keep_the_server_from_looking(settings: Settings) -> None:
+    """Each of them wakes a pinned server that has enough: it must look at the store by the clock."""
+    async with running(settings) as state:
+        await state.store.put(PINNED, True)
+        await send(state, ENOUGH)
+        version = await published_by_hand(state)
+        end = time.monotonic() + 20
+        while state.library.version < version:
+            assert time.monotonic() < end, "it does not look"
+            await send(state, 1)
+            await asyncio.sleep(0.05)
+        assert state.library.version == version
+
+
 async def test_time_alone_retrains_if_anything_came(settings: Settings) -> None:
     async with running(dataclasses.replace(settings, retrain_seconds=0.2)) as state:
         assert not state.pipeline.due
@@ -168,7 +212,7 @@ async def test_a_model_of_guesses_shows_no_figures(settings: Settings) -> None:
         metadata: dict[str, Any] = state.library.records[1].document["metadata"]
         assert metadata["trainedOn"]["labRows"] == 0
         assert set(metadata["metrics"]) == {"reports"}
-        rows = prior.prior_rows(state.catalogue.manifest)
+        rows = guessed_rows(state.catalogue.manifest)
         assert len(rows) > 0
 
 
@@ -190,11 +234,54 @@ def die(request: TrainRequest) -> Any:
 
 
 async def test_a_killed_training_is_reported_and_the_next_one_works() -> None:
-    trainer = Trainer(1)
+    trainer = Trainer()
     request: Any = None
     with pytest.raises(TrainerDiedError):
         await trainer.run(die, request)
     assert await trainer.run(abs, -3) == 3
+    trainer.close()
+
+
+KILLED = """
+import asyncio, multiprocessing, time
+from fleetune_server.training.trainer import Trainer
+
+async def main():
+    trainer = Trainer()
+    await trainer.run(abs, 1)
+    print(multiprocessing.active_children()[0].pid, flush=True)
+    await trainer.run(time.sleep, 60)
+
+if __name__ == "__main__":
+    asyncio.run(main())
+"""
+
+
+def test_a_training_ends_with_a_server_that_is_killed(tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(KILLED)
+    with subprocess.Popen(
+        [sys.executable, str(tmp_path / "server.py")], stdout=subprocess.PIPE, text=True
+    ) as server:
+        assert server.stdout is not None
+        trainer = Path("/proc", server.stdout.readline().strip())
+        time.sleep(0.2)  # the training is under way
+        assert trainer.exists()
+        server.kill()
+    deadline = time.monotonic() + 5
+    while trainer.exists() and "State:\tZ" not in (trainer / "status").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+async def test_a_training_that_nobody_waits_for_ends(tmp_path: Path) -> None:
+    trainer = Trainer()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(2):
+            await trainer.run(time.sleep, 60)
+    assert await trainer.run(abs, -3) == 3
+    with pytest.raises(TypeError):
+        await trainer.run(abs, "x")  # type: ignore[arg-type]
+    assert await trainer.run(abs, -4) == 4, "an error does not end it"
     trainer.close()
 
 
@@ -207,8 +294,8 @@ def lanes(_request: object) -> tuple[int, int]:
 
 
 async def test_training_takes_one_core_and_lets_requests_go_first() -> None:
-    trainer = Trainer(1)
+    trainer = Trainer()
     threads, niceness = await trainer.run(lanes, None)
     trainer.close()
-    assert threads == 1, "numpy's own threads would take every core"
+    assert threads == 2, "it and one that waits; numpy's own threads would take every core"
     assert niceness >= os.nice(0) + 10 or niceness == 19

@@ -10,12 +10,12 @@ from tests.poison import attacked, forged, regret, target, unguarded
 
 from fleetune.features import environment_key
 from fleetune.model import Model
-from fleetune_server.learn.aggregate import merge
-from fleetune_server.learn.canary import CanaryRequest, judge_canary
-from fleetune_server.learn.evenness import crowded
-from fleetune_server.learn.gate import GateVerdict, judge
-from fleetune_server.learn.train import TrainRequest, TrainResult, train
 from fleetune_server.store.base import CellSum
+from fleetune_server.training.aggregate import merge
+from fleetune_server.training.doubts import over_reported
+from fleetune_server.training.gate import GateVerdict, judge
+from fleetune_server.training.train import TrainRequest, TrainResult, train
+from fleetune_server.training.trial import TrialRequest, judge_trial
 
 STABLE = Model.from_bytes(first().model)
 VARIANT = "inlining+loopUnrolling"  # neither the best there nor the worst
@@ -47,7 +47,7 @@ def test_a_poisoned_retrain_is_stopped_and_this_is_by_what(share: float, whole: 
     sums = attacked(STABLE, share, target(VARIANT, whole), 5, shaped, count=40_000)
 
     # First barrier: training does not believe reports that crowd on one variant, however they are shaped.
-    flags = crowded(sums)
+    flags = over_reported(sums)
     suspected = {
         (row.cell.signature, environment_key(row.cell.environment), row.cell.candidate)
         for row, flag in zip(sums, flags, strict=True)
@@ -57,6 +57,10 @@ def test_a_poisoned_retrain_is_stopped_and_this_is_by_what(share: float, whole: 
     assert suspected == {(cell.signature, environment_key(cell.environment), VARIANT)}
     guarded = trained(sums, STABLE)
     assert guarded.verdict.accepted, "the attacker cannot stop learning either"
+    (told,) = (place for place in guarded.suspicions if "crowd" in place.why)
+    assert (told.signature, told.environment, told.candidate) in suspected, "an operator hears of it"
+    doubted = sum(row.count for row, flag in zip(sums, flags, strict=True) if flag)
+    assert told.reports == doubted
     assert regret(Model.from_bytes(guarded.model)) < HARM / 3
 
     # Second barrier: a retrain that did believe them is stopped by the gate, by the movement of the cells.
@@ -72,9 +76,10 @@ def test_a_poisoned_retrain_is_stopped_and_this_is_by_what(share: float, whole: 
 def test_a_retrain_that_got_past_the_gate_is_withdrawn_by_the_canary() -> None:
     believing = unguarded(attacked(STABLE, 0.1, target(VARIANT, True), 5, False, 40_000), STABLE)
     assert regret(believing) > 0.3
-    honest = reports(believing, 4000, 9)
-    verdict = judge_canary(CanaryRequest(MANIFEST.raw, STABLE.to_bytes(), believing.to_bytes(), honest))
-    assert "reported-regret" in failed(verdict)
+    for seed in range(9, 13):
+        honest = reports(believing, 8000, seed)
+        verdict = judge_trial(TrialRequest(MANIFEST.raw, STABLE.to_bytes(), believing.to_bytes(), honest))
+        assert "reported-regret" in failed(verdict)
 
 
 def test_where_forged_reports_are_the_majority_a_canary_alone_would_be_deceived() -> None:
@@ -83,9 +88,9 @@ def test_where_forged_reports_are_the_majority_a_canary_alone_would_be_deceived(
     mixed = merge(
         [*reports(believing, 900, 9), *forged(believing, 100, target(VARIANT, True), 10, shaped=False)]
     )
-    verdict = judge_canary(CanaryRequest(MANIFEST.raw, STABLE.to_bytes(), believing.to_bytes(), mixed))
+    verdict = judge_trial(TrialRequest(MANIFEST.raw, STABLE.to_bytes(), believing.to_bytes(), mixed))
     assert verdict.accepted
-    assert crowded(mixed).any()
+    assert over_reported(mixed).any()
 
 
 def test_a_patient_attacker_gains_nothing_over_many_versions() -> None:
@@ -106,10 +111,12 @@ def test_a_patient_attacker_gains_nothing_over_many_versions() -> None:
 
 def test_honest_reports_are_spread_evenly_and_none_is_suspected() -> None:
     for seed in range(5):
-        assert not crowded(reports(STABLE, 20_000, seed)).any()
-    assert not crowded([]).size
+        assert not over_reported(reports(STABLE, 20_000, seed)).any()
+    assert not over_reported([]).size
     f = FLEET.frame
     few = FLEET.take((f.kernel == 0) & (f.environment == 0))
-    assert not crowded(reports(STABLE, 5000, 7, few)).any(), "what people run may be one kernel"
+    assert not over_reported(reports(STABLE, 5000, 7, few)).any(), "what people run may be one kernel"
     single = few.take(np.flatnonzero(few.frame.candidate == few.frame.candidate[0]))
-    assert not crowded(reports(STABLE, 500, 8, single)).any(), "where nobody else reports, nothing is known"
+    assert not over_reported(reports(STABLE, 500, 8, single)).any(), (
+        "where nobody else reports, nothing is known"
+    )

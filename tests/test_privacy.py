@@ -13,9 +13,7 @@ from hypothesis import strategies as st
 
 from fleetune.privacy import (
     MAX_EPSILON,
-    MECHANISMS,
     WORD,
-    Laplace,
     Mechanism,
     PrivacyError,
     clip_residual,
@@ -121,9 +119,8 @@ def test_variance_is_that_of_the_matrix(epsilon: float, residual: float) -> None
     assert noise.variance(np.array([residual, 0.0])).shape == (2,)
 
 
-def test_the_deviation_is_far_below_laplace() -> None:
+def test_the_deviation_is_far_below_laplace() -> None:  # √8 / 2 = 1.41 at this sensitivity
     assert math.sqrt(float(mechanism(2).variance(0.0))) == pytest.approx(0.796, abs=0.001)
-    assert math.sqrt(float(Laplace(2).variance(0.0))) == pytest.approx(math.sqrt(2), abs=1e-9)
 
 
 @pytest.mark.parametrize("residual", [-1.0, -0.31, 0.0, 0.5, 1.0])
@@ -185,11 +182,3 @@ def test_clipping_is_symmetric_and_needs_numbers() -> None:
 @given(st.integers(1, WORD))
 def test_uniform_integers_stay_below_their_bound(bound: int) -> None:
     assert 0 <= uniform_below(bound) < bound
-
-
-def test_laplace_is_there_for_comparison() -> None:
-    assert MECHANISMS["laplace"] is Laplace
-    entropy, noise = Stream("laplace"), Laplace(2.0)
-    answers = np.array([noise.decode(noise.draw(0.25, entropy)) for _ in range(20_000)])
-    assert answers.mean() == pytest.approx(0.25, abs=5 * math.sqrt(2 / 20_000))
-    assert answers.std() == pytest.approx(math.sqrt(2), rel=0.05)

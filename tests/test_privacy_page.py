@@ -12,18 +12,19 @@ import pytest
 from starlette.applications import Starlette
 from starlette.routing import Route
 
-from fleetune import feedback
-from fleetune.app import feedback as app_feedback
+from fleetune import rating as feedback
+from fleetune.app import rate as app_feedback
 from fleetune.app.consent import DEFAULT_EPSILON, STRICT_EPSILON, Terms
 from fleetune.app.ledger import CAP, WINDOW_DAYS
 from fleetune.fields import COVERS, FIELDS, HONESTY, NEVER_SENT
-from fleetune_server import policy, privacy_page
-from fleetune_server.languages import LANGUAGES
+from fleetune_server.http.pages import policy
+from fleetune_server.http.pages import privacy as privacy_page
+from fleetune_server.http.pages.document import LANGUAGES
 from fleetune_server.settings import Settings
 
 # Change the policy's words, the field table or a promise, and this differs: raise policy.REVISION, so that
 # everyone is asked again, and enter the new digest.
-DIGESTS = {1: "8e1fc98469a39b8e", 2: "b05a0c4810009d47"}
+DIGESTS = {1: "8e1fc98469a39b8e", 2: "b05a0c4810009d47", 3: "3bea89207708755e"}
 
 
 class Page(HTMLParser):
@@ -87,6 +88,15 @@ def test_the_operators_settings_are_stated() -> None:
     text = privacy_page.render("en", Settings(hold_seconds=7200, retention_days=9))
     assert "for about 2 hours" in text
     assert "for 9 days" in text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_operator_is_named_or_said_to_be_unnamed(language: str) -> None:
+    named = privacy_page.render(language, Settings(operator='A & B <Ltd>, "privacy"@example.org'))
+    assert "A &amp; B &lt;Ltd&gt;, &quot;privacy&quot;@example.org." in named
+    unnamed = privacy_page.render(language, Settings())
+    assert html.escape(privacy_page.NOBODY[language]) in unnamed
+    assert html.escape(privacy_page.NOBODY[language]) not in named
 
 
 def test_a_change_of_the_policy_asks_everyone_again() -> None:

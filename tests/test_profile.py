@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import re
 from typing import Any
 
@@ -10,10 +12,9 @@ import pytest
 import wasmtime
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from kernels_wasm.profile import profile
+from kernels_wasm.profile.opcodes import OPS
 from tests.kernel_runner import manifest, module_bytes
-
-from fleetune import profile
-from fleetune.opcodes import OPS
 
 SCALAR = {kernel.name: module_bytes(kernel.variants["scalar"]) for kernel in manifest().kernels.values()}
 MODULES = [module_bytes(v) for kernel in manifest().kernels.values() for v in kernel.variants.values()]
@@ -160,6 +161,43 @@ def test_an_unknown_opcode_is_named_with_its_offset() -> None:
         profile.parse(bytes(module))
 
 
+@pytest.mark.parametrize(
+    ("kind", "segment"),
+    [
+        (0, "(elem (i32.const 0) $f $f)"),
+        (1, "(elem func $f $f)"),
+        (2, "(elem (table $other) (i32.const 1) func $f)"),
+        (3, "(elem declare func $f)"),
+        (4, "(elem (i32.const 0) funcref (ref.func $f) (ref.null func))"),
+        (5, "(elem funcref (ref.func $f) (ref.null func))"),
+        (6, "(elem (table $other) (i32.const 0) funcref (ref.func $f))"),
+        (7, "(elem declare funcref (ref.func $f))"),
+    ],
+)
+def test_every_kind_of_element_segment_is_read(kind: int, segment: str) -> None:
+    text = f'(module (table 4 funcref) (table $other 4 funcref) (func $f) {segment} (func (export "run") (call $f)))'
+    data = wat(text)
+    section = data.index(b"\x09", data.index(b"run"))
+    assert data[section + 3] == kind, "what the test means to try"
+    assert len(profile.parse(data).bodies) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("(func $f) (func (return_call $f))", "tail calls"),
+        ("(table 1 funcref) (func (return_call_indirect (i32.const 0)))", "tail calls"),
+        ("(tag $t) (func (throw $t))", "exceptions"),
+        ("(type (struct (field i32))) (func)", "garbage collection"),
+        ("(type (array i32)) (func)", "garbage collection"),
+        ("(memory 1 1 shared) (func (drop (i32.atomic.load (i32.const 0))))", "atomics"),
+    ],
+)
+def test_what_is_not_supported_is_refused_by_its_name(text: str, name: str) -> None:
+    with pytest.raises(profile.ProfileError, match=rf"\({name}: not supported\) at offset"):
+        profile.parse(wat(f"(module {text})"))
+
+
 def test_an_unknown_vector_opcode_is_named_too() -> None:
     module = wat('(module (func (export "run") (nop) (nop) (nop)))')
     place = module.rindex(b"\x01\x01\x01\x0b")
@@ -221,3 +259,19 @@ def test_every_truncation_of_a_module_is_refused() -> None:
     for length in range(8, len(module)):
         with pytest.raises(profile.ProfileError):
             profile.variant_profile(module[:length])
+
+
+def test_anyone_can_look_up_in_the_public_catalogue_which_function_a_signature_is() -> None:
+    for kernel in manifest().raw["kernels"]:
+        entry = json.dumps(kernel["profile"], sort_keys=True, separators=(",", ":"))
+        assert kernel["profileSignature"] == hashlib.sha256(entry.encode()).hexdigest()[:32]
+
+
+def test_no_build_needs_threads_or_anything_else_that_reports_do_not_name() -> None:
+    needed = {
+        feature
+        for kernel in manifest().kernels.values()
+        for v in kernel.variants.values()
+        for feature in v.features
+    }
+    assert needed == {"simd", "relaxedSimd"}

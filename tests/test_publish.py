@@ -14,9 +14,9 @@ from fleetune.delta import MAX_SIZE, apply
 from fleetune.model import ModelError
 from fleetune.signed import verify
 from fleetune_server import cli
-from fleetune_server.deliver.distribute import RENEW_SECONDS, VALID_SECONDS
-from fleetune_server.deliver.keys import KeyFileError, KeyRing
-from fleetune_server.deliver.publish import Publisher, PublishError
+from fleetune_server.publish.distribute import RENEW_SECONDS, VALID_SECONDS
+from fleetune_server.publish.keys import KeyFileError, KeyRing
+from fleetune_server.publish.release import Publisher, PublishError
 
 
 @pytest.fixture
@@ -31,7 +31,11 @@ async def test_every_kept_base_gets_an_update_that_leads_to_the_same_checksum(wo
         answer = world.distributor.answer(base)
         body = (await world.http.get(answer["url"])).content
         assert len(body) == answer["size"]
-        result = apply(world.artefacts[base], body) if answer["updateType"] == "incremental" else body
+        result = (
+            apply(world.artefacts[base], body, answer["manifest"]["size"])
+            if answer["updateType"] == "incremental"
+            else body
+        )
         assert hashlib.sha256(result).hexdigest() == answer["checksum"] == answer["manifest"]["sha256"]
         assert (answer["updateType"] == "incremental") == (base >= 3), "five bases back, else full"
         platform = world.platform()

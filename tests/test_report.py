@@ -48,6 +48,7 @@ async def test_the_packet_sent_is_the_packet_shown() -> None:
     browser = Browser()
     await browser.choose()
     shown = await browser.tab.preview(model(), measured())
+    assert shown["kept"] is False
     assert {field["name"] for field in shown["fields"]} >= {"actualSpeedups", "nonce"}
     sent = await browser.tab.send()
     assert sent == {"ok": True, "status": 202, "body": '{"accepted":1,"duplicates":0}'}
@@ -104,7 +105,7 @@ async def test_no_raw_timing_is_in_the_packet() -> None:
     packet = decode(text.encode())
     kernel = MANIFEST.by_signature[packet.profile_signature]
     base = model().predict(kernel, packet.context, packet.environment, [packet.variant]).mean[0]
-    assert packet.speedup in legal_values(float(base), model().clip, 2.0)
+    assert packet.speedup in legal_values(float(base), model().clip_at(kernel, packet.environment), 2.0)
     assert packet.timestamp % DAY == 0
 
 
@@ -222,6 +223,7 @@ async def test_an_unreachable_server_keeps_the_packet() -> None:
     browser.answer = gone
     with pytest.raises(NetworkError, match="the packet is kept"):
         await browser.tab.send()
+    assert (await browser.tab.preview(model(), measured()))["kept"] is True
     browser.answer = browser.server.answer
     assert (await browser.tab.send())["ok"]
     assert len(set(browser.posts())) == 1
@@ -269,9 +271,7 @@ async def test_the_page_reaches_all_this_through_the_operations() -> None:
     assert (await handlers.call(session, "send", {}))["error"]["name"] == "ReportError"
     await browser.choose()
     session.measured = measured()
-    assert (await handlers.call(session, "preview", {}))["value"]["reason"]["code"] == "nothing", (
-        "no model yet"
-    )
+    assert (await handlers.call(session, "preview", {}))["value"]["reason"]["code"] == "model", "no model yet"
     shown = await browser.tab.preview(model(), measured())
     assert (await handlers.call(session, "preview", {}))["value"]["text"] == shown["text"]
     assert (await handlers.call(session, "send", {}))["value"]["ok"]

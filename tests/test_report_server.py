@@ -12,7 +12,7 @@ from tests.running import Running, server
 
 from fleetune.app import handlers
 from fleetune.fields import FIELDS
-from fleetune_server.fleet.http import HttpPlatform
+from fleetune_research.fleet.http import HttpPlatform
 
 SENTINEL = "sentinel-user-agent-31415926"
 

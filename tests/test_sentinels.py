@@ -20,7 +20,7 @@ from tests.load import Round
 from tests.postgres import cluster
 from tests.running import Running, server
 
-from fleetune import feedback
+from fleetune import rating as feedback
 
 COUNT = 1_000
 MARKS = (b"198.18.1", b"2001:db8:5e47", b"2001%3Adb8%3A5e47", b"Sentinella", b"sentinel_")  # each has one
@@ -62,6 +62,7 @@ def ways(http: httpx.AsyncClient, n: int, secret: str, wire: dict[str, Any]) -> 
         "authorization": f"Bearer {quote(secret)}",
         "accept-language": ascii_only,
         "cf-ipcountry": ascii_only,
+        "content-type": "application/json",
     }
 
     def send(method: str, path: str, **more: Any) -> Send:
@@ -144,6 +145,7 @@ def test_nothing_of_a_thousand_planted_secrets_is_kept(tmp_path: Path, database:
         "trusted_proxy": "127.0.0.1",
         "kernels": tiny.write(tmp_path / "dist"),
         "lab": tmp_path / "none",
+        "rate_packets": 20 * COUNT,  # those whose address is none share one limit
         **database,
     }
     with server(tmp_path, **settings) as running:
@@ -184,7 +186,12 @@ async def provoke(running: Running, planted: list[str]) -> list[int]:
     alone = httpx.Limits(max_keepalive_connections=0)  # uvicorn ends a connection whose handler failed
     async with httpx.AsyncClient(base_url=running.url, timeout=30, limits=alone) as http:
         for n, secret in enumerate(planted):
-            headers = {"x-forwarded-for": secret, "user-agent": secret, "cookie": f"name={quote(secret)}"}
+            headers = {
+                "content-type": "application/json",
+                "x-forwarded-for": secret,
+                "user-agent": secret,
+                "cookie": f"name={quote(secret)}",
+            }
             method, path = (
                 ("POST", "/api/telemetry"),
                 ("GET", "/api/model/latest"),

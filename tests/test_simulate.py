@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from tests.synthetic import ENGINES, catalogue, measured
 
-from fleetune_server.commands.simulate import lines, recorded, run_simulation
-from fleetune_server.fleet.plot import chart
-from fleetune_server.fleet.scenarios import attackers, evolution, individual, time_to_expertise
-from fleetune_server.fleet.simulate import Fleet, original_scheme, schedule
-from fleetune_server.fleet.world import Parameters, World, build
+from fleetune_research.commands.simulate import lines, recorded, run_simulation
+from fleetune_research.fleet.plot import chart
+from fleetune_research.fleet.scenarios import attackers, evolution, individual, time_to_expertise
+from fleetune_research.fleet.simulate import Fleet, original_scheme, schedule
+from fleetune_research.fleet.world import Parameters, World, build
 
 MANIFEST = catalogue(6, sizes=(16, 1024, 65536))
 LAB = measured(MANIFEST, ENGINES[:3])

@@ -1,9 +1,8 @@
-"""`fleetune simulate --http`: the simulated fleet teaches a running server."""
+"""`python -m fleetune_research simulate --http`: the simulated fleet teaches a running server."""
 
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +12,7 @@ from tests import tiny
 from tests.running import server
 from tests.tiny_lab import write_lab
 
-from fleetune_server import cli
+from fleetune_research.__main__ import main as research
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +27,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_simulated_fleet_teaches_a_running_server(folder: Path) -> None:
     settings = {"retrain_packets": 500, "retrain_seconds": 0}
     with server(folder, kernels=folder / "dist", lab=folder / "lab", **settings) as running:
-        command = [sys.executable, "-m", "fleetune_server", "simulate", "--http", running.url, "--json"]
+        command = [sys.executable, "-m", "fleetune_research", "simulate", "--http", running.url, "--json"]
         more = ["--users", "600,3000", "--days", "1", "--lab", str(folder / "lab"), "--wait", "60"]
-        environment = os.environ | {"FLEETUNE_KERNELS": str(folder / "dist")}
-        done = subprocess.run([*command, *more], capture_output=True, text=True, timeout=180, env=environment)
+        kernels = ["--kernels", str(folder / "dist")]
+        done = subprocess.run([*command, *more, *kernels], capture_output=True, text=True, timeout=180)
         assert done.returncode == 0, done.stderr + running.log.read_text()[-2000:]
         curve = json.loads(done.stdout)["curve"]
         assert [point["reports"] for point in curve] == [0, 600, 3000]
@@ -40,10 +39,7 @@ def test_a_simulated_fleet_teaches_a_running_server(folder: Path) -> None:
         assert 0.5 < curve[-1]["accuracy"] <= 1
 
 
-def test_a_server_that_is_not_there_is_named(
-    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("FLEETUNE_KERNELS", str(folder / "dist"))
+def test_a_server_that_is_not_there_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     simulate = ["simulate", "--http", "http://127.0.0.1:9", "--users", "10", "--lab", str(folder / "lab")]
-    assert cli.main(simulate) == 1
+    assert research([*simulate, "--kernels", str(folder / "dist")]) == 1
     assert "cannot be reached" in capsys.readouterr().err

@@ -24,15 +24,14 @@ from fleetune.context import Environment
 from fleetune.features import environment_key
 from fleetune.model import Model
 from fleetune.packet import DAY, build
-from fleetune_server import api
-from fleetune_server.decisions import measuring_plan, of_engine
-from fleetune_server.learn.aggregate import GROUP
-from fleetune_server.learn.canary import CanaryRequest, judge_canary
-from fleetune_server.learn.train import TrainRequest, TrainResult, train
-from fleetune_server.runtime import running
+from fleetune_server.http import endpoints as api
+from fleetune_server.http.decisions import measuring_plan, of_engine
+from fleetune_server.runtime import KEY, State, running
 from fleetune_server.settings import Settings
-from fleetune_server.state import KEY, State
 from fleetune_server.store.base import CellSum
+from fleetune_server.training.aggregate import GROUP
+from fleetune_server.training.train import TrainRequest, TrainResult, train
+from fleetune_server.training.trial import TrialRequest, judge_trial
 
 FEW = GROUP - 1
 RARE = Environment("webkit", 4242, "windows", True, True, True, "8-15")  # no lab, no other reports
@@ -106,7 +105,7 @@ def test_a_trial_of_a_candidate_names_no_small_group(crowd: list[CellSum]) -> No
     candidate = Model.from_bytes(after)
 
     def verdict(rows: list[CellSum]) -> object:
-        return judge_canary(CanaryRequest(MANIFEST.raw, before, after, rows))
+        return judge_trial(TrialRequest(MANIFEST.raw, before, after, rows))
 
     few = group(candidate, FEW, RARE, sign=-1)
     assert verdict(few) == verdict(group(candidate, FEW, RARE, sign=1)), (
@@ -114,9 +113,9 @@ def test_a_trial_of_a_candidate_names_no_small_group(crowd: list[CellSum]) -> No
     )
     large = reports(candidate, 2_000, 3)
     places = [
-        c for c in judge_canary(CanaryRequest(MANIFEST.raw, before, after, large)).checks if "place" in c.name
+        c for c in judge_trial(TrialRequest(MANIFEST.raw, before, after, large)).checks if "place" in c.name
     ]
-    with_few = judge_canary(CanaryRequest(MANIFEST.raw, before, after, [*large, *few]))
+    with_few = judge_trial(TrialRequest(MANIFEST.raw, before, after, [*large, *few]))
     assert [check for check in with_few.checks if "place" in check.name] == places
     assert str(RARE.version) not in repr(with_few)
 
@@ -138,7 +137,8 @@ def packets(state: State, kernel: str, environment: Environment, count: int) -> 
     for i in range(count):
         context, name = cells[i % len(cells)]
         base = float(model.predict(known, context, environment, (name,)).mean[0])
-        packet = build(known, context, environment, name, base, base + 1, model.clip, 2.0, 1, day)
+        clip = model.clip_at(known, environment)
+        packet = build(known, context, environment, name, base, base + 1, clip, 2.0, 1, day)
         made.append(packet.to_wire())
     return made
 
@@ -182,7 +182,7 @@ async def test_the_real_pipeline_publishes_what_the_large_groups_alone_give(tmp_
         assert sum(row.count for row in kept) == ENOUGH
         model, before = state.library.models[2], state.library.models[1].to_bytes()
         lab = state.pipeline.lab
-        request = TrainRequest(tiny.raw_manifest(), lab.rows, kept, before, 2, clips=lab.clips)
+        request = TrainRequest(tiny.raw_manifest(), lab.rows, kept, before, 2, measured=False)
         assert model.to_bytes() == train(request).model
         record = state.library.records[2]
         assert record.document["metadata"]["sampleCount"] <= ENOUGH

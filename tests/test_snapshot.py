@@ -5,16 +5,20 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.types import Message
+from tests import node
+
+from fleetune_server.http import assets
+from fleetune_server.http.app import create_app
+from fleetune_server.settings import Settings
+from fleetune_server.store.base import StoreError
 
 ROOT = Path(__file__).parents[1]
 SNAPSHOT = ROOT / "browser" / "node_modules" / "pyodide" / "snapshot.bin.gz"
-NODE = shutil.which("node")
 
 
 @pytest.fixture(scope="module")
@@ -29,20 +33,13 @@ def starts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]
         "whole": whole,
         "whole again": whole,
     }
-    named = [{"file": str(folder / "missing"), "sha256": ""}]
+    named: list[dict[str, str] | None] = [None, {"file": str(folder / "missing"), "sha256": ""}]
     for kind, content in kinds.items():
         (folder / kind).write_bytes(content)
         promised = content if kind == "another build" else whole
         named.append({"file": str(folder / kind), "sha256": hashlib.sha256(promised).hexdigest()})
-    assert NODE
-    done = subprocess.run(
-        [NODE, str(ROOT / "tests" / "snapshot_in_node.mjs"), json.dumps(named)],
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    return {Path(start["name"]).name: start for start in json.loads(done.stdout)}
+    printed = node.run(ROOT / "tests" / "snapshot_in_node.mjs", json.dumps(named))
+    return {Path(start["name"]).name: start for start in json.loads(printed)}
 
 
 def _other_build(snapshot: bytes) -> bytes:
@@ -54,8 +51,8 @@ def test_the_build_makes_one() -> None:
     assert SNAPSHOT.stat().st_size > 1 << 20
 
 
-@pytest.mark.parametrize("kind", ["missing", "cut", "other", "another build"])
-def test_a_snapshot_that_does_not_fit_is_named_and_python_starts_plainly(
+@pytest.mark.parametrize("kind", ["none", "missing", "cut", "other", "another build"])
+def test_without_a_snapshot_that_fits_python_starts_plainly_and_says_why(
     starts: dict[str, dict[str, Any]], kind: str
 ) -> None:
     assert starts[kind]["version"] == [3, 12]
@@ -70,3 +67,24 @@ def test_a_whole_one_is_used_and_private_randomness_is_not_in_it(starts: dict[st
     assert first["sum"] == 45
     assert first["secret"] != second["secret"]
     assert first["seconds"] < starts["missing"]["seconds"]
+
+
+async def test_a_server_without_one_says_so_as_it_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(assets, "SNAPSHOT", "nowhere.bin.gz")
+    (tmp_path / "data").touch()  # no folder, so nothing else starts
+    said: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "lifespan.startup"}
+
+    async def send(message: Message) -> None:
+        said.append(message)
+
+    with pytest.raises(StoreError):
+        await create_app(Settings(data=tmp_path / "data"))({"type": "lifespan"}, receive, send)
+    assert [message["type"] for message in said] == ["lifespan.startup.failed"]
+    (warning,) = [record for record in caplog.records if "no memory snapshot" in record.getMessage()]
+    assert warning.levelname == "WARNING"
+    assert "snapshot.mjs" in warning.__dict__["remedy"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +12,6 @@ from fleetune.stats import (
     Plan,
     Series,
     Timed,
-    compare,
     contenders,
     decided,
     leader,
@@ -88,26 +86,6 @@ def test_precise_and_noisy() -> None:
     assert not precise([Series([1.0, 1.001]), Series([1.0, 1.1])])
     assert noisy([Series([1.0, 1.3, 1.4])])
     assert not noisy([Series([1.0, 1.1, 1.1])])
-
-
-@pytest.mark.parametrize(
-    ("before", "after", "verdict"),
-    [
-        (Interval(1, 1.01), Interval(2, 2.02), "changed"),
-        (Interval(2, 2.02), Interval(1, 1.01), "changed"),
-        (Interval(1, 1.005), Interval(1, 1.005), "unchanged"),
-        (Interval(1, 1.2), Interval(1.1, 1.3), "unsure"),
-        (Interval(0, 1), Interval(1, 1), "unsure"),
-    ],
-)
-def test_changed_unchanged_unsure(before: Interval, after: Interval, verdict: str) -> None:
-    assert compare(before, after) == verdict
-
-
-@given(times, times)
-def test_a_verdict_does_not_depend_on_the_direction(a: list[float], b: list[float]) -> None:
-    one, other = Series(a).interval, Series(b).interval
-    assert compare(one, other) == compare(other, one)
 
 
 @given(times, times)

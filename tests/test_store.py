@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -23,6 +25,7 @@ from fleetune_server.store.base import (
 )
 from fleetune_server.store.postgres import open_postgres
 from fleetune_server.store.sqlite import open_sqlite
+from fleetune_server.store.sqlite_file import check
 
 ENVIRONMENT = Environment("firefox", 153, "linux", True, True, False, "2-3")
 LIMIT = 500
@@ -80,7 +83,7 @@ async def test_sums_are_exact_and_the_same_before_and_after_folding(store: Store
     before = await store.sums()
     assert totals(before) == expected
     assert {row.cell for row in before} == {cell(), cell("vectorization", 2)}
-    assert await store.fold(time.time() - 60) == 0
+    assert await store.fold(time.time() - 3660) == 0
     assert await store.fold(time.time() + 1) == 340
     assert await store.fold(time.time() + 1) == 0
     assert await store.sums() == before
@@ -120,7 +123,7 @@ async def test_nonces_are_forgotten_after_their_time_and_pending_ones_are_not(st
     await store.append(packets([1, 2]))
     await store.fold(time.time() + 1)
     await store.append(packets([3], start=50))
-    assert await store.forget(time.time() - 60) == 0
+    assert await store.forget(time.time() - 3660) == 0
     assert await store.forget(time.time() + 1) == 2
     assert await store.append(packets([3], start=50)) == [False]
     assert await store.append(packets([1, 2])) == [True, True]
@@ -179,3 +182,73 @@ async def test_a_tally_counts_each_nonce_once(store: Store) -> None:
     assert await store.forget(time.time() + 1) == 3
     assert await store.tally(f"{0:032x}", "good"), "a nonce is remembered for the replay window only"
     assert await store.get("good") == 4
+
+
+async def test_the_arrival_of_a_packet_is_kept_by_the_hour_and_so_is_what_was_kept_before(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "fleetune.db"
+    async with open_sqlite(path, 100) as kept:
+        await kept.append(packets([1, 2, 3]))
+        await kept.withdraw([packets([1])[0].nonce])
+        assert await kept.tally("e" * 32, "feedback/good")
+    with closing(sqlite3.connect(path)) as database:
+        for table in ("packets", "nonces"):
+            times = {received for (received,) in database.execute(f"SELECT received FROM {table}")}
+            assert times
+            assert all(received % 3600 == 0 and 0 <= time.time() - received < 7200 for received in times)
+            database.execute(f"UPDATE {table} SET received = 1795392000.0 + 5025.625")
+        database.commit()
+    assert any("more finely" in problem for problem in check(path))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("DELETE FROM migrations WHERE name = '0003_arrival_by_the_hour'")
+        database.commit()
+    assert check(path) == [], "an older file is no damage"
+    async with open_sqlite(path, 100):
+        pass
+    with closing(sqlite3.connect(path)) as database:
+        for table in ("packets", "nonces"):
+            found = database.execute(f"SELECT DISTINCT received FROM {table}").fetchall()
+            assert found == [(1795392000.0 + 3600,)], table
+    assert check(path) == []
+
+
+async def test_dropped_cells_are_gone_pending_or_folded_and_their_packets_cannot_come_back(
+    store: Store,
+) -> None:
+    bad, good = cell("vectorization"), cell()
+    await store.append(packets([1] * 40, of=bad))
+    await store.append(packets([60] * 30, start=100, of=good))
+    await store.fold(2**40)
+    pending = packets([2] * 7, start=500, of=bad)
+    await store.append(pending)
+    assert await store.drop([bad, cell("never seen")]) == 47
+    assert {row.cell for row in await store.sums()} == {good}
+    assert totals(await store.sums())[0] == 30
+    assert await store.append(pending) == [False] * 7
+    assert await store.drop([bad]) == 0
+    assert await store.append(packets([3], start=900, of=bad)) == [True], "the cell itself may be seen again"
+
+
+async def test_versions_are_kept_by_rank_however_far_their_numbers_jump(store: Store) -> None:
+    for version in (1, 2, 5000, 5001):
+        record = VersionRecord(version, f"{version:064x}", 0.5, version, {})
+        await store.save_version(record, {f"{version:064x}": b"%d" % version}, 3)
+    assert [record.version for record in await store.versions()] == [2, 5000, 5001]
+    assert [await store.blob(f"{version:064x}") for version in (1, 2, 5001)] == [None, b"2", b"5001"]
+
+
+async def test_files_are_kept_for_as_many_editions_and_go_with_the_last_that_serves_them(
+    store: Store,
+) -> None:
+    for number in range(1, 5):
+        await store.keep_files(
+            f"e{number}", {f"/{number}/a": b"%d" % number, f"/{number}/same": b"same"}, keep=3
+        )
+    assert [await store.kept_file(f"/{number}/a") for number in range(1, 5)] == [None, b"2", b"3", b"4"]
+    assert await store.kept_file("/1/same") is None
+    assert await store.kept_file("/4/same") == b"same"
+    await store.keep_files("e2", {"/2/more": b"more"}, keep=3)  # an older release starts again: it is in use
+    await store.keep_files("e5", {}, keep=3)
+    assert [await store.kept_file(f"/{number}/a") for number in range(1, 5)] == [None, b"2", None, b"4"]
+    assert await store.kept_file("/2/more") == b"more"

@@ -19,8 +19,8 @@ from fleetune.app.platform import NetworkError, PlatformError, Response
 from fleetune.app.session import Session
 from fleetune.app.update import MODEL, RENEW_SECONDS, restore, update
 from fleetune.context import canonical_json
-from fleetune_server.deliver.distribute import VALID_SECONDS
-from fleetune_server.fleet.http import HttpPlatform
+from fleetune_research.fleet.http import HttpPlatform
+from fleetune_server.publish.distribute import VALID_SECONDS
 
 
 @pytest.fixture
@@ -206,12 +206,12 @@ async def test_the_page_calls_the_operation_and_hears_of_the_swap(world: World) 
     answer = await handlers.call(session, "update", {"draw": 5})
     assert answer["value"]["version"] == 1
     assert ("model", answer["value"]) in platform.events
-    assert session.good is not None
+    assert session.verified is not None
     assert world.requests[0].endswith("version=0&draw=5")
     session.boot = {"keys": {}}
     answer = await handlers.call(session, "update", {})
     assert answer["value"]["reason"] == "keys"
-    assert session.good.version == 1
+    assert session.verified.version == 1
     canonical_json(answer)
 
 

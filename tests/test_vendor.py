@@ -12,7 +12,7 @@ import pytest
 
 BROWSER = Path(__file__).parents[1] / "browser"
 VENDOR = BROWSER / "vendor"
-PYODIDE = "0.27.7"
+PYODIDE = "0.27.8"
 LICENCES = {  # file in licences/ → (wheel's package, file in the wheel)
     "numpy-2.0.2.txt": ("numpy", "numpy-2.0.2.dist-info/LICENSE.txt"),
     "micropip-0.9.0.txt": ("micropip", "micropip-0.9.0.dist-info/LICENSE"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 import time
 
@@ -11,37 +12,106 @@ from tests.browsers import Browser, Tab, measured, model
 
 from fleetune.app.delivery import ReportError, StoppedError
 from fleetune.app.platform import Response
+from fleetune.app.report import APART
 from fleetune.packet import DAY
+
+
+async def send_some(browser: Browser, days: int) -> None:
+    """A report a day; the last one today."""
+    for number in range(days):
+        browser.time += DAY if number else 0
+        await browser.tab.preview(model(), measured())
+        await browser.tab.send()
+
+
+def deleted(browser: Browser) -> list[list[str]]:
+    """The nonces of each request to delete."""
+    bodies = [body for method, _path, body in browser.server.requests if method == "DELETE"]
+    return [json.loads(body)["nonces"] for body in bodies]
 
 
 async def test_withdrawal_removes_what_it_can_and_counts_what_it_cannot() -> None:
     browser = Browser()
     await browser.choose()
-    for _ in range(3):
-        await browser.tab.preview(model(), measured())
-        await browser.tab.send()
-        browser.time += DAY
-    folded, forgotten = list(browser.server.kept)[:2]
-    del browser.server.kept[folded], browser.server.kept[forgotten]
-    browser.server.folded = {folded}  # the other is past the time for which the server remembers nonces
+    await send_some(browser, 3)
+    newest = list(browser.server.kept)[-1]
     await browser.choose("off")
     assert await browser.tab.withdraw() == {"removed": 1, "late": 2}
-    assert browser.server.kept == {}
+    assert deleted(browser) == [[newest]], "the others are sums by now: the server hears nothing of them"
     requests = len(browser.server.requests)
     assert await browser.tab.withdraw() == {"removed": 0, "late": 0}
     assert len(browser.server.requests) == requests, "nothing is left to ask"
 
 
-async def test_a_long_history_is_withdrawn_in_parts() -> None:
+@pytest.mark.parametrize("known", [True, False])
+async def test_what_the_server_folded_before_its_time_is_late(known: bool) -> None:
     browser = Browser()
     await browser.choose()
-    for _ in range(230):
+    await send_some(browser, 1)
+    (nonce,) = browser.server.kept
+    del browser.server.kept[nonce]
+    browser.server.folded = {nonce} if known else set()
+    assert await browser.tab.withdraw() == {"removed": 0, "late": 1}
+
+
+async def test_nothing_on_the_wire_joins_reports_that_are_withdrawn() -> None:
+    """One request a report, each at a time of its own, and none about a report that is a sum by now."""
+    browser = Browser()
+    await browser.choose(perDay=10)
+    await send_some(browser, 10)
+    for _ in range(3):
         await browser.tab.preview(model(), measured())
         await browser.tab.send()
-        browser.time += DAY
-    assert await browser.tab.withdraw() == {"removed": 230, "late": 0}
-    deletes = [json.loads(body) for method, _p, body in browser.server.requests if method == "DELETE"]
-    assert [len(wire["nonces"]) for wire in deletes] == [100, 100, 30]
+    mine = list(browser.server.kept)[-4:]
+    tab = browser.open()
+    assert isinstance(tab.platform, Tab)
+    assert await tab.withdraw() == {"removed": 4, "late": 9}
+    assert deleted(browser) == [[nonce] for nonce in mine]
+    pauses = tab.platform.slept
+    assert len(pauses) == 3
+    assert all(APART[0] <= pause <= APART[1] for pause in pauses)
+    assert len(set(pauses)) == 3, "drawn, not fixed"
+
+
+@pytest.mark.parametrize(("hours", "asked"), [(1, 1), (5, 1), (8, 0), (24, 0)])
+async def test_a_report_is_asked_about_as_long_as_the_server_says_that_it_may_have_it(
+    hours: int, asked: int
+) -> None:
+    browser = Browser()
+    await browser.choose()
+    await send_some(browser, 1)
+    browser.time += hours * 3600
+    tab = dataclasses.replace(browser.tab, withdrawable=5 * 3600.0)
+    await tab.withdraw()
+    assert len(deleted(browser)) == asked
+
+
+async def test_a_clock_that_was_moved_back_hides_nothing() -> None:
+    browser = Browser()
+    await browser.choose()
+    await send_some(browser, 1)
+    browser.time -= 400 * DAY
+    assert await browser.tab.withdraw() == {"removed": 1, "late": 0}
+
+
+async def test_a_withdrawal_that_is_cut_off_goes_on_where_it_was() -> None:
+    browser = Browser()
+    await browser.choose(perDay=10)
+    await send_some(browser, 1)
+    for _ in range(2):
+        await browser.tab.preview(model(), measured())
+        await browser.tab.send()
+    answers = iter([200, 503])
+
+    async def flaky(method: str, path: str, body: bytes) -> Response:
+        status = next(answers)
+        return await browser.server.answer(method, path, body) if status == 200 else Response(status, {})
+
+    browser.answer = flaky
+    with pytest.raises(ReportError, match="503"):
+        await browser.tab.withdraw()
+    browser.answer = browser.server.answer
+    assert await browser.tab.withdraw() == {"removed": 2, "late": 0}
 
 
 async def test_withdrawal_before_sending_leaves_nothing_to_send() -> None:
@@ -124,3 +194,19 @@ async def test_a_withdrawal_that_fails_can_be_repeated() -> None:
         await browser.tab.withdraw()
     browser.answer = browser.server.answer
     assert await browser.tab.withdraw() == {"removed": 1, "late": 0}
+
+
+async def test_what_only_this_browser_knew_goes_with_the_sites_data() -> None:
+    """The count starts anew, and a report that was sent can be withdrawn by nobody."""
+    browser = Browser()
+    await browser.choose()
+    await send_some(browser, 1)
+    assert (await browser.tab.history())["budget"]["spent"] == 2.0
+    browser.store.values.clear()
+    assert await browser.open().withdraw() == {"removed": 0, "late": 0}
+    assert deleted(browser) == []
+    assert len(browser.server.kept) == 1
+    history = await browser.open().history()
+    assert (history["sent"], history["budget"]["spent"]) == ([], 0)
+    await browser.choose()
+    assert (await browser.open().preview(model(), measured()))["packet"] is not None

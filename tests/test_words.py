@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 import re
-import subprocess
+import tomllib
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests import node
 
-WEB = Path(__file__).parents[1] / "browser" / "web"
+from fleetune import rating
+from fleetune.app.consent import DEFAULT_EPSILON, STRICT_EPSILON
+from fleetune.app.ledger import WINDOW_DAYS
+from fleetune.privacy import WORD
+from fleetune.rating import truthful
+from fleetune_server.telemetry import adoption
+
+WEB = Path(__file__).resolve().parents[1] / "browser" / "web"
 KERNELS = WEB.parents[1] / "kernels_wasm" / "dist"
 LANGUAGES = ("en", "ru")
 
@@ -20,10 +29,7 @@ def exported(statement: str) -> Any:
     """The `w` that a module has."""
     browser = "globalThis.location = { search: '' }; globalThis.navigator ??= { languages: [] };"
     script = f"{browser} {statement}; console.log(JSON.stringify(w))"
-    out = subprocess.run(
-        ["node", "--input-type=module", "-e", script], cwd=WEB, capture_output=True, check=True, text=True
-    )
-    return json.loads(out.stdout)
+    return node.evaluate(script, cwd=WEB)
 
 
 def words(language: str) -> dict[str, str]:
@@ -63,7 +69,7 @@ def test_every_language_has_the_same_keys_and_the_same_blanks(language: str) -> 
         assert set(re.findall(r"\{(\w+)\}", text)) == set(re.findall(r"\{(\w+)\}", english[key])), key
 
 
-@pytest.mark.parametrize("page", sorted(WEB.glob("*.html")), ids=lambda path: path.name)
+@pytest.mark.parametrize("page", sorted(WEB.rglob("*.html")), ids=lambda path: path.parent.name)
 def test_the_markup_says_what_the_english_table_says(page: Path) -> None:
     english = words("en")
     marked = Marked()
@@ -76,12 +82,12 @@ def test_the_markup_says_what_the_english_table_says(page: Path) -> None:
 def test_every_key_that_the_scripts_name_exists() -> None:
     english = words("en")
     literal = re.compile(r'\bsay\(\s*"([^"]+)"')
-    named = {key for script in WEB.glob("*.js") for key in literal.findall(script.read_text())}
+    named = {key for script in WEB.rglob("*.js") for key in literal.findall(script.read_text())}
     assert named <= english.keys()
 
 
 def test_everything_that_the_catalogue_names_is_explained_in_every_language() -> None:
-    tables = exported("const { TABLES: w } = await import('./glossary.js')")
+    tables = exported("const { TABLES: w } = await import('./shared/glossary.js')")
     kernels = json.loads((KERNELS / "manifest.json").read_text())["kernels"]
     ideas = {
         part for kernel in kernels for variant in kernel["variants"] for part in variant["name"].split("+")
@@ -96,6 +102,43 @@ def test_everything_that_the_catalogue_names_is_explained_in_every_language() ->
     assert all(entry.keys() == set(LANGUAGES) - {"en"} for entry in tables["KERNELS"].values())
 
 
+def figures() -> dict[str, set[float]]:
+    """The numbers that sentences about privacy hold as words do, each from the code that makes it true."""
+    best_of_hundred = round(100 * truthful(rating.EPSILON) / WORD)
+    terms = {DEFAULT_EPSILON, STRICT_EPSILON}
+    return {
+        "consent.strict": {STRICT_EPSILON},
+        "widget.consent": terms,
+        "packet.full": {WINDOW_DAYS},
+        "budget.empty": {WINDOW_DAYS},
+        "budget.text": {WINDOW_DAYS},
+        "satisfaction.text": {best_of_hundred, 100 - best_of_hundred, 100, rating.EPSILON},
+        "satisfaction.budget": {WINDOW_DAYS},
+        "dash.fewAnswers": {next(n for n in range(99) if rating.estimate(0, n).share is not None)},
+        "dash.fewSessions": {adoption.LEAST},
+        "term.epsilon": terms | {round(math.exp(epsilon), 1) for epsilon in terms},
+    }
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_numbers_in_sentences_about_privacy_are_those_of_the_code(language: str) -> None:
+    table = words(language)
+    found = {
+        key: {float(number.replace(",", ".")) for number in re.findall(r"\d+(?:[.,]\d+)?", table[key])}
+        for key in table
+        if key.split(".")[0] in ("consent", "packet", "budget", "history", "fate", "withdraw", "satisfaction")
+        or key in figures()
+    }
+    assert {key: numbers for key, numbers in found.items() if numbers} == figures()
+
+
+def test_it_is_free_software_as_the_footer_says() -> None:
+    licence = (WEB.parents[1] / "LICENSE").read_text().split()
+    assert " ".join(licence[:4]) == "Apache License Version 2.0,"
+    project = tomllib.loads((WEB.parents[1] / "pyproject.toml").read_text())["project"]
+    assert project["license"] == "Apache-2.0"
+
+
 def imports(module: Path) -> set[Path]:
     """All that a module has before it runs, itself included."""
     found, waiting = set[Path](), [module]
@@ -103,16 +146,17 @@ def imports(module: Path) -> set[Path]:
         script = waiting.pop()
         if script not in found:
             found.add(script)
-            named = re.findall(r'^import .*?"(\./[^"]+)";$', script.read_text(), re.MULTILINE)
-            waiting += [script.parent / name for name in named]
-    return {path.resolve() for path in found}
+            named = re.findall(r'^import .*?"(\.{1,2}/[^"]+)";$', script.read_text(), re.MULTILINE)
+            waiting += [(script.parent / name).resolve() for name in named]
+    return found
 
 
 def test_the_page_asks_for_its_modules_at_once_and_first_for_what_is_shown_first() -> None:
-    markup = (WEB / "index.html").read_text()
-    asked = [WEB / path for path in re.findall(r'(?:src|modulepreload" href)="static/([^"]+\.js)"', markup)]
-    first = imports(WEB / "first.js")
-    assert asked[0] == WEB / "first.js"
+    markup = (WEB / "page" / "index.html").read_text()
+    scripts = re.findall(r'(?:src|modulepreload" href)="static/([^"]+\.js)"', markup)
+    asked = [WEB / path for path in scripts if not path.startswith("uplot/")]  # the charts' library
+    first = imports(WEB / "page" / "first.js")
+    assert asked[0] == WEB / "page" / "first.js"
     assert set(asked[: len(first)]) == first
-    assert set(asked) == imports(WEB / "page.js")
+    assert set(asked) == imports(WEB / "page" / "page.js")
     assert len(asked) == len(set(asked))

@@ -79,7 +79,7 @@ def manifest() -> Manifest:
 
 
 def write(folder: Path) -> Path:
-    """A build folder as `kernels_wasm/build.py` leaves it."""
+    """A build folder as `kernels_wasm/build/builder.py` leaves it."""
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps(raw_manifest()))
     (folder / "kernels.js").write_bytes(SCRIPT)

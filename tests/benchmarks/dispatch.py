@@ -24,6 +24,10 @@ hindsight by how long a call takes JavaScript, up to so many ns.
 `slower_than_default_percent`: share of cells where the dispatched call is more than 5 % slower than the safe
 default through a dispatcher of its own, in both series. `overhead_ns`: a dispatched call less a call of the
 chosen module's own export, smallest dot, before measuring.
+
+`--checks 3` measures something else, so many times: ns a call that the checks of arguments take (EMBED.md,
+"What a call must keep to"), against the same dispatcher without them in the same run, for resident arrays of eight
+elements and the safe default's module.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -42,6 +47,7 @@ if not __package__:  # run as a file
 from e2e.embedder import Embedder, policy
 from e2e.engines import ENGINES
 from e2e.server import Server
+from tests.kernel_runner import DIST, manifest
 from tests.test_embed import before_pyodide, gzipped
 
 from fleetune.context import Environment
@@ -52,7 +58,10 @@ BOUNDS_NS = [0.0, *(10.0**k for k in range(1, 9))]
 PAGE = '<!doctype html><title>Workload</title><script type="module" src="/page.js"></script>'
 SCRIPT = 'import { connect } from "SERVERfleetune.js"; window.tuner = await connect();'
 CONNECTED = "for (let i = 0; !window.tuner && i < 600; i++) await new Promise((r) => setTimeout(r, 100));"
-PAGE_SCRIPT = Path(__file__).with_name("dispatch_page.js").read_text()
+PAGE_SCRIPT = Path(__file__).with_name("dispatch_page.mjs").read_text()
+CHECKED = ("dot", "saxpy", "argmax", "fnv1a64")
+# The entry of the generated dispatchers, and what it calls once the arguments are checked.
+ENTRY, UNCHECKED = "call: $enter", "call: $begin"
 
 
 def measure(engine: str, server: Server, options: argparse.Namespace) -> dict[str, Any]:
@@ -93,6 +102,42 @@ def measure(engine: str, server: Server, options: argparse.Namespace) -> dict[st
         "version": browser.version,
         **({"lost": losers(cells, worst)} if worst else {}),
     }
+
+
+def unchecked(kernel: str) -> str:
+    """The kernel's script with a dispatcher that believes its arguments."""
+    text = (DIST / "embed" / f"{kernel}.js").read_text()
+    assert text.count(ENTRY) == 1, "the generated dispatcher has another entry now"
+    return text.replace(ENTRY, UNCHECKED)
+
+
+def checks(engine: str, server: Server, times: int) -> dict[str, Any]:
+    """By kernel, for each run: ns a call of the bare export, and what dispatcher and checks add."""
+    files = {
+        "/": PAGE,
+        "/page.js": SCRIPT.replace("SERVER", server.url.rstrip("/") + "/"),
+        "/dispatch_page.js": PAGE_SCRIPT,
+        **{f"/unchecked/{name}.js": unchecked(name) for name in CHECKED},
+    }
+    found: dict[str, Any] = {name: [] for name in CHECKED}
+    with Embedder(files, policy(server.url)) as site, ENGINES[engine].launch() as browser:
+        for _ in range(times):
+            page = browser.new_page()
+            page.open(f"{site.origin}/")
+            features = Environment.from_wire(page.evaluate(CONNECTED + "return tuner.environment")).features
+            for name in CHECKED:
+                variant = safe_default(manifest().kernels[name], features)
+                script = 'const page = await import("/dispatch_page.js"); return page.checks(tuner, ...a)'
+                ns = page.evaluate(script, name, variant, timeout=120)
+                adds = {
+                    "dispatcher": ns["unchecked"] - ns["bare"],
+                    "checks": ns["checked"] - ns["unchecked"],
+                }
+                found[name].append(
+                    {key: round(value, 2) for key, value in ({"bare": ns["bare"]} | adds).items()}
+                )
+            page.close()
+        return {**found, "version": browser.version, "load": round(os.getloadavg()[0], 1)}
 
 
 def summary(cells: list[dict[str, Any]]) -> dict[str, Any]:
@@ -157,14 +202,18 @@ def main() -> int:
     parser.add_argument("--kernels", default="", help="only these, separated by commas")
     parser.add_argument("--outside", action="store_true", help="ordinary arrays, not in the kernels' memory")
     parser.add_argument("--worst", type=int, default=0, help="show so many cells that lose most (ns a call)")
+    parser.add_argument("--checks", type=int, default=0, help="what the checks cost, so many times")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     figures: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder, Server(Path(folder) / "data") as server:
         for engine in options.engines.split(","):
-            figures[engine] = measure(engine, server, options)
-    figures["widget_gzip_bytes"] = gzipped(before_pyodide("fleetune.js"))
-    figures["element_gzip_bytes"] = gzipped(before_pyodide("widget.js"))
+            if options.checks:
+                figures[engine] = checks(engine, server, options.checks)
+            else:
+                figures[engine] = measure(engine, server, options)
+    figures["widget_gzip_bytes"] = gzipped(before_pyodide("embed/fleetune.js"))
+    figures["element_gzip_bytes"] = gzipped(before_pyodide("embed/widget.js"))
     print(json.dumps(figures, indent=None if options.json else 2))
     return 0
 

@@ -3,7 +3,7 @@
 `python tests/benchmarks/fanout.py --clients 10000 [--stalled 0.1] [--json]`. Each server is a process of its
 own with one worker; the clients are raw sockets in this process: a client library would cost more than
 the server. A stalled client never reads. Memory is the server's growth per connection. At last a server
-restarts, and its clients come back after the delays that browser/web/socket.js draws.
+restarts, and its clients come back after the delays that browser/web/shared/socket.js draws.
 """
 
 from __future__ import annotations
@@ -214,17 +214,20 @@ def listen(port: int) -> socket.socket:
 
 
 async def hub_server(port: int) -> None:
-    """The push alone, on the connections and uvicorn settings of `fleetune serve`."""
+    """The push alone, on the uvicorn settings of `fleetune serve`."""
     import uvicorn
     from starlette.applications import Starlette
+    from starlette.routing import WebSocketRoute
 
     from fleetune_server.commands.serve import config
-    from fleetune_server.deliver.hub import Hub
+    from fleetune_server.http import push
+    from fleetune_server.publish.hub import Hub
+    from fleetune_server.runtime import KEY
     from fleetune_server.settings import Settings
-    from fleetune_server.state import KEY
 
     version = 1
-    hub = Hub(lambda _draw: version, settle=0, beat=3600, silent=3600, stalled=3600)
+    hub = Hub(lambda _draw: version, settle=0, beat=3600, stalled=3600)
+    push.SILENT_SECONDS = 3600
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[dict[str, SimpleNamespace]]:
@@ -237,7 +240,8 @@ async def hub_server(port: int) -> None:
         announcing.append(asyncio.get_running_loop().create_task(hub.announce(new)))
 
     announcing: list[asyncio.Task[None]] = []
-    server = uvicorn.Server(config(Starlette(lifespan=lifespan)))
+    app = Starlette(routes=[WebSocketRoute("/ws", push.Push(None))], lifespan=lifespan)
+    server = uvicorn.Server(config(app))
     serving = asyncio.create_task(server.serve([listen(port)]))
     await obey(lambda: len(hub), announce)
     server.should_exit = True

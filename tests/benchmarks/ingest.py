@@ -1,10 +1,12 @@
 """How many packets a second of the server's processor takes: `python tests/benchmarks/ingest.py [--json]`.
 
-Interleaved rounds against real servers, each a process of its own: a bare Starlette echo of the same body
-(`single_vs_echo`), single packets, batches of 50 (`batch_vs_single`), and one commit a request instead of
-group commit (`group_vs_naive`). Then packets at a steady pace, alone (`p99_ms`) and while a model is trained
-on 100,000 reports (`p99_while_training_ratio`). Rates are medians of packets per CPU-second of the server,
-its threads and the kernel's work for it included; wall time stands beside them.
+Interleaved rounds against real servers, each a process of its own: single packets in the open (h11) against a
+bare Starlette echo of the same body on the same uvicorn settings (`single_vs_echo`) and on the settings behind
+a proxy (httptools, `single_vs_proxied_echo`); packets behind a proxy against that echo (`proxied_vs_echo`);
+batches of 50 (`batch_vs_single`), and one commit a request instead of group commit (`group_vs_naive`). Then
+packets at a steady pace, alone (`p99_ms`) and while a model is trained on 100,000 reports
+(`p99_while_training_ratio`). Rates are medians of packets per CPU-second of the server, its threads and the
+kernel's work for it included; wall time stands beside them.
 """
 
 from __future__ import annotations
@@ -20,8 +22,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -155,16 +158,21 @@ def compare(rounds: int, seconds: float, trained: Path | None) -> dict[str, obje
         if not (first / "group").exists():
             with start("group", first):
                 pass  # trains version 1; the others begin with its data
-        for kind in ("plain", "naive", "learning"):
+        for kind in ("plain", "proxied", "naive", "learning"):
             shutil.copytree(first / "group", folder / kind)
-        servers = {"echo": stack.enter_context(start("echo", folder))}
+        servers = {kind: stack.enter_context(start(kind, folder)) for kind in ("echo", "proxied_echo")}
         for kind, data, packets in (
             ("group", "plain", 10**9),
+            ("proxied", "proxied", 10**9),
             ("naive", "naive", 10**9),
             ("learning", "learning", TRAINED),
         ):
             server = start(
-                "group" if kind == "learning" else kind, folder, data=folder / data, retrain_packets=packets
+                "naive" if kind == "naive" else "group",
+                folder,
+                data=folder / data,
+                retrain_packets=packets,
+                trusted_proxy="192.0.2.1" if kind == "proxied" else "",
             )
             servers[kind] = stack.enter_context(server)
         servers |= {"single": servers["group"], "batch": servers["group"]}
@@ -174,7 +182,9 @@ def compare(rounds: int, seconds: float, trained: Path | None) -> dict[str, obje
             for packet in known.packets(2000, environment)
         ]
         single, batches = Bodies(templates), Bodies(templates, BATCH)
-        kinds = {"echo": (single, 1), "naive": (single, 1), "single": (single, 1), "batch": (batches, BATCH)}
+        kinds = dict.fromkeys(("echo", "proxied_echo", "naive", "single", "proxied"), (single, 1)) | {
+            "batch": (batches, BATCH)
+        }
         found: dict[str, list[Rate]] = {kind: [] for kind in kinds}
         for _round in range(rounds):
             for kind, (bodies, batch) in kinds.items():
@@ -182,12 +192,15 @@ def compare(rounds: int, seconds: float, trained: Path | None) -> dict[str, obje
         p99, training, took = while_training(servers["learning"], single, 2 * seconds)
     return {
         "single_vs_echo": _ratio(found, "single", "echo", "cpu"),
+        "single_vs_proxied_echo": _ratio(found, "single", "proxied_echo", "cpu"),
+        "proxied_vs_echo": _ratio(found, "proxied", "proxied_echo", "cpu"),
         "batch_vs_single": _ratio(found, "batch", "single", "cpu"),
         "group_vs_naive": _ratio(found, "single", "naive", "cpu"),
         "p99_ms": round(p99, 2),
         "p99_while_training_ratio": round(training / p99, 2),
         "wall": {
             "single_vs_echo": _ratio(found, "single", "echo", "wall"),
+            "proxied_vs_echo": _ratio(found, "proxied", "proxied_echo", "wall"),
             "batch_vs_single": _ratio(found, "batch", "single", "wall"),
             "group_vs_naive": _ratio(found, "single", "naive", "wall"),
         },
@@ -213,58 +226,55 @@ def _ratio(found: dict[str, list[Rate]], kind: str, base: str, what: str) -> flo
 
 
 def serve_group() -> None:
-    from fleetune_server.cli import main as fleetune
+    from tests.serve import settings_of
 
-    fleetune(["serve"])
+    from fleetune_server.commands.serve import serve
+
+    serve(settings_of(dict(os.environ)))
 
 
 def serve_naive() -> None:
     """The same server, but every request waits its turn for a commit of its own."""
-    from fleetune_server.store.base import StoredPacket, Told
+    from fleetune_server.store.base import StoredPacket
     from fleetune_server.store.sqlite import SqliteStore
 
     turn = asyncio.Lock()
-    waiting: set[asyncio.Task[None]] = set()
+    append = SqliteStore.append
 
-    async def alone(store: SqliteStore, packets: Sequence[StoredPacket], tell: Told) -> None:
+    async def alone(self: SqliteStore, packets: Sequence[StoredPacket]) -> list[bool]:
         async with turn:
-            tell(await store.append(packets))
+            return await append(self, packets)
 
-    def submit(self: SqliteStore, packets: Sequence[StoredPacket], tell: Told) -> None:
-        task = asyncio.get_running_loop().create_task(alone(self, packets, tell))
-        waiting.add(task)
-        task.add_done_callback(waiting.discard)
-
-    SqliteStore.submit = submit  # type: ignore[method-assign]
+    SqliteStore.append = alone  # type: ignore[method-assign]
     serve_group()
 
 
-def serve_echo() -> None:
-    import socket
-
+def serve_echo(proxied: bool = False) -> None:
+    """As little as Starlette can do with a body, on the uvicorn settings of `fleetune serve`."""
     import uvicorn
     from starlette.applications import Starlette
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
 
+    from fleetune_server.commands.serve import config, listen
+    from fleetune_server.settings import Settings
+
     async def echo(request: Request) -> Response:
         return Response(await request.body())
 
-    listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
+    listener = listen(replace(Settings(), port=0))
     print(f":{listener.getsockname()[1]}", flush=True)
-    config = uvicorn.Config(
-        Starlette(routes=[Route("/api/telemetry", echo, methods=["POST"])]),
-        http="httptools",
-        loop="uvloop",
-        access_log=False,
-        log_config=None,
-        lifespan="off",
-    )
-    uvicorn.Server(config).run(sockets=[listener])
+    app = Starlette(routes=[Route("/api/telemetry", echo, methods=["POST"])])
+    uvicorn.Server(config(app, proxied)).run(sockets=[listener])
 
 
-SERVERS = {"echo": serve_echo, "group": serve_group, "naive": serve_naive}
+SERVERS: dict[str, Callable[[], None]] = {
+    "echo": serve_echo,
+    "proxied_echo": partial(serve_echo, True),
+    "group": serve_group,
+    "naive": serve_naive,
+}
 
 if __name__ == "__main__":
     main()

@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import gzip
 import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,16 +21,17 @@ import numpy as np
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests import synthetic  # noqa: E402
+from tests import node, synthetic  # noqa: E402
 
 from fleetune.artefact import COLUMNS, STEP  # noqa: E402
-from fleetune.delta import apply, diff  # noqa: E402
-from fleetune.fit import Rows, fit  # noqa: E402
+from fleetune.delta import apply  # noqa: E402
 from fleetune.manifest import Manifest  # noqa: E402
 from fleetune.model import Model  # noqa: E402
-from fleetune_server.fleet.world import Parameters, build  # noqa: E402
-from fleetune_server.learn.lab import load  # noqa: E402
-from fleetune_server.learn.rows import lab_rows  # noqa: E402
+from fleetune_research.fleet.world import Parameters, build  # noqa: E402
+from fleetune_server.publish.diff import diff  # noqa: E402
+from fleetune_server.training.fit import Rows, fit  # noqa: E402
+from fleetune_server.training.lab import load  # noqa: E402
+from fleetune_server.training.sources import lab_rows  # noqa: E402
 
 # Columns that say what a wide row is about; the others hold what was learned.
 KEYS = {f"row.{name}" for name in COLUMNS} - {"row.value", "row.sd", "row.contrast"}
@@ -59,10 +59,7 @@ def apply_ms(old: bytes, delta: bytes, new: bytes) -> float:
         for name, data in (("old", old), ("delta", delta), ("new", new)):
             (Path(folder) / name).write_bytes(data)
         script = Path(__file__).with_name("apply_in_pyodide.mjs")
-        done = subprocess.run(
-            ["node", str(script), folder], check=True, capture_output=True, text=True, timeout=300
-        )
-    return float(done.stdout)
+        return float(node.run(script, folder, timeout=300))
 
 
 def measure(pyodide: bool = True) -> dict[str, object]:
@@ -70,15 +67,15 @@ def measure(pyodide: bool = True) -> dict[str, object]:
     manifest = Manifest.load((ROOT / "kernels_wasm" / "dist" / "manifest.json").read_bytes())
     source, measured = rows(manifest)
     first, _ = fit(measured, seed=0, version=1, clip=0.5)
-    dense, _ = fit(again(measured, AGAIN_SD), seed=0, init=first, deep="continue", version=2, clip=0.35)
-    usual, _ = fit(again(measured, AGAIN_SD), seed=0, init=first, deep="keep", version=2, clip=0.35)
-    half, _ = fit(again(measured, MOVED_SD, only=0), seed=0, init=first, deep="keep", version=2, clip=0.5)
+    dense, _ = fit(again(measured, AGAIN_SD), seed=0, init=first, prior="train", version=2, clip=0.35)
+    usual, _ = fit(again(measured, AGAIN_SD), seed=0, init=first, prior="keep", version=2, clip=0.35)
+    half, _ = fit(again(measured, MOVED_SD, only=0), seed=0, init=first, prior="keep", version=2, clip=0.5)
     old = first.to_bytes()
     full = len(gzip.compress(old, mtime=0))
     deltas = {}
     for name, model in (("dense", dense), ("usual", usual), ("half", half)):
         deltas[name] = diff(old, model.to_bytes())
-        assert apply(old, deltas[name]) == model.to_bytes()
+        assert apply(old, deltas[name], len(model.to_bytes())) == model.to_bytes()
     figures: dict[str, object] = {
         "rows": source,
         "cells": len(measured),
@@ -102,10 +99,10 @@ def fleet(measured: Rows) -> dict[str, object]:
     environments = len(everyone.frame.environments)
     moved = again(everyone, MOVED_SD, only=environments // 2)
     first, _ = fit(everyone, seed=0, version=1, clip=0.5)
-    one, _ = fit(moved, seed=0, init=first, deep="keep", version=2, clip=0.5)
+    one, _ = fit(moved, seed=0, init=first, prior="keep", version=2, clip=0.5)
     old, new = first.to_bytes(), one.to_bytes()
     full, delta = len(gzip.compress(old, mtime=0)), diff(old, new)
-    assert apply(old, delta) == new
+    assert apply(old, delta, len(new)) == new
     return {
         "fleet_environments": environments,
         "fleet_full_gzip_bytes": full,

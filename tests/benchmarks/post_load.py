@@ -27,7 +27,8 @@ class Bodies:
             before, after = next(self.parts)
             packets.append(before + secrets.token_hex(16).encode() + after)
         body = packets[0] if self.batch == 1 else b"[" + b",".join(packets) + b"]"
-        head = f"POST /api/telemetry HTTP/1.1\r\nhost: x\r\ncontent-length: {len(body)}\r\n\r\n"
+        lines = ("host: x", "content-type: application/json", f"content-length: {len(body)}", "", "")
+        head = "\r\n".join(("POST /api/telemetry HTTP/1.1", *lines))
         return head.encode() + body
 
 

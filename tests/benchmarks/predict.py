@@ -88,8 +88,8 @@ def measure(manifest_text, model_bytes, environment_text):
 """
 SCRIPT = """
 const source = `
-  import { startPyodide } from "${location.origin}/static/start_pyodide.js";
-  import { detectEnvironment } from "${location.origin}/static/environment.js";
+  import { startPyodide } from "${location.origin}/static/workers/start_pyodide.js";
+  import { detectEnvironment } from "${location.origin}/static/shared/environment.js";
   const at = (path) => new URL(path, "${location.origin}/").href;
   const json = (path) => fetch(at(path)).then((response) => response.json());
   try {

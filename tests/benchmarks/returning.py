@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import json
 import os
 import subprocess
 import time
@@ -13,8 +12,9 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
+from tests import node
 
-SOCKET = Path(__file__).parents[2] / "browser" / "web" / "socket.js"
+SOCKET = Path(__file__).parents[2] / "browser" / "web" / "shared" / "socket.js"
 ATTEMPTS = 12  # delays drawn for each client
 DOWN = 3.0  # seconds without a server
 LONGEST = 150.0  # seconds until the measurement ends in any case
@@ -38,9 +38,7 @@ class Server(Protocol):
 def delays(clients: int) -> list[list[float]]:
     """Seconds before each attempt of each client, drawn by the page's module in Node."""
     script = DRAW.replace("ATTEMPTS", str(ATTEMPTS)).replace("CLIENTS", str(clients))
-    command = ["node", "--input-type=module", "-e", script, SOCKET.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return cast(list[list[float]], json.loads(done.stdout))
+    return cast(list[list[float]], node.evaluate(script, SOCKET.as_uri()))
 
 
 class Client(asyncio.Protocol):

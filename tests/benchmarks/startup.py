@@ -44,7 +44,7 @@ worker.terminate();
 return (performance.now() - began) / 1000;
 """
 READY = """
-const { Python } = await import(new URL("static/python.js", location.href).href);
+const { Python } = await import(new URL("static/shared/python.js", location.href).href);
 const began = performance.now();
 const python = new Python();
 const ops = await python.ops();

@@ -25,9 +25,9 @@ from tests.synthetic import catalogue, truth
 
 from fleetune.context import CORES, Environment
 from fleetune.features import Frame
-from fleetune.fit import Rows, fit
-from fleetune_server.learn.aggregate import fold_symbols
-from fleetune_server.learn.baselines import available, boosted
+from fleetune_research.baselines import available, boosted
+from fleetune_server.training.aggregate import fold_symbols
+from fleetune_server.training.fit import Rows, fit
 
 PACKETS = 10_000_000
 CELLS = 16_000

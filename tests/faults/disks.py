@@ -54,7 +54,7 @@ def small_disk(folder: Path, megabytes: int) -> Iterator[Path]:
 
 def full(folder: Path) -> dict[str, Any]:
     """A tmpfs fills up under load and is emptied again: what a real file system does."""
-    with small_disk(folder / "disk", 4) as disk:
+    with small_disk(folder / "disk", 64) as disk:
         filler = disk / "filler"
         return _Trial(folder, disk / "data").run(lambda: _fill(filler), filler.unlink, "full", environment={})
 

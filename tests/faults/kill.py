@@ -18,8 +18,8 @@ from tests.postgres import Server, cluster
 from tests.running import Running, server
 
 from fleetune_server.store.base import Store
+from fleetune_server.store.opening import is_postgres
 from fleetune_server.store.sqlite import open_sqlite
-from fleetune_server.stores import is_postgres
 
 ROUND = 10  # kills of one database
 AHEAD = 1000  # senders are not so far ahead of what is on record

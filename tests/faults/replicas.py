@@ -116,7 +116,7 @@ def replica_killed(folder: Path) -> dict[str, Any]:
     settings = {"kernels": tiny.write(folder / "dist"), "lab": folder, "retrain_packets": ENOUGH}
     with cluster() as database:
         shared = settings | {"store": database.create("fleetune")}
-        with server(folder / "a", **shared) as first, server(folder / "b", **shared) as second:
+        with server(folder / "a", **shared) as first, server(folder / "b", **shared, new_keys=1) as second:
             return asyncio.run(_watched(first, second))
 
 

@@ -14,12 +14,12 @@ from typing import Any
 
 from tests.test_store import cell
 
-from fleetune_server.store import rows
+from fleetune_server.store import encoding as rows
 from fleetune_server.store.base import StoredPacket
+from fleetune_server.store.opening import is_postgres
 from fleetune_server.store.postgres_connection import check as check_postgres
 from fleetune_server.store.postgres_connection import connect
 from fleetune_server.store.sqlite_file import check
-from fleetune_server.stores import is_postgres
 
 CELLS = [cell(name, version) for name in ("scalar", "vectorization", "tiling") for version in (1, 2)]
 NONCES = "SELECT nonce FROM packets UNION ALL SELECT nonce FROM nonces"

@@ -18,7 +18,7 @@ from tests.faults.reports import packet
 
 from fleetune_server.store import sqlite, sqlite_file
 from fleetune_server.store.base import Store, VersionRecord
-from fleetune_server.stores import is_postgres
+from fleetune_server.store.opening import is_postgres
 
 SENDERS = 16
 

@@ -63,10 +63,10 @@ async function loop(arity) {
 async function parts(tuner) {
   const [manifest, { TunedKernel }, { Arena }, { inputSets }, { clockStep }] = await Promise.all([
     fetch(`${tuner.server}api/kernels`).then((response) => response.json()),
-    import(`${tuner.server}static/tuned_kernel.js`),
-    import(`${tuner.server}static/arena.js`),
-    import(`${tuner.server}static/bench_sets.js`),
-    import(`${tuner.server}static/clock.js`),
+    import(`${tuner.server}static/embed/tuned_kernel.js`),
+    import(`${tuner.server}static/shared/arena.js`),
+    import(`${tuner.server}static/workers/input_sets.js`),
+    import(`${tuner.server}static/shared/timing.js`),
   ]);
   const root = new URL(manifest.root, tuner.server).href;
   /** @param {string} kernel @param {string} name */
@@ -89,8 +89,42 @@ export async function overhead(tuner) {
     given = [entry.dataEnd, entry.dataEnd + 64, 8];
   }
   const [own, dispatched] = [(await loop(3))(direct, [given]), (await loop(3))(call, [[x, y, 8]])];
-  const [one, two] = [0, 1, 2].map(() => least([own, dispatched], [0, 1], clockStep(), ROUNDS)).reduce((a, b) => a.map((ms, i) => Math.min(ms, b[i])));
+  const step = await clockStep();
+  const [one, two] = [0, 1, 2].map(() => least([own, dispatched], [0, 1], step, ROUNDS)).reduce((a, b) => a.map((ms, i) => Math.min(ms, b[i])));
   return { overhead: (two - one) * 1e6, variant };
+}
+
+/**
+ * ns a call of a kernel's safe default on resident arrays of eight elements: its bare export, the dispatcher without its checks (a script
+ * of the embedding page's), and the dispatcher as it is. The loops have the same text.
+ * @param {any} tuner @param {string} name @param {string} variant
+ */
+export async function checks(tuner, name, variant) {
+  const { manifest, TunedKernel, inputSets, clockStep, root, compile } = await parts(tuner);
+  const entry = manifest.kernels.find((/** @type {any} */ kernel) => kernel.name === name);
+  const run = made; // a module of its own for each run: nobody else's type feedback
+  const scripts = [`${location.origin}/unchecked/${name}.js#${run}`, `${root}embed/${name}.js#checks${run}`];
+  const works = [];
+  for (const [i, url] of scripts.entries()) {
+    const script = await import(url);
+    const tuned = new TunedKernel(entry, script, 1 << 20, (/** @type {string} */ one) => compile(name, one), entry.patterns[0]);
+    await tuned.follow({ [entry.patterns[0]]: [{ choice: variant, log2Size: 0 }] });
+    const [input] = inputSets(script.makeInput, 8, entry.patterns[0], 8);
+    const args = input.map((/** @type {any} */ value) => {
+      if (!ArrayBuffer.isView(value)) return value;
+      const array = /** @type {any} */ (value);
+      const view = tuned.arena.alloc(array.constructor, array.length);
+      view.set(array);
+      return view;
+    });
+    if (i === 0) {
+      const { exports } = await WebAssembly.instantiate(await compile(name, variant), { env: { memory: tuned.arena.memory } });
+      works.push((await loop(args.length))(exports.run, [args.map((/** @type {any} */ value) => value.byteOffset ?? value)]));
+    }
+    works.push((await loop(args.length))(tuned.call, [args]));
+  }
+  const [bare, unchecked, checked] = least(works, [0, 1, 2], await clockStep(), 12 * ROUNDS).map((ms) => ms * 1e6);
+  return { bare, unchecked, checked };
 }
 
 /** The function that a page which knows `candidate` to be the best calls. @param {any} entry @param {any} script @param {string} candidate @param {any} arena @param {any} compile */
@@ -98,7 +132,7 @@ async function direct(entry, script, candidate, arena, compile) {
   if (entry.baselines.includes(candidate)) return script.baselines[candidate];
   const module = await compile(entry.name, candidate);
   const { exports } = await WebAssembly.instantiate(module, { env: { memory: arena.memory } });
-  return script.bind[candidate](exports.run, arena, script.baselines.js);
+  return script.bind[candidate](exports.run, arena, {});
 }
 
 /** Load what the page calls, as a page does before it measures. @param {any} tuner @param {boolean} inside @param {string[]} only */
@@ -118,9 +152,9 @@ export async function prepare(tuner, inside, only) {
  */
 export async function workload(tuner, defaults, inside, only) {
   const { manifest, TunedKernel, Arena, inputSets, clockStep, root, compile } = await parts(tuner);
-  const arena = new Arena(Math.max(...manifest.kernels.map((/** @type {any} */ kernel) => kernel.dataEnd)), 16 << 20);
+  const arena = new Arena({ dataEnd: Math.max(...manifest.kernels.map((/** @type {any} */ kernel) => kernel.dataEnd)), pages: { least: Math.max(...manifest.kernels.map((/** @type {any} */ kernel) => kernel.pages.least)) } }, 16 << 20);
   const features = ["simd", "relaxedSimd"].filter((feature) => tuner.environment[feature]);
-  const step = clockStep();
+  const step = await clockStep();
   const cells = [];
   for (const entry of manifest.kernels) {
     if (entry.params.some((/** @type {any} */ { dir }) => dir === "inout") || (only.length && !only.includes(entry.name))) continue;

@@ -15,18 +15,17 @@ from starlette.requests import Request
 from tests.learning_world import FLEET, LAB, MANIFEST, first, reports
 from tests.test_pipeline import ENOUGH, send, settings, until
 
-from fleetune.fit import Rows, fit
 from fleetune.model import Model
 from fleetune_server import cli
-from fleetune_server.canary import outcomes
-from fleetune_server.decisions import of_engine
-from fleetune_server.deliver.distribute import DRAWS
-from fleetune_server.learn.canary import CanaryRequest, judge_canary
-from fleetune_server.learn.gate import Check, GateVerdict
-from fleetune_server.library import Trial
-from fleetune_server.runtime import running
+from fleetune_server.http.decisions import of_engine
+from fleetune_server.publish.distribute import DRAWS
+from fleetune_server.publish.library import Trial
+from fleetune_server.publish.rollout import outcomes
+from fleetune_server.runtime import KEY, running
 from fleetune_server.settings import Settings
-from fleetune_server.state import KEY
+from fleetune_server.training.fit import Rows, fit
+from fleetune_server.training.gate import Check, GateVerdict
+from fleetune_server.training.trial import TrialRequest, judge_trial
 
 __all__ = ["settings"]
 STABLE = Model.from_bytes(first().model)
@@ -38,7 +37,7 @@ def trained(rows: Rows) -> Model:
 
 def judged(candidate: Model, count: int, seed: int = 3, fleet: Rows = FLEET) -> GateVerdict:
     rows = reports(candidate, count, seed, fleet)
-    return judge_canary(CanaryRequest(MANIFEST.raw, STABLE.to_bytes(), candidate.to_bytes(), rows))
+    return judge_trial(TrialRequest(MANIFEST.raw, STABLE.to_bytes(), candidate.to_bytes(), rows))
 
 
 def failed(verdict: GateVerdict) -> set[str]:
@@ -106,7 +105,7 @@ def test_the_estimate_of_regret_agrees_with_the_truth() -> None:
         losses += [value[old.candidate] - value[new.candidate]] * cells
     wide = Model(replace(other.artefact, clip=3.0))  # without a clip's bias
     rows = reports(wide, 400_000, 8)
-    check = judge_canary(CanaryRequest(MANIFEST.raw, STABLE.to_bytes(), wide.to_bytes(), rows)).checks[0]
+    check = judge_trial(TrialRequest(MANIFEST.raw, STABLE.to_bytes(), wide.to_bytes(), rows)).checks[0]
     assert check.name == "reported-regret"
     assert abs(check.figure - np.mean(losses)) < 0.02
     assert abs(np.mean(losses)) > 0.02, "the test must be able to fail"
@@ -120,10 +119,10 @@ def test_harmless_candidates_are_rarely_withdrawn() -> None:
 
 
 WIDE: dict[str, Any] = {
-    "canary_share": 0.5,
-    "canary_clients": 0,
-    "canary_reports": 20,
-    "canary_seconds": 3600,
+    "rollout_share": 0.5,
+    "rollout_clients": 0,
+    "rollout_reports": 20,
+    "rollout_seconds": 3600,
 }
 
 
@@ -141,10 +140,10 @@ async def test_a_candidate_goes_to_a_share_and_is_promoted_when_enough_was_repor
         assert answer(1, outside) == {"upToDate": True, "version": 1}
         assert answer(2, outside) == {"upToDate": True, "version": 2}, "who has it keeps it"
         assert answer(0)["version"] == state.library.stable == 1
-        assert state.canary.trials[2]["state"] == "trying"
+        assert state.rollout.trials[2]["state"] == "trying"
         await send(state, 20)
         await reached(lambda: state.library.stable == 2)
-        assert state.canary.trials[2]["state"] == "promoted"
+        assert state.rollout.trials[2]["state"] == "promoted"
         assert answer(1, outside)["version"] == 2
 
 
@@ -157,11 +156,11 @@ def test_a_bad_candidate_is_withdrawn_and_the_commands_say_so(
     monkeypatch.setenv("FLEETUNE_DATA", str(settings.data))
     assert cli.main(["gate", "explain", "2"]) == 0
     explained = capsys.readouterr().out
-    assert "canary: withdrawn, against version 1" in explained
+    assert "trial: withdrawn, against version 1" in explained
     assert "FAILED  reported-regret: regret: +20 %" in explained
     assert cli.main(["models", "list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert ["canary: withdrawn" in line for line in lines] == [False, True, False]
+    assert ["trial: withdrawn" in line for line in lines] == [False, True, False]
 
 
 async def withdrawn(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +170,7 @@ async def withdrawn(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None
         bad = GateVerdict((Check("reported-regret", False, 0.2, 0.0, "regret: +20 %"),))
 
         async def run(work: object, request: object) -> object:
-            return bad if work is judge_canary else await original(work, request)  # type: ignore[arg-type]
+            return bad if work is judge_trial else await original(work, request)  # type: ignore[arg-type]
 
         original = state.pipeline.trainer.run
         monkeypatch.setattr(state.pipeline.trainer, "run", run)
@@ -184,7 +183,7 @@ async def withdrawn(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None
         await until(state, 2)
         await send(state, 20)
         await until(state, 3)
-        await reached(lambda: not state.canary.trial and len(heard) == 2)
+        await reached(lambda: not state.rollout.trial and len(heard) == 2)
         assert heard == [2, 3]
         assert {state.library.target(draw) for draw in (None, *range(DRAWS))} == {3}
         first_, third = (state.library.models[n].artefact for n in (1, 3))
@@ -216,17 +215,17 @@ async def test_a_small_fleet_does_not_wait_for_a_trial(settings: Settings) -> No
         await send(state, ENOUGH)
         await until(state, 2)
         assert state.library.target(None) == 2
-        trial = state.canary.trials[2]
+        trial = state.rollout.trials[2]
         assert trial["state"] == "promoted"
         assert "small fleet" in trial["reason"]
 
 
 async def test_a_trial_without_reports_ends_in_promotion_when_its_time_is_up(settings: Settings) -> None:
-    async with running(replace(settings, **WIDE | {"canary_seconds": 0.0})) as state:
+    async with running(replace(settings, **WIDE | {"rollout_seconds": 0.0})) as state:
         await send(state, ENOUGH)
         await until(state, 2)
         await reached(lambda: state.library.stable == 2)
-        assert "0 reports" in state.canary.trials[2]["reason"]
+        assert "0 reports" in state.rollout.trials[2]["reason"]
 
 
 async def test_a_trial_survives_a_restart_and_ends_when_an_operator_publishes(settings: Settings) -> None:
@@ -242,7 +241,7 @@ async def test_a_trial_survives_a_restart_and_ends_when_an_operator_publishes(se
         await state.pipeline.refresh()
         assert state.library.models[3].to_bytes() == artefact
         assert state.library.stable == 3
-        assert state.canary.trials[2]["state"] == "superseded"
+        assert state.rollout.trials[2]["state"] == "superseded"
 
 
 def test_a_store_without_trials_has_none() -> None:

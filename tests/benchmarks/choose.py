@@ -1,0 +1,226 @@
+"""How well `choose` chooses between real libraries: python tests/benchmarks/choose.py --engines chromium --json
+
+For each engine and each job of examples/choose, a fresh profile measures for two seconds. The truth is measured
+afterwards by choose_page.mjs, which shares no code with the product. All fractions weigh a job's sizes alike and
+include loading:
+
+percent_of_oracle               cost of the best set of implementations in hindsight ÷ cost of what was chosen
+handwritten                     the same of a script that times all once and keeps the winner of each size
+webfft                          the same, for the fft job, of webfft's own profile (one winner for all sizes)
+slower_than_reference_percent   of the cells, where the choice takes more than 3 % longer than the first implementation
+second_load_ms                  until the next page load has its choice (median of 5)
+sync_overhead_ns, async_overhead_us   of a call through the choice
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import gzip
+import http.server
+import itertools
+import json
+import re
+import statistics
+import subprocess
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from e2e.drivers.base import Page
+from e2e.engines import ENGINES
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLES = ROOT / "examples" / "choose"
+WEB = ROOT / "browser" / "web"
+JOBS = ("sha256", "fft", "resize", "deflate")
+PAGE = b"<!doctype html><meta charset=utf-8><title>choose</title>"
+OPEN = 'const page = await import("/choose_page.mjs"); const { job } = await import(`/www/${a[0]}.js`);'
+CHOOSE = 'const { choose } = await import("/web/embed/choose.js");'
+# webfft's names for the parts that the example has
+WEBFFT = {
+    "kissWasm": "kiss",
+    "indutnyModifiedJavascript": "indutny",
+    "nayuki3Wasm": "nayuki",
+    "indutnyJavascript": "fftJs",
+}
+
+Cells = Mapping[str, Mapping[str, float]]
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """The examples, the product's sources under /web, and the harness."""
+
+    def translate_path(self, path: str) -> str:
+        path = path.partition("?")[0]
+        if path.startswith("/web/"):
+            return str(WEB / path.removeprefix("/web/"))
+        if path == "/choose_page.mjs":
+            return str(Path(__file__).with_name("choose_page.mjs"))
+        return super().translate_path(path)
+
+    def do_GET(self) -> None:
+        if self.path != "/":
+            super().do_GET()
+            return
+        self.send_response(200)
+        self.send_header("content-type", "text/html")
+        self.end_headers()
+        self.wfile.write(PAGE)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """No log."""
+
+
+def cost(cells: Cells, loads: Mapping[str, float], chosen: Mapping[str, str], calls: int) -> float:
+    """ms of `calls`, spread over the sizes alike, and of loading what they use."""
+    running = sum(times[chosen[size]] for size, times in cells.items()) * calls / len(cells)
+    return running + sum(loads[name] for name in set(chosen.values()))
+
+
+def oracle(cells: Cells, loads: Mapping[str, float], calls: int) -> float:
+    """The least cost over all sets of implementations."""
+    sets = itertools.chain.from_iterable(itertools.combinations(loads, n) for n in range(1, len(loads) + 1))
+    return min(
+        cost(cells, loads, {size: min(names, key=times.__getitem__) for size, times in cells.items()}, calls)
+        for names in sets
+    )
+
+
+def measure(engine: str, origin: str, jobs: list[str]) -> dict[str, Any]:
+    """All figures of one engine."""
+    figures: dict[str, Any] = {}
+    fractions: dict[str, dict[str, float]] = {"percent_of_oracle": {}, "handwritten": {}, "webfft": {}}
+    slower, cells = 0, 0
+    with ENGINES[engine].launch() as browser:
+        for job in jobs:
+            browser.fresh()
+            page = browser.new_page()
+            page.open(f"{origin}/")
+            found = page.evaluate(
+                OPEN + CHOOSE + "const f = await choose(...job); await f.ready;"
+                "const at = (size) => [size, f.explain({ size }).implementation];"
+                "return { chosen: Object.fromEntries(job[2].sizes.map(at)),"
+                " aside: f.explain().setAside, calls: job[2].expect.calls };",
+                job,
+                timeout=120,
+            )
+            fresh(page, origin)
+            by_hand = page.evaluate(OPEN + "return page.handwritten(job)", job, timeout=300)
+            fresh(page, origin)
+            real = page.evaluate(OPEN + "return page.truth(job)", job, timeout=600)
+            best = oracle(real["cells"], real["loads"], found["calls"])
+
+            def fraction(
+                chosen: Mapping[str, str], real: Any = real, best: float = best, calls: int = found["calls"]
+            ) -> float:
+                return round(best / cost(real["cells"], real["loads"], chosen, calls), 4)
+
+            fractions["percent_of_oracle"][job] = fraction(found["chosen"])
+            fractions["handwritten"][job] = fraction(by_hand)
+            if job == "fft":
+                fractions["webfft"][job] = fraction(profiled(page, origin, real["cells"]))
+            reference = next(iter(real["loads"]))
+            for size, times in real["cells"].items():
+                cells += 1
+                slower += times[found["chosen"][size]] > 1.03 * times[reference]
+            figures[job] = {
+                "chosen": found["chosen"],
+                "set_aside": found["aside"],
+                "ms": real["cells"],
+                "load_ms": real["loads"],
+            }
+        fresh(page, origin)  # the same tab: WebKit shows one, and what is not seen does not measure
+        figures["second_load_ms"] = second_load(page, origin, jobs[0])
+        fresh(page, origin)
+        figures |= page.evaluate(OPEN + CHOOSE + "return page.overhead(choose)", jobs[0], timeout=120)
+        version = browser.version
+    means = {key: round(statistics.fmean(by.values()), 4) for key, by in fractions.items() if by}
+    return {
+        **means,
+        "by_job": fractions,
+        "slower_than_reference_percent": round(100 * slower / cells, 2),
+        **figures,
+        "version": version,
+    }
+
+
+def fresh(page: Page, origin: str) -> None:
+    """The next page load: no code is warm, storage stays."""
+    page.open(f"{origin}/")
+
+
+def profiled(page: Page, origin: str, cells: Cells) -> dict[str, str]:
+    """What webfft's own profile chooses, as the example names it."""
+    fresh(page, origin)
+    name = page.evaluate('return (await import("/www/webfft_profile.js")).profile()', timeout=120)
+    return dict.fromkeys(cells, WEBFFT.get(name, "fftJs"))
+
+
+def second_load(page: Page, origin: str, job: str) -> float:
+    """ms from calling `choose` to having the choice of the last visit."""
+    page.evaluate(OPEN + CHOOSE + "await (await choose(...job)).ready", job, timeout=60)
+    took = []
+    for _ in range(5):
+        fresh(page, origin)
+        took.append(
+            page.evaluate(
+                OPEN + CHOOSE + "const began = performance.now(); const f = await choose(...job);"
+                "while (f.explain().source !== 'measured') await new Promise((resolve) => setTimeout(resolve));"
+                "return performance.now() - began;",
+                job,
+            )
+        )
+    return round(float(statistics.median(took)), 1)
+
+
+def client_bytes() -> dict[str, int]:
+    """gzip bytes of choose.js and all that it imports: one minified file, and the files as they are served."""
+    bundle = subprocess.run(
+        [
+            EXAMPLES / "node_modules" / ".bin" / "esbuild",
+            WEB / "embed" / "choose.js",
+            "--bundle",
+            "--minify",
+            "--format=esm",
+        ],
+        check=True,
+        capture_output=True,
+    ).stdout
+    files, queue = set(), [WEB / "embed" / "choose.js"]
+    while queue:
+        file = queue.pop()
+        if file not in files:
+            files.add(file)
+            queue += [
+                (file.parent / name).resolve() for name in re.findall(r'from "(\.[^"]+)"', file.read_text())
+            ]
+    served = sum(len(gzip.compress(file.read_bytes(), 9)) for file in files)
+    return {"client_gzip_bytes": len(gzip.compress(bundle, 9)), "client_gzip_bytes_as_served": served}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--engines", default="chromium,firefox,webkit")
+    parser.add_argument("--jobs", default=",".join(JOBS))
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    if not (EXAMPLES / "www").exists():
+        parser.error("first: cd examples/choose && npm ci && npm run build")
+    server = http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), functools.partial(Handler, directory=str(EXAMPLES))
+    )
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    figures: dict[str, Any] = dict(client_bytes())
+    for engine in options.engines.split(","):
+        figures[engine] = measure(engine, f"http://127.0.0.1:{server.server_port}", options.jobs.split(","))
+    server.shutdown()
+    print(json.dumps(figures, indent=None if options.json else 2))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,21 @@
+// Reads {dist, tuned, cases, every, most} on stdin; makes the cases' calls and writes what was wrong as JSON.
+import { readFileSync } from "node:fs";
+import { pathToFileURL } from "node:url";
+import { runner } from "./run.mjs";
+
+const { dist, tuned, cases, ...options } = JSON.parse(readFileSync(0, "utf8"));
+const { TunedKernel } = await import(pathToFileURL(tuned).href);
+const manifest = JSON.parse(readFileSync(`${dist}/manifest.json`, "utf8"));
+const bundles = Object.fromEntries(Object.entries(manifest.bundles).map(([name, { path }]) => [name, readFileSync(`${dist}/${path}`)]));
+const compiled = new Map();
+const load = (entry) => async (candidate) => {
+  const row = entry.variants.find(({ name }) => name === candidate);
+  if (!row) throw new Error(`no module ${candidate}`);
+  const key = `${entry.name}/${candidate}`;
+  if (!compiled.has(key)) compiled.set(key, WebAssembly.compile(bundles[row.bundle].subarray(row.offset, row.offset + row.size)));
+  return compiled.get(key);
+};
+const script = (name) => import(pathToFileURL(`${dist}/embed/${name}.js`).href);
+const entries = Object.fromEntries(manifest.kernels.map((entry) => [entry.name, entry]));
+const run = runner({ TunedKernel, load, script });
+process.stdout.write(JSON.stringify(await run(cases, entries, options)));

@@ -1,0 +1,88 @@
+"""Rounds that newer ones contradict give way; rounds that agree add up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fleetune.context import Context, Environment
+from fleetune.privacy import mechanism
+from fleetune_research.fleet.simulate import draw_many
+from fleetune_server.store.base import Cell, CellSum
+from fleetune_server.training.aggregate import fold_symbols
+from fleetune_server.training.changes import changes_of
+from fleetune_server.training.estimates import combine
+from fleetune_server.training.rounds import Rounds
+
+HERE = Environment("chromium", 156, "windows", True, True, False, "8-15")
+CELL = Cell("ab" * 16, Context(8, "f32", "random"), HERE, "scalar", 1, 2.0, 0.2, 0.0)
+
+
+def reported(truth: float, version: int, count: int, rng: np.random.Generator, cell: Cell = CELL) -> CellSum:
+    """A round of reports about a cell whose base prediction is its newest truth, or 0.2 away from it."""
+    cell = replace(cell, version=version)
+    residual = np.full(count, np.clip((truth - cell.base_log) / cell.clip, -1, 1))
+    (n,), (total,), (squares,) = fold_symbols(
+        np.zeros(count, dtype=np.int64), draw_many(mechanism(2.0), residual, rng), 1
+    )
+    return CellSum(cell, False, int(n), int(total), int(squares))
+
+
+def test_fifty_rounds_of_the_old_truth_do_not_hold_the_new_one_back() -> None:
+    """What an independent check found: 250 rounds at 0 after 50 at 0.40 had moved the cell to 0.29 only."""
+    rng = np.random.default_rng(0)
+    old = [reported(0.4, v, 40, rng, replace(CELL, base_log=0.4)) for v in range(50)]
+    before = combine(old).mean[0]
+    assert before == pytest.approx(0.4, abs=0.03)
+    # The base prediction follows what was learnt, so the clip is in the way at first.
+    rounds, base = list(old), 0.4
+    for version in range(50, 70):
+        rounds.append(reported(0.0, version, 40, rng, replace(CELL, base_log=base)))
+        base = float(combine(rounds).mean[0])
+    assert base == pytest.approx(0.0, abs=0.05)
+
+
+def test_a_truth_that_stays_is_known_ever_better() -> None:
+    rng = np.random.default_rng(1)
+    rounds = [reported(0.05, v, 40, rng) for v in range(40)]
+    assert combine(rounds).variance[0] < combine(rounds[:4]).variance[0] / 4
+    assert combine(rounds).mean[0] == pytest.approx(0.05, abs=0.02)
+
+
+def test_changes_are_hardly_ever_seen_where_there_are_none() -> None:
+    rng = np.random.default_rng(2)
+    seen = 0
+    for _ in range(300):
+        rounds = Rounds.of([reported(0.05, v, int(rng.integers(1, 60)), rng) for v in range(12)], True)
+        seen += bool(changes_of(rounds, {}).size.any())
+    assert seen <= 3
+
+
+def test_many_cells_with_few_reports_each_show_a_change_together() -> None:
+    rng = np.random.default_rng(3)
+    cells = [replace(CELL, context=Context(size, "f32", "random"), base_log=0.1 * size) for size in range(16)]
+    old = [reported(0.1 * i, 1, 30, rng, cell) for i, cell in enumerate(cells)]
+    new = [reported(0.1 * i + 0.15, 2, 2, rng, cell) for i, cell in enumerate(cells)]
+    reference = {(c.signature, c.context, c.environment, c.candidate): c.base_log for c in cells}
+    alone = combine([*old, *new])
+    together = combine([*old, *new], reference=reference)
+    truth = 0.1 * np.arange(16) + 0.15
+    assert np.abs(together.mean - truth).mean() < 0.7 * np.abs(alone.mean - truth).mean()
+    assert (together.changed > 0).all()
+
+
+def test_a_version_without_reports_of_a_cell_takes_its_predecessor_s_and_is_less_sure() -> None:
+    rng = np.random.default_rng(4)
+    other = replace(CELL, context=Context(9, "f32", "random"))
+    rounds = [reported(0.1, 1, 200, rng), reported(0.1, 1, 200, rng, other)]
+    updated = replace(CELL, environment=replace(HERE, version=157))
+    told = combine([*rounds, reported(0.1, 2, 30, rng, updated)])
+    by_cell = {cell[1:3]: i for i, cell in enumerate(told.cells)}
+    inherited = by_cell[other.context, updated.environment]
+    assert told.count[inherited] == 0
+    assert told.mean[inherited] == told.mean[by_cell[other.context, HERE]]
+    assert told.variance[inherited] > told.variance[by_cell[other.context, HERE]]
+    elsewhere = replace(CELL, environment=replace(HERE, version=157, os="macos"))
+    assert len(combine([*rounds, reported(0.1, 2, 30, rng, elsewhere)]).cells) == 3
