@@ -6,7 +6,6 @@ import os
 import subprocess
 import tempfile
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,11 @@ from selenium.common.exceptions import (
     StaleElementReferenceException,
     WebDriverException,
 )
+from selenium.webdriver.remote.client_config import ClientConfig
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
+from urllib3.exceptions import HTTPError
 
 from e2e.closing import Closing
 from e2e.drivers.base import FIND, PATIENCE_SECONDS, POLL_SECONDS, DriverError, wait_until
@@ -49,6 +50,9 @@ window.__awaited = true;
 target.addEventListener('click', () => delete window.__awaited, { capture: true, once: true });
 """
 CLICK_SECONDS = 3.0
+# MiniBrowser sometimes ends while it starts (once in some hundred starts), and the driver then waits for it for ever.
+START_SECONDS, STARTS = 60, 3
+ANSWER_SECONDS = 300  # longer than any script may take
 
 
 class Display:
@@ -84,12 +88,12 @@ class Display:
 class WebKitPage:
     """One window of the session. Every call switches to it first."""
 
-    def __init__(self, driver: webdriver.WebKitGTK, handle: str, display: Display) -> None:
+    def __init__(self, driver: webdriver.Remote, handle: str, display: Display) -> None:
         self._driver = driver
         self._handle = handle
         self._display = display
 
-    def _here(self) -> webdriver.WebKitGTK:
+    def _here(self) -> webdriver.Remote:
         self._driver.switch_to.window(self._handle)
         return self._driver
 
@@ -202,21 +206,39 @@ class WebKitBrowser(Closing):
             self._environment["WEBKIT_DISABLE_SANDBOX_THIS_IS_DANGEROUS"] = "1"
         try:
             self._driver = self._start()
-        except WebDriverException as error:
+        except DriverError:
             self._display.close()
-            raise DriverError(f"webkit did not start: {error.msg}") from error
+            raise
         self._used = False
         self.version = str(self._driver.capabilities["browserVersion"])
 
-    def _start(self) -> webdriver.WebKitGTK:
+    def _start(self) -> webdriver.Remote:
+        for _ in range(STARTS):
+            self._service = Service(self._driver_path, env=self._environment)
+            self._service.start()
+            try:
+                return self._session(self._service.service_url)
+            except (WebDriverException, HTTPError) as error:
+                self._service.stop()
+                failed = error
+        raise DriverError(f"webkit did not start, {STARTS} times: {failed}") from failed
+
+    def _session(self, url: str) -> webdriver.Remote:
         options = Options()
         options.binary_location = self._browser_path
         options.add_argument("--automation")
-        service = Service(self._driver_path, env=self._environment)
-        with warnings.catch_warnings():
-            # Selenium's own WebKitGTK class still calls its deprecated constructor.
-            warnings.filterwarnings("ignore", "setting remote_server_addr", DeprecationWarning)
-            return webdriver.WebKitGTK(options=options, service=service)
+        patience = ClientConfig(url, timeout=START_SECONDS)
+        driver = webdriver.Remote(command_executor=url, options=options, client_config=patience)
+        patience.timeout = ANSWER_SECONDS
+        return driver
+
+    def _end(self) -> None:
+        try:
+            self._driver.quit()
+        except (WebDriverException, HTTPError):
+            pass  # it crashed: the driver's end is the browser's
+        finally:
+            self._service.stop()
 
     def new_page(self) -> WebKitPage:
         if self._used:
@@ -227,7 +249,7 @@ class WebKitBrowser(Closing):
     def fresh(self) -> None:
         if not self._used:
             return
-        self._driver.quit()
+        self._end()
         self._driver = self._start()
         self._used = False
 
@@ -235,5 +257,5 @@ class WebKitBrowser(Closing):
         raise DriverError("WebKitGTK's driver cannot cut the network: cut it at the server (e2e/wire.py)")
 
     def close(self) -> None:
-        self._driver.quit()
+        self._end()
         self._display.close()

@@ -115,6 +115,8 @@ def prove_catalogue(
 def _row(label: str, goal: int, verdict: Verdict) -> dict[str, Any]:
     row = {"label": label, "kind": verdict.kind, "n": verdict.n, "wanted": goal}
     row["seconds"] = round(verdict.seconds, 1)
+    if verdict.difference is not None:
+        row["difference"] = float(f"{verdict.difference:.2g}")
     if verdict.reason:
         row["reason"] = verdict.reason[:160]
     if verdict.assumptions:

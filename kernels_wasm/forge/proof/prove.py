@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from kernels_wasm.forge.proof.cases import Case, Spec, case_of
 from kernels_wasm.forge.proof.decide import EQUAL, ORDER, Decider
 from kernels_wasm.forge.proof.domains import Numbers
@@ -19,6 +20,7 @@ from kernels_wasm.forge.proof.values import Undecided
 
 REFUTED, UNDECIDED = "refuted", "undecided"
 KINDS = (*ORDER, REFUTED, UNDECIDED)
+ROUNDED = tuple(kind for kind in ORDER if kind != EQUAL)
 RUNS = 150  # inputs tried for each case where a proof failed
 COMPARE = range(0x46, 0x50)
 CONSTANT = 0x41
@@ -40,6 +42,7 @@ class Verdict:
     reason: str = ""
     counterexample: Difference | None = None
     tested: int = 0  # inputs tried in wasmtime
+    difference: float | None = None  # the largest measured, of what is equal but for rounding
     engines: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -49,6 +52,8 @@ class Verdict:
     def as_dict(self) -> dict[str, Any]:
         found: dict[str, Any] = {"kind": self.kind, "n": self.n, "seconds": round(self.seconds, 2)}
         found |= {"assumptions": list(self.assumptions), "tested": self.tested, "engines": self.engines}
+        if self.difference is not None:
+            found["difference"] = self.difference
         if self.reason:
             found["reason"] = self.reason
         if self.counterexample:
@@ -112,6 +117,10 @@ class Prover:
             found = find_difference(pair, sizes, 20, 2)
             tested += 20 * len(sizes)
         kind = REFUTED if found else worst if proved >= max(enough, 0) else UNDECIDED
+        difference = None
+        if kind in ROUNDED:
+            rng = np.random.default_rng(3)
+            difference = max(pair.spread(case, RUNS, rng) for case in self._sampled(proved))
         return Verdict(
             kind,
             proved,
@@ -120,6 +129,7 @@ class Prover:
             reason if kind not in ORDER or proved < max_n else "",
             found,
             tested,
+            difference,
             dict(self.decider.used),
         )
 

@@ -29,6 +29,7 @@ DTYPES = {
 }
 CANARY, FRAME = 0xA5, 64
 BLOCK = 50  # calls whose inputs are drawn together
+PLAIN = 0  # the style without specials, ties or extremes
 FUEL = 30_000_000  # per call: a mutant may loop for ever
 
 
@@ -91,6 +92,7 @@ class Pair:
         self.spec = spec
         engine = make_engine()
         self.sides = (Instance(engine, scalar), Instance(engine, candidate))
+        self.returned: tuple[Any, Any] = (None, None)  # by the last call of each
 
     def places(self, numbers: Numbers) -> list[tuple[Param, int, int]]:
         """Each array's parameter, first byte and elements: where the proof put them."""
@@ -131,6 +133,7 @@ class Pair:
                 values.append(at)
             results.append(side.call(values))
         (expected, failed), (found, trapped) = results
+        self.returned = expected, found
         if failed or trapped:
             return "" if failed else f"traps: {trapped}"
         if self.spec.returns != "void" and not self._same(
@@ -175,12 +178,28 @@ class Pair:
         found = after.copy().view(given.dtype)
         if self._same(expected, found, exact):
             return ""
-        place = int(np.argmax(expected.view(np.uint8).reshape(count, -1).any(axis=1) | True)) if count else 0
-        for k in range(count):
-            if not self._same(expected[k : k + 1], found[k : k + 1], exact):
-                place = k
-                break
+        places = (k for k in range(count) if not self._same(expected[k : k + 1], found[k : k + 1], exact))
+        place = next(places, 0)
         return f"{param.name}[{place}] is {found[place]}, not {expected[place]}"
+
+    def spread(self, numbers: Numbers, runs: int, rng: np.random.Generator) -> float:
+        """The largest absolute difference of a float result in `runs` calls on inputs from -1 to 1."""
+        largest = 0.0
+        for _ in range(runs):
+            block = make_block(self.spec, numbers, rng, 1, style=PLAIN)
+            inputs = {name: rows[0] for name, rows in block.items()}
+            self.difference(numbers, inputs)
+            pairs: list[tuple[tuple[Any, ...], str]] = [(self.returned, self.spec.returns)]
+            for param, at, count in self.places(numbers):
+                if param.dir in ("out", "inout"):
+                    span = slice(at, at + count * WIDTHS[param.element] // 8)
+                    views = tuple(side.bytes[span].view(DTYPES[param.element]) for side in self.sides)
+                    pairs.append((views, param.element))
+            for (scalar, candidate), kind in pairs:
+                if kind.startswith("f") and np.size(scalar):
+                    apart = np.abs(np.subtract(candidate, scalar, dtype=np.float64))
+                    largest = max(largest, float(np.nanmax(apart, initial=0.0)))
+        return largest
 
     def _stray(self, places: list[tuple[Param, int, int]]) -> str:
         candidate = self.sides[1]
@@ -204,10 +223,12 @@ def make_inputs(spec: Spec, numbers: Numbers, rng: np.random.Generator) -> Input
     return {name: rows[0] for name, rows in make_block(spec, numbers, rng, 1).items()}
 
 
-def make_block(spec: Spec, numbers: Numbers, rng: np.random.Generator, rows: int) -> Inputs:
-    """`rows` calls of one style: each array as (rows, elements), each number as a list."""
+def make_block(
+    spec: Spec, numbers: Numbers, rng: np.random.Generator, rows: int, *, style: int | None = None
+) -> Inputs:
+    """`rows` calls of one style (drawn if None): each array as (rows, elements), each number as a list."""
     block: Inputs = {}
-    style = int(rng.integers(5))
+    style = int(rng.integers(5)) if style is None else style
     shared: Array | None = None
     for param in spec.params:
         dtype = DTYPES[param.element]
