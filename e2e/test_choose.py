@@ -9,13 +9,12 @@ from e2e.engines import Engine
 from e2e.steps import BENCHMARK, BOOT_SECONDS, THOROUGH, assert_only_public, measure_a_little, open_home
 from e2e.wire import Wire
 
-# Measured without cross-origin isolation (coarse timers), without SIMD, and with a baseline compiler, too.
+# Measured without cross-origin isolation (coarse timers), and without SIMD, too.
 FURTHER = (
     ("chromium", "plain"),
     ("firefox", "plain"),
     ("webkit", "plain"),
     ("chromium-nosimd", "isolated"),
-    ("firefox-baseline", "isolated"),
 )
 QUICK_SECONDS = 60.0  # 20 of measuring, and what a crowded machine adds
 # Every text that the progress line shows, however briefly.

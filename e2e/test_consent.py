@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from e2e.drivers.base import Page, text, wait_text
+from e2e.drivers.base import Page, text, wait_for, wait_text
 from e2e.steps import (
     assert_no_third_party,
     assert_only_public,
@@ -17,6 +17,7 @@ from e2e.steps import (
 from e2e.wire import Wire
 
 
+@pytest.mark.deep
 def test_nothing_leaves_before_consent_nor_by_it_alone(page: Page, wire: Wire) -> None:
     """Measured without consent, nothing can be sent; with it the packet is shown and waits for a press."""
     open_home(page, wire)
@@ -44,6 +45,14 @@ const workers = (await navigator.serviceWorker.getRegistrations()).map(() => "se
 return [...databases, ...kept, ...workers].filter(Boolean);
 """
 
+# What is drawn anew before the choice is written must not take the press back.
+PRESS_AND_REDRAW = """
+const box = document.querySelector("#enableTelemetry");
+box.click();
+document.querySelector("#language").dispatchEvent(new Event("change"));
+return box.checked;
+"""
+
 
 def test_who_only_looks_leaves_no_trace_on_either_side(page: Page, wire: Wire) -> None:
     """No environment is sent and nothing is stored before a choice; then the choice, and what it asks for."""
@@ -65,7 +74,9 @@ def test_who_only_looks_leaves_no_trace_on_either_side(page: Page, wire: Wire) -
 
 def test_the_choice_survives_a_reload_and_can_be_taken_back(page: Page, wire: Wire) -> None:
     open_home(page, wire)
-    turn_telemetry_on(page)
+    wait_for(page, "!find('#enableTelemetry').disabled")
+    assert page.evaluate(PRESS_AND_REDRAW) is True
+    wait_text(page, "#consentState", "Telemetry is on")
     page.reload()
     wait_text(page, "#consentState", "Telemetry is on")
     page.click("button", "Keep off")

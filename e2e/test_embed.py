@@ -180,6 +180,7 @@ def test_each_server_has_its_own_answer_and_none_disturbs_what_the_page_keeps(
     assert told == ["off", "undecided", "off", "the winner"]
 
 
+@pytest.mark.deep
 def test_measuring_in_the_embedding_page_sends_nothing(page: Page, wire: Wire, host: Embedder) -> None:
     connect(page, host)
     page.evaluate(

@@ -93,7 +93,6 @@ def test_a_bundled_app_chooses_calls_and_measures(
     assert_only_public(wire)
 
 
-@pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))
 def test_a_page_that_demands_trusted_types_measures(page: Page, wire: Wire) -> None:
     files = {
         "/": HEAD + '<fleetune-widget></fleetune-widget><script type="module" src="/page.js"></script>',

@@ -44,6 +44,7 @@ def test_the_page_works_on_without_its_server_and_comes_back(page: Page, wire: W
     assert packet["nonce"] == shown["nonce"], "a retry is the same packet, not a second draw of noise"
 
 
+@pytest.mark.deep
 def test_a_lost_server_is_said_when_the_page_opens(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     page.evaluate("window.neverReloaded = true")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from e2e.drivers.base import Page, wait_for, wait_text
 from e2e.steps import measure_a_little, open_home, send, sent_packets, turn_telemetry_on, wait_refused
 from e2e.wire import Wire
 
 
+@pytest.mark.deep
 def test_a_packet_can_be_withdrawn(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     turn_telemetry_on(page)
@@ -27,6 +30,7 @@ def test_a_packet_can_be_withdrawn(page: Page, wire: Wire) -> None:
     wait_refused(page)
 
 
+@pytest.mark.deep
 def test_withdrawing_nothing_sends_nothing(page: Page, wire: Wire) -> None:
     open_home(page, wire)
     page.click("button", "Withdraw and delete what can be deleted")

@@ -17,6 +17,7 @@ from selenium.common.exceptions import (
     WebDriverException,
 )
 from selenium.webdriver.remote.client_config import ClientConfig
+from selenium.webdriver.remote.remote_connection import RemoteConnection
 from selenium.webdriver.support.select import Select
 from selenium.webdriver.webkitgtk.options import Options
 from selenium.webdriver.webkitgtk.service import Service
@@ -228,7 +229,7 @@ class WebKitBrowser(Closing):
         options.binary_location = self._browser_path
         options.add_argument("--automation")
         patience = ClientConfig(url, timeout=START_SECONDS)
-        driver = webdriver.Remote(command_executor=url, options=options, client_config=patience)
+        driver = webdriver.Remote(RemoteConnection(client_config=patience), options=options)
         patience.timeout = ANSWER_SECONDS
         return driver
 

@@ -26,6 +26,7 @@ export function privacyCard(python, onChoice) {
   /** @type {Preview | undefined} the packet that Python has prepared, or why there is none */
   let prepared;
   let [sending, withdrawing, withdrawn] = [false, false, false];
+  let [wished, choosing] = [false, 0]; // what was pressed, while it is being written
   let strictly = false;
   let failure = "";
   let reading = 0;
@@ -50,7 +51,7 @@ export function privacyCard(python, onChoice) {
     strict.checked = strictly;
     if (!state) return;
     const says = statements(state, revision);
-    box.checked = says.on;
+    box.checked = choosing ? wished : says.on;
     box.disabled = accept.disabled = strict.disabled = privacySignal() || typeof revision !== "number";
     refuse.disabled = withdraw.disabled = false;
     find("#consentState").textContent = spoken(says.consent);
@@ -97,7 +98,9 @@ export function privacyCard(python, onChoice) {
 
   /** @param {"on" | "off"} choice */
   async function choose(choice) {
-    await writeConsent(choice, { revision: revision ?? 0, strict: strictly });
+    wished = choice === "on";
+    choosing++;
+    await writeConsent(choice, { revision: revision ?? 0, strict: strictly }).finally(() => choosing--);
     onChoice();
     failure = "";
     withdrawn = false;
