@@ -20,10 +20,11 @@ HOP = ("content-encoding", "content-length", "transfer-encoding", "connection", 
 
 
 class Tamper(Closing):
-    """The relay, on an event loop in a thread of its own; `lie` is applied to every answer about models."""
+    """The relay, on an event loop in a thread of its own; `lie` is applied to the answers that it is `about`."""
 
     def __init__(self, target: str) -> None:
         self.lie: Lie | None = None
+        self.about: tuple[str, ...] = ("/api/model/", "/models/")  # how the addresses begin that it lies for
         self._target = target
         application = Starlette(
             routes=[Route("/{path:path}", self._relay, methods=["GET"])], lifespan=self._connected
@@ -47,7 +48,7 @@ class Tamper(Closing):
         answer = await self._client.get(path)
         headers = {name: value for name, value in answer.headers.items() if name not in HOP}
         body = answer.content
-        if self.lie is not None and request.url.path.startswith(("/api/model/", "/models/")):
+        if self.lie is not None and request.url.path.startswith(self.about):
             body = self.lie(path, body)
             headers["cache-control"] = "no-store"
         return Response(body, answer.status_code, headers)

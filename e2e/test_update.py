@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from e2e.server import Server
 from e2e.steps import BOOT_SECONDS, measure_a_little, open_home, republish
 from e2e.tamper import Tamper
 from e2e.wire import Wire
+from fleetune_server.publish.keys import KeyRing
 
 KILLS = 2
 LIES = 24
@@ -172,3 +174,33 @@ def test_a_model_that_is_not_accepted_is_said_and_the_last_good_one_stays(page: 
         said = wait_text(page, "#liveLog", "a new model was not accepted")
         assert "The last good one stays in use" in said
         assert page.evaluate(KEPT) == kept
+
+
+@pytest.mark.deep
+def test_other_keys_at_the_same_address_are_said_and_nothing_under_them_is_believed(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
+    stranger = KeyRing.open(tmp_path / "keys")
+    with Tamper(server.url) as relay:
+        page.open(relay.url)
+        wait_for(page, "!find('#run').disabled")
+        measure_a_little(page)
+        kept = page.evaluate(KEPT)
+        offered(page, republish(server, int(kept["version"])))
+        relay.about = ("/api/boot.json", "/roots/")
+        relay.lie = lambda path, truth: json.dumps(
+            json.loads(truth) | {"root": stranger.root(), "keys": stranger.public()}
+        ).encode()
+        page.reload()
+        wait_for(page, "!find('#run').disabled")
+        measure_a_little(page)
+        said = wait_text(page, "#notices", "keys that those of your earlier visits have not signed")
+        assert "clear this site's data" in said
+        assert page.evaluate(KEPT) == kept
+        relay.lie = None
+        page.reload()
+        wait_for(page, "!find('#run').disabled")
+        measure_a_little(page)
+        assert page.evaluate(KEPT)["version"] > kept["version"], (
+            "the server with the remembered keys is believed"
+        )

@@ -58,12 +58,13 @@ class World:
     """A publisher, its records and files, and the HTTP that browsers see. Time stands still until moved."""
 
     def __init__(self, folder: Path) -> None:
-        self.keys = KeyRing.open(folder / "keys")
+        self.time = START
+        self.keys = KeyRing.open(folder / "keys", now=lambda: self.time)
+        self.keys.least = lambda: max(self.records, default=0)
         self.publisher = Publisher()
         self.records: dict[int, VersionRecord] = {}
         self.files: dict[str, bytes] = {}
         self.artefacts: dict[int, bytes] = {}
-        self.time = START
         self.distributor = Distributor(self.records, self._read, self.keys, now=lambda: self.time)
         self.requests: list[str] = []
         self.http = httpx.AsyncClient(
@@ -72,6 +73,7 @@ class World:
                     routes=[
                         Route("/api/model/latest", self.distributor.latest),
                         Route("/models/{sha256}", self.distributor.blob),
+                        Route("/roots/{version}", self.distributor.root),
                     ],
                     exception_handlers={RefusedError: refused},
                 )

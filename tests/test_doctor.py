@@ -23,6 +23,7 @@ from fleetune_server.commands import doctor, train
 from fleetune_server.commands.doctor import diagnose
 from fleetune_server.common import health
 from fleetune_server.pipeline import TRAINED
+from fleetune_server.publish.keys import KeyRing
 from fleetune_server.runtime import running
 from fleetune_server.settings import Settings
 from fleetune_server.training.progress import STUCK
@@ -79,12 +80,19 @@ def execute(settings: Settings, statement: str, *values: object) -> None:
 
 
 def no_keys(settings: Settings) -> None:
-    for path in (settings.data / "keys").iterdir():
+    for path in (settings.data / "keys").glob("*.json"):
         path.unlink()
 
 
+def other_keys(settings: Settings) -> None:
+    no_keys(settings)
+    aside = KeyRing.open(settings.data / "aside")
+    for path in aside.folder.glob("*.json"):
+        path.rename(settings.data / "keys" / path.name)
+
+
 def open_keys(settings: Settings) -> None:
-    for path in (settings.data / "keys").iterdir():
+    for path in (settings.data / "keys").glob("*.json"):
         path.chmod(0o644)
 
 
@@ -131,6 +139,7 @@ def newer_schema(settings: Settings) -> None:
 
 BROKEN: dict[str, tuple[Callable[[Settings], None], str]] = {
     "keys gone": (no_keys, "--new-keys"),
+    "keys exchanged": (other_keys, "root 1 names"),
     "keys that others can read": (open_keys, "chmod 600"),
     "a damaged database": (damaged, "fleetune db restore"),
     "a model of another release": (unreadable_model, "sets it aside"),
@@ -237,7 +246,7 @@ async def test_a_running_server_is_not_ready_while_something_is_wrong(settings: 
         assert any("refused" in problem for problem in await state.problems())
         state.pipeline.progress.refused = 0
         open_keys(settings)
-        for path in (settings.data / "keys").iterdir():
+        for path in (settings.data / "keys").glob("*.json"):
             os.utime(path, ns=(1, 1))  # the ring looks again when a file changed
         assert any("chmod 600" in problem for problem in await state.problems())
 

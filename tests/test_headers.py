@@ -63,6 +63,7 @@ TABLE: dict[str, Row] = {
     "/wheels-{hash}/{path:path}": Row(ANY, "GET", "{wheel}", 200),
     "/kernels/{sha256}/{name:path}": Row(ANY, "GET", "{kernels}base.bin", 200),
     "/models/{sha256}": Row(ANY, "GET", "{model}", 200),
+    "/roots/{version}": Row(ANY, "GET", "/roots/1", 200),
     "/keys.json": Row(ANY, "GET", "/keys.json", 200),
     "/api/boot.json": Row(ANY, "GET", "/api/boot.json", 200),
     "/api/kernels": Row(ANY, "GET", "/api/kernels", 200),

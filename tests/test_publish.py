@@ -133,7 +133,7 @@ def test_an_update_that_saves_too_little_is_not_offered() -> None:
 
 def test_keys_are_private_to_their_owner(tmp_path: Path) -> None:
     ring = KeyRing.open(tmp_path / "keys")
-    (path,) = (tmp_path / "keys").iterdir()
+    (path,) = (tmp_path / "keys").glob("*.json")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o700
     assert KeyRing.open(tmp_path / "keys").public() == ring.public(), "made once"
@@ -145,7 +145,7 @@ def test_keys_are_private_to_their_owner(tmp_path: Path) -> None:
 @pytest.mark.parametrize("damage", ["", "{}", '{"state": "signing", "created": 1, "private": "AAAA"}', "[1]"])
 def test_a_damaged_key_file_is_named(tmp_path: Path, damage: str) -> None:
     KeyRing.open(tmp_path)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.json")
     path.write_text(damage)
     with pytest.raises(KeyFileError, match=path.name):
         KeyRing.open(tmp_path)

@@ -202,15 +202,15 @@ async def test_a_kept_model_that_was_tampered_with_is_not_used(world: World, par
 
 async def test_the_page_calls_the_operation_and_hears_of_the_swap(world: World) -> None:
     platform = world.platform()
-    session = Session(platform, tiny.manifest(), tiny.ENVIRONMENT, {"keys": world.keys.public()})
+    session = Session(platform, tiny.manifest(), tiny.ENVIRONMENT, {"root": world.keys.root()})
     answer = await handlers.call(session, "update", {"draw": 5})
     assert answer["value"]["version"] == 1
     assert ("model", answer["value"]) in platform.events
     assert session.verified is not None
     assert world.requests[0].endswith("version=0&draw=5")
-    session.boot = {"keys": {}}
+    session.boot = {"root": {}}
     answer = await handlers.call(session, "update", {})
-    assert answer["value"]["reason"] == "keys"
+    assert answer["value"]["reason"] == "root-form"
     assert session.verified.version == 1
     canonical_json(answer)
 

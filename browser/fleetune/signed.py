@@ -57,9 +57,9 @@ class Release:
         names = set(cls.__slots__)
         if not isinstance(wire, dict) or wire.keys() != names:
             raise SignedError("manifest", "the update's manifest has other fields than it must")
-        version = _integer(wire, "version", 1, MAX_VERSION)
-        base = None if wire["base"] is None else _integer(wire, "base", 1, version - 1)
-        created = _integer(wire, "created", 0, MAX_TIME)
+        version = integer(wire, "version", 1, MAX_VERSION)
+        base = None if wire["base"] is None else integer(wire, "base", 1, version - 1)
+        created = integer(wire, "created", 0, MAX_TIME)
         sha256, clip = wire["sha256"], wire["clip"]
         if type(sha256) is not str or not _SHA256.fullmatch(sha256):
             raise SignedError("manifest", "the update's checksum is malformed")
@@ -69,9 +69,9 @@ class Release:
             version,
             base,
             sha256,
-            _integer(wire, "size", 1, MAX_SIZE),
+            integer(wire, "size", 1, MAX_SIZE),
             created,
-            _integer(wire, "expires", created + 1, MAX_TIME),
+            integer(wire, "expires", created + 1, MAX_TIME),
             clip,
         )
 
@@ -86,9 +86,14 @@ def key_id(public_key: bytes) -> str:
     return hashlib.sha256(public_key).hexdigest()[:16]
 
 
+def pack_keys(keys: Mapping[str, bytes]) -> dict[str, str]:
+    """The wire form of public keys: {keyId: base64 of 32 raw bytes}."""
+    return {name: base64.b64encode(raw).decode() for name, raw in keys.items()}
+
+
 def read_keys(wire: object) -> dict[str, bytes]:
     """Pinned keys {keyId: base64 of 32 raw bytes}; SignedError("keys") unless each id is its key's own."""
-    if not isinstance(wire, dict) or not wire:
+    if not isinstance(wire, dict) or not wire or len(wire) > MAX_SIGNATURES:
         raise SignedError("keys", "no signing keys are pinned, so no model can be trusted")
     keys = {}
     for name, text in wire.items():
@@ -99,6 +104,19 @@ def read_keys(wire: object) -> dict[str, bytes]:
     return keys
 
 
+def read_signatures(wire: object) -> dict[str, bytes]:
+    """Signatures {keyId: base64 of 64 raw bytes}; SignedError("signature") for any other shape."""
+    if not isinstance(wire, dict) or not 1 <= len(wire) <= MAX_SIGNATURES:
+        raise SignedError("signature", "the update is not signed")
+    signatures = {}
+    for name, text in wire.items():
+        raw = _base64(text)
+        if not isinstance(name, str) or not _KEY_ID.fullmatch(name) or raw is None or len(raw) != 64:
+            raise SignedError("signature", "the update's signature is malformed")
+        signatures[name] = raw
+    return signatures
+
+
 async def verify(
     manifest: object, signatures: object, keys: Mapping[str, bytes], ed25519_verify: Verify
 ) -> tuple[Release, tuple[str, ...]]:
@@ -107,16 +125,9 @@ async def verify(
     Signatures by unknown keys are passed over: during a rotation old and new keys both sign.
     """
     release = Release.from_wire(manifest)
-    if not isinstance(signatures, dict) or not 1 <= len(signatures) <= MAX_SIGNATURES:
-        raise SignedError("signature", "the update is not signed")
     message = canonical(release.to_wire())
     good = []
-    for name, text in signatures.items():
-        if not isinstance(name, str) or not _KEY_ID.fullmatch(name):
-            raise SignedError("signature", "the update's signature is malformed")
-        raw = _base64(text)
-        if raw is None or len(raw) != 64:
-            raise SignedError("signature", "the update's signature is malformed")
+    for name, raw in read_signatures(signatures).items():
         if name in keys:
             if not await ed25519_verify(keys[name], raw, message):
                 raise SignedError("signature", "the update's signature is wrong")
@@ -146,7 +157,8 @@ def check_bytes(release: Release, artefact: bytes) -> None:
         raise SignedError("hash", "the model's checksum is not the one that was signed")
 
 
-def _integer(wire: Mapping[str, Any], name: str, least: int, most: int) -> int:
+def integer(wire: Mapping[str, Any], name: str, least: int, most: int) -> int:
+    """A whole number of a wire form within its range; SignedError("manifest") for anything else."""
     value = wire[name]
     if type(value) is not int or not least <= value <= most:  # a bool is an int to isinstance
         raise SignedError("manifest", f"the update's {name} is out of range")

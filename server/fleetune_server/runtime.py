@@ -101,9 +101,10 @@ class State:
             self.room_until = time.monotonic() + ROOM_SECONDS
         found.append(self.room)
         try:
-            found.append(
-                None if self.keys.keys else f"{self.settings.data / 'keys'}: the signing keys are gone"
-            )
+            if self.keys.keys:
+                self.keys.root()
+            else:
+                found.append(f"{self.settings.data / 'keys'}: the signing keys are gone")
         except (KeyFileError, OSError) as error:
             found.append(str(error))
         latest = self.library.records.get(self.library.version)
@@ -131,6 +132,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         signed = bool(await store.versions()) and not settings.new_keys
         keys = KeyRing.open(settings.data / "keys", signed)
         library = Library(settings.keep_versions)
+        keys.least = lambda: library.stable
         served = ServedCatalogue(
             built, Shelf(store), lambda: library.latest.artefact.vocabulary if library.latest else {}
         )

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from fleetune.app import benchmark, decide, report, session, update
+from fleetune.app import benchmark, decide, report, session, trust, update
 from fleetune.app import rate as feedback
 from fleetune.app.delivery import ReportError
 from fleetune.app.ledger import LedgerError
@@ -15,7 +15,7 @@ from fleetune.app.session import Operation, RequestError, Session
 from fleetune.app.workloads import WorkloadError
 from fleetune.context import Environment
 from fleetune.manifest import Manifest
-from fleetune.signed import SignedError, read_keys
+from fleetune.signed import SignedError
 
 HANDLERS: Mapping[str, Operation] = {
     **session.OPS,
@@ -37,7 +37,9 @@ async def start(
     fresh = Session(platform, manifest, environment, boot)
     await fresh.recall()
     try:
-        fresh.verified = await update.restore(platform, read_keys(boot.get("keys")))
+        # What was kept needs no newer root, and is there without the server; `update` follows what the server offers.
+        if root := await trust.remembered(platform):
+            fresh.verified = await update.restore(platform, root.keys)
     except SignedError as error:
         platform.emit("log", {"level": "warning", "text": str(error)})
     return fresh

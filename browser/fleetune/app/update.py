@@ -15,11 +15,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from fleetune.app import trust
 from fleetune.app.platform import NetworkError, Platform, PlatformError
 from fleetune.app.session import Args, Operation, Session, VerifiedModel
 from fleetune.delta import DeltaError, apply
 from fleetune.model import Model, ModelError
-from fleetune.signed import Release, SignedError, check_bytes, check_time, read_keys, verify
+from fleetune.signed import Release, SignedError, check_bytes, check_time, verify
 
 MODEL = "model"  # store key and lock name
 RENEW_SECONDS = 7 * 86_400  # a signature with less time left is asked for again
@@ -71,11 +72,12 @@ async def update(
     keys: Mapping[str, bytes],
     current: VerifiedModel | None,
     rollout_bucket: int | None = None,
+    least: int = 0,
 ) -> tuple[UpdateOutcome, VerifiedModel | None]:
     """Bring `current` up to date; returns what happened and the model to use, which is never a worse one.
 
-    `rollout_bucket` (0 … 999) decides whether this session tries a version in trial. Tabs take turns, so one
-    downloads for all.
+    `rollout_bucket` (0 … 999) decides whether this session tries a version in trial. `least` is the root's: no older
+    version is taken, even by who has none. Tabs take turns, so one downloads for all.
     """
     before = current.version if current else 0
     async with platform.store.lock(MODEL):
@@ -84,7 +86,7 @@ async def update(
             current = None  # its keys are no longer trusted, nor is its version number (fast-forward)
         if stored and (current is None or stored.version > current.version):
             current = stored
-        request = _Request(platform, keys, current, rollout_bucket)
+        request = _Request(platform, keys, current, rollout_bucket, least)
         try:
             found, kind = await request.newest()
         except _Refusals as error:
@@ -106,10 +108,12 @@ class _Request:
         keys: Mapping[str, bytes],
         current: VerifiedModel | None,
         rollout_bucket: int | None,
+        least: int,
     ) -> None:
         self.platform = platform
         self.keys = keys
         self.current = current
+        self.least = least
         self.rollout_bucket = rollout_bucket
         self.received = 0
 
@@ -181,7 +185,7 @@ class _Request:
             answer.get("manifest"), answer.get("signature"), self.keys, self.platform.ed25519_verify
         )
         check_time(release, self.platform.now())
-        if self.current and release.version <= self.current.version:
+        if release.version < self.least or (self.current and release.version <= self.current.version):
             raise SignedError("rollback", "the server offers an older model than the one in use")
         if release.base != base:
             raise SignedError("base", "the update was made for another model than the one in use")
@@ -242,17 +246,35 @@ def _kept(error: Exception, before: int, current: VerifiedModel | None) -> Updat
 
 
 async def update_operation(session: Session, args: Args) -> dict[str, Any]:
-    """Update the session's model. The page's keys are those that came with it; `draw` holds from now on."""
+    """Update the session's model by the keys of the remembered root; `draw` holds from now on.
+
+    A page that was open while the keys changed has an older root from its start: it asks for the newest one.
+    """
     if type(draw := args.get("draw")) is int:
         session.rollout_bucket = draw
-    try:
-        keys = read_keys(session.boot.get("keys"))
-    except SignedError as error:
-        return _kept(error, session.verified.version if session.verified else 0, session.verified).to_wire()
-    outcome, session.verified = await update(session.platform, keys, session.verified, session.rollout_bucket)
+    outcome = await _update(session, session.boot.get("root"))
+    if outcome.reason == "signature":
+        try:
+            newest = await trust.ask(session.platform)
+        except _Refusals as error:
+            return _kept(error, outcome.previous, session.verified).to_wire()
+        if newest is not None and newest != session.boot.get("root"):
+            session.boot = {**session.boot, "root": newest}
+            outcome = await _update(session, newest)
     if outcome.status == "updated":
         session.platform.emit("model", outcome.to_wire())
     return outcome.to_wire()
+
+
+async def _update(session: Session, offered: object) -> UpdateOutcome:
+    try:
+        root = await trust.follow(session.platform, offered)
+    except _Refusals as error:
+        return _kept(error, session.verified.version if session.verified else 0, session.verified)
+    outcome, session.verified = await update(
+        session.platform, root.keys, session.verified, session.rollout_bucket, root.least
+    )
+    return outcome
 
 
 OPS: dict[str, Operation] = {"update": update_operation}

@@ -1,6 +1,6 @@
 // @ts-check
 /** The page: shows the server's predictions at once; Python starts when it is first needed. */
-/** @import { LatestModel } from "../shared/wire" @import { Answers } from "./first" @import { Swap } from "./news" */
+/** @import { UpdateOutcome } from "../shared/operations" @import { LatestModel } from "../shared/wire" @import { Answers } from "./first" @import { Swap } from "./news" */
 import { benchCard } from "./bench_card.js";
 import { find, notice } from "../shared/dom.js";
 import { answers, earlier, environment, mark, runnable, showCrowd, showEnvironment, view } from "./first.js";
@@ -51,6 +51,13 @@ async function refreshDecisions(version = 0) {
   return view.predict(runnable(await crowdDecisions("", environment, version)));
 }
 
+/** Say why a model was refused; that the server's keys are not those of earlier visits, where nobody can miss it. @param {UpdateOutcome} outcome */
+function rejected({ error = "", reason }) {
+  const keys = reason?.startsWith("root-") && say(reason === "root-expired" ? "notice.rootExpired" : "notice.rootKeys");
+  liveEntry("live.rejected", { reason: keys ? String(reason) : error });
+  if (keys) notice(keys, "bad");
+}
+
 async function main() {
   terms();
   const showResults = resultsSection(view);
@@ -88,9 +95,9 @@ async function main() {
   python.on("crash", ({ message }) => {
     recovered = notice(say("notice.crashed", { message }), "bad");
   });
-  python.on("updated", ({ error }) => {
+  python.on("updated", (outcome) => {
     recovered();
-    if (error) liveEntry("live.rejected", { reason: error });
+    if (outcome.error) rejected(outcome);
   });
 
   /** @param {Answers | undefined} answers */
@@ -131,7 +138,7 @@ async function main() {
     let swap = { from, to: announced };
     if (python.running) {
       const outcome = await (await python.ops()).update();
-      if (outcome.error) return liveEntry("live.rejected", { reason: outcome.error });
+      if (outcome.error) return rejected(outcome);
       swap = { from, to: outcome.version, kind: outcome.updateType, bytes: outcome.bytes };
     }
     version = swap.to;

@@ -54,6 +54,7 @@ export interface UpdateOutcome {
   from: number;
   updateType?: string;
   bytes?: number;
+  reason?: string; // a stable code; `root-…`: the server's keys are not those that are remembered
   error?: string;
 }
 

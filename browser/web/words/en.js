@@ -199,6 +199,8 @@ export default {
   "notice.dropped": "{count} stored entries could not be read, so they are left out.",
   "notice.storage": "Storage is blocked, so nothing is remembered after this tab closes.",
   "notice.crashed": "The worker stopped ({message}). Press the button to start it again.",
+  "notice.rootKeys": "This server shows keys that those of your earlier visits have not signed, so nothing new from it is believed. If its operator says that the keys were lost, clear this site's data in your browser to trust the new ones.",
+  "notice.rootExpired": "This server's list of keys has expired, so nothing new from it is believed: it may be out of date, or this device's clock is wrong.",
   "widget.about": "This page has functions in several builds. Fleetune runs the one that is fastest in your browser.",
   "widget.server": "Fleetune server: {server}",
   "widget.loading": "Asking the server…",

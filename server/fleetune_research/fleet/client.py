@@ -19,11 +19,12 @@ import numpy as np
 
 from fleetune.app.platform import NetworkError, Platform
 from fleetune.app.session import VerifiedModel
+from fleetune.app.trust import follow
 from fleetune.app.update import UpdateOutcome, update
 from fleetune.context import Context, Environment
 from fleetune.manifest import BASELINE, Kernel, Manifest
 from fleetune.packet import DAY, Packet, build, encode
-from fleetune.signed import read_keys
+from fleetune.root import Root
 from fleetune_server.training.lab import LabRow, of_visitors
 
 BATCH = 100  # packets a request, the server's limit
@@ -66,7 +67,7 @@ class Client:
         self.epsilon = epsilon
         self.random = np.random.default_rng(seed)  # of measurements only; privacy draws from the system
         self.verified: VerifiedModel | None = None
-        self.keys: Mapping[str, bytes] = {}
+        self.root: Root | None = None
         self._measurements: list[tuple[Place, float]] = []
         self._bases: dict[tuple[str, Context, Environment], Mapping[str, float]] = {}
 
@@ -74,7 +75,7 @@ class Client:
         """Keys, catalogue and model, as a page does on its first visit."""
         boot = json.loads(await self._get("/api/boot.json"))
         manifest = Manifest.load(await self._get("/api/kernels"))
-        self.keys = read_keys(boot["keys"])
+        self.root = await follow(self.platform, boot["root"])
         self.prepare(manifest)
         return await self.update()
 
@@ -86,7 +87,10 @@ class Client:
 
     async def update(self) -> UpdateOutcome:
         """The newest model, verified."""
-        outcome, self.verified = await update(self.platform, self.keys, self.verified)
+        assert self.root is not None
+        outcome, self.verified = await update(
+            self.platform, self.root.keys, self.verified, least=self.root.least
+        )
         if self.verified is None:
             raise ClientError(outcome.error or "the server has no model")
         self._bases.clear()

@@ -18,6 +18,7 @@ from fleetune_server.kernels.catalogue import Catalogue
 from fleetune_server.pipeline import TRAINED
 from fleetune_server.publish.history import held_places
 from fleetune_server.publish.keys import KeyFileError, KeyRing
+from fleetune_server.publish.roots import RootError
 from fleetune_server.settings import ROOT, Settings, SettingsError
 from fleetune_server.store.base import StoreError
 from fleetune_server.store.opening import is_postgres, open_store
@@ -125,7 +126,9 @@ async def _store(settings: Settings, names: Mapping[str, str]) -> AsyncIterator[
     try:
         if not ring.keys and signed:
             yield "versions are published, but there is no signing key: restore keys/ or start with --new-keys"
-    except KeyFileError as error:
+        elif (root := ring.roots.newest()) and not root[0].keys.keys() & {key.id for key in ring.keys}:
+            yield f"none of the keys that root {root[0].version} names is in keys/: restore them, or start with --new-keys"
+    except (KeyFileError, RootError) as error:
         yield str(error)
 
 

@@ -62,6 +62,7 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/kernels/{sha256}/{name:path}", api.kernel_file(assets)),
         Route("/models/{sha256}", api.model_file),
         Route("/keys.json", api.keys),
+        Route("/roots/{version}", api.root),
         Route("/api/boot.json", api.boot),
         Route("/api/kernels", api.kernels),
         Route("/api/own-kernels", own_kernels.add, methods=["POST"]),

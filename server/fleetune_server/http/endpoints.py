@@ -39,11 +39,12 @@ SIMULATION = Path(__file__).with_name("simulation.json")  # written by fleetune_
 
 
 async def boot(request: Request) -> Response:
-    """The keys that the page pins, and where the newest Python side is: parts.json has the one of a page's release."""
+    """The root that names the keys, and where the newest Python side is: parts.json has the one of a page's release."""
     return JSONResponse(
         {
             **request.state.assets.parts,
-            "keys": state_of(request).keys.public(),
+            "root": state_of(request).keys.root(),
+            "keys": state_of(request).keys.public(),  # for open pages of releases that knew no root
             "policyRevision": policy.REVISION,
             "withdrawableSeconds": withdrawable_seconds(state_of(request).settings.hold_seconds),
             "measuringBytes": request.state.transfer.known(),
@@ -199,8 +200,13 @@ async def metrics(request: Request) -> Response:
 
 
 async def keys(request: Request) -> Response:
-    """The public keys that pages of this server pin."""
+    """The public keys of this server."""
     return JSONResponse(state_of(request).keys.public(), headers={"cache-control": "no-cache"})
+
+
+async def root(request: Request) -> Response:
+    """A root of the chain by its number, or the newest one."""
+    return await state_of(request).distributor.root(request)
 
 
 async def latest_model(request: Request) -> Response:

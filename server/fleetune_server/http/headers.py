@@ -20,6 +20,7 @@ EMBEDDABLE = (
     "/kernels/",
     "/keys.json",
     "/models/",
+    "/roots/",
     "/api/boot.json",
     "/api/decisions",
     "/api/feedback",

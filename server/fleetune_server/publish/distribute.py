@@ -107,6 +107,17 @@ class Distributor:
             headers["content-encoding"] = coding
         return Response(forms[coding], headers=headers, media_type="application/octet-stream")
 
+    async def root(self, request: Request) -> Response:
+        """`GET /roots/{version}`: a root by its number, for ever the same, or the `newest` one."""
+        name = request.path_params["version"]
+        if name == "newest":
+            return JSONResponse(self.keys.root(), headers={"cache-control": "no-cache"})
+        number = int(name) if name.isascii() and name.isdecimal() and len(name) <= 10 else 0
+        document = self.keys.roots.document(number)
+        if document is None:
+            raise HTTPException(404)
+        return JSONResponse(document, headers={"cache-control": IMMUTABLE})
+
     def _sign(self, record: VersionRecord, base: int | None) -> _Signed:
         key = record.version, base
         known = self._signed.get(key)

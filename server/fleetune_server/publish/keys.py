@@ -1,7 +1,8 @@
 """The operator's signing keys: one private file each, several at a time so that they can be rotated.
 
-A key is made `standby` (pages already pin it, it signs nothing yet), then `signing`, then removed. While two
-keys sign, every page that pins either of them accepts the release.
+A key is made `standby` (the root names it, it signs no release yet), then `signing`, then removed. While two keys
+sign, every page that knows either of them accepts the release. Each change of the set adds a root to the chain that
+clients follow (`roots.py`).
 """
 
 from __future__ import annotations
@@ -11,15 +12,17 @@ import json
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from fleetune.signed import key_id
+from fleetune.root import Document
+from fleetune.signed import MAX_SIGNATURES, key_id
 from fleetune_server.common import private_file
+from fleetune_server.publish.roots import LOST, RootError, Roots
 
 KeyState = Literal["standby", "signing"]
 _STATES = ("standby", "signing")
@@ -47,26 +50,29 @@ class Key:
 class KeyRing:
     """The keys of one folder. Reads the folder again when a key was added, changed or removed there."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, now: Callable[[], float] = time.time) -> None:
         self.folder = folder
+        self.roots = Roots(folder / "roots", now)
+        self.least: Callable[[], int] = lambda: 0  # the newest version that every client may have
         self._stamp: object = None
         self._keys: tuple[Key, ...] = ()
 
     @classmethod
-    def open(cls, folder: Path, signed: bool = False) -> KeyRing:
+    def open(cls, folder: Path, signed: bool = False, now: Callable[[], float] = time.time) -> KeyRing:
         """The ring of a folder; the first signing key is made here if there is none.
 
-        `signed`: versions were published already. Then keys that are gone raise KeyFileError, since pages
-        that pin them would refuse everything that a new key signs.
+        `signed`: versions were published already. Then keys that are gone raise KeyFileError, since clients
+        that remember them refuse everything that a new key signs.
         """
-        ring = cls(folder)
+        ring = cls(folder, now)
         if not ring.keys:
             if signed:
                 raise KeyFileError(
                     f"{folder} holds no signing key, but versions are published: restore the keys from a "
-                    "backup, or start once with --new-keys; pages that pin the old ones then take no new version"
+                    f"backup, or start once with --new-keys; {LOST}"
                 )
-            ring.new("signing")
+            ring._make("signing")
+        ring.root(anew=not signed)
         return ring
 
     @property
@@ -87,12 +93,35 @@ class KeyRing:
             if key.state == "signing"
         }
 
+    def root(self, anew: bool = False) -> Document:
+        """The root that names these keys, as clients get it; made now if there is none yet.
+
+        KeyFileError if the last root's keys are all gone, unless the chain may begin `anew`.
+        """
+        try:
+            return self.roots.follow({key.id: key.private for key in self.keys}, self.least, anew)
+        except RootError as error:
+            raise KeyFileError(str(error)) from error
+
     def public(self) -> dict[str, str]:
-        """What pages pin: {keyId: base64 of the raw public key}, standby keys included."""
+        """What clients trust: {keyId: base64 of the raw public key}, standby keys included."""
         return {key.id: base64.b64encode(key.public).decode() for key in self.keys}
 
     def new(self, state: KeyState = "standby") -> Key:
-        """Make a key."""
+        """Make a key, which the next root names."""
+        if self.keys:
+            self.root()  # so that an older key is there to sign it
+        if len(self.keys) == MAX_SIGNATURES:
+            raise KeyFileError(f"there are {MAX_SIGNATURES} keys already: `fleetune keys retire` one first")
+        if not self.keys and self.roots.newest():
+            raise KeyFileError(
+                f"the keys of {self.folder} are gone: restore them from a backup, or start once with --new-keys; {LOST}"
+            )
+        key = self._make(state)
+        self.root()
+        return key
+
+    def _make(self, state: KeyState) -> Key:
         private = Ed25519PrivateKey.generate()
         key = Key(key_id(private.public_key().public_bytes_raw()), state, int(time.time()), private)
         self._write(key)
@@ -108,13 +137,15 @@ class KeyRing:
         return key
 
     def retire(self, name: str) -> None:
-        """Delete a key: nothing is signed by it and no page pins it any more. The last one stays."""
+        """Delete a key: nothing is signed by it, and the next root does not name it. The last one stays."""
         key = next((key for key in self.keys if key.id == name), None)
         if key is None:
             raise KeyFileError(f"no key {name} in {self.folder}; `fleetune keys list` names them")
         if key.state == "signing" and sum(other.state == "signing" for other in self.keys) == 1:
             raise KeyFileError(f"{name} is the only signing key: run `fleetune keys rotate` first")
+        self.root()  # so that the keys that stay are there to sign the next one
         self._path(key).unlink()
+        self.root()
 
     def _path(self, key: Key) -> Path:
         return self.folder / f"{key.id}.json"

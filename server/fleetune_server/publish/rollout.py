@@ -34,6 +34,13 @@ def outcomes(stored: Mapping[str, Mapping[str, Any]] | None, newest: int) -> dic
     }
 
 
+def stable(stored: Mapping[str, Mapping[str, Any]] | None, versions: Sequence[int]) -> int:
+    """The newest of these versions that is not on trial, so that it is for everyone; 0: none."""
+    newest = max(versions, default=0)
+    trial = outcomes(stored, newest).get(newest)
+    return int(trial["stable"]) if trial and trial["state"] == TRYING else newest
+
+
 class Rollout:
     """The trials of one store; `library.trial` is the one under way."""
 
