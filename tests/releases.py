@@ -12,11 +12,14 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from tests import synthetic, tiny
 
 from fleetune.artefact import pack, unpack
 from fleetune.signed import read_keys
+from fleetune.version_log import PAGE, extend
 from fleetune_research.fleet.http import HttpPlatform
 from fleetune_server.common.errors import RefusedError
 from fleetune_server.http.app import refused
@@ -73,6 +76,7 @@ class World:
                     routes=[
                         Route("/api/model/latest", self.distributor.latest),
                         Route("/models/{sha256}", self.distributor.blob),
+                        Route("/api/log", self.log),
                         Route("/roots/{version}", self.distributor.root),
                     ],
                     exception_handlers={RefusedError: refused},
@@ -81,6 +85,13 @@ class World:
             base_url="http://fleetune.test",
             event_hooks={"request": [self._note]},
         )
+
+    async def log(self, request: Request) -> Response:
+        """The log as the server's store would have it."""
+        versions = [(record.version, record.sha256, int(record.created)) for record in self.records.values()]
+        entries = [entry.to_wire() for entry in extend(None, versions)]
+        after = int(request.query_params["after"])
+        return JSONResponse({"entries": [entry for entry in entries if entry["version"] > after][:PAGE]})
 
     async def _read(self, sha256: str) -> bytes | None:
         return self.files.get(sha256)

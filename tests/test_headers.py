@@ -67,6 +67,7 @@ TABLE: dict[str, Row] = {
     "/keys.json": Row(ANY, "GET", "/keys.json", 200),
     "/api/boot.json": Row(ANY, "GET", "/api/boot.json", 200),
     "/api/kernels": Row(ANY, "GET", "/api/kernels", 200),
+    "/api/log": Row(ANY, "GET", "/api/log", 200),
     "/api/model/latest": Row(ANY, "GET", "/api/model/latest", 200),
     "/api/decisions": Row(ANY, "GET", "/api/decisions", 400),
     "/api/decisions/{engine}": Row(ANY, "GET", "/api/decisions/firefox", 200),

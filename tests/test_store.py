@@ -14,6 +14,7 @@ import pytest
 from tests.postgres import Server, cluster
 
 from fleetune.context import Context, Environment
+from fleetune.version_log import follows
 from fleetune_server.store.base import (
     Cell,
     CellSum,
@@ -72,6 +73,19 @@ async def test_a_packet_counts_once_however_often_it_is_sent(store: Store) -> No
     assert await store.append([*batch, *packets([5], start=9)]) == [False, False, False, True]
     assert await store.append(packets([7, 7], start=20) + packets([7], start=20)) == [True, True, False]
     assert (await store.counts()).pending == 6
+
+
+async def test_each_version_is_logged_with_the_digest_of_the_one_before_and_stays(store: Store) -> None:
+    for version in (1, 2, 5):
+        record = VersionRecord(version, f"{version:064x}", 0.5, version, {})
+        await store.save_version(record, {}, 2)
+    with pytest.raises(StoreError):
+        await store.save_version(VersionRecord(5, "5" * 64, 0.5, 1, {}), {}, 2)
+    log = await store.log(0, 10)
+    assert [(entry.version, entry.sha256) for entry in log] == [(v, f"{v:064x}") for v in (1, 2, 5)]
+    assert follows(None, log) == log[-1]
+    assert await store.log(1, 1) == log[1:2]
+    assert len(await store.versions()) == 2
 
 
 async def test_sums_are_exact_and_the_same_before_and_after_folding(store: Store) -> None:

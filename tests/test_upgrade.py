@@ -11,6 +11,8 @@ import httpx
 import pytest
 from tests.running import server
 
+from fleetune.version_log import LogEntry, follows
+
 FOLDER = Path(__file__).with_name("upgrade")  # databases as those commits left them, after 2,000 reports
 REPORTS = 2000
 
@@ -36,4 +38,7 @@ def test_an_older_data_folder_learns_on(commit: str, tmp_path: Path) -> None:
         said = [event for event in running.events() if event["level"] != "info"]
         assert done.returncode == 0, (done.stdout, done.stderr, said)
         assert httpx.get(f"{running.url}api/model/latest").json()["version"] > before
+        log = [LogEntry.from_wire(entry) for entry in httpx.get(f"{running.url}api/log").json()["entries"]]
+        assert follows(None, log) == log[-1]
+        assert log[0].version <= before < log[-1].version
         assert httpx.get(f"{running.url}readyz").json() == {"ready": True, "problems": []}

@@ -18,6 +18,7 @@ from typing import Any
 from fleetune.app import trust
 from fleetune.app.platform import NetworkError, Platform, PlatformError
 from fleetune.app.session import Args, Operation, Session, VerifiedModel
+from fleetune.app.witness import witness
 from fleetune.delta import DeltaError, apply
 from fleetune.model import Model, ModelError
 from fleetune.signed import Release, SignedError, check_bytes, check_time, verify
@@ -261,7 +262,8 @@ async def update_operation(session: Session, args: Args) -> dict[str, Any]:
         if newest is not None and newest != session.boot.get("root"):
             session.boot = {**session.boot, "root": newest}
             outcome = await _update(session, newest)
-    if outcome.status == "updated":
+    if outcome.status == "updated" and session.verified:
+        await witness(session.platform, session.verified.release)
         session.platform.emit("model", outcome.to_wire())
     return outcome.to_wire()
 

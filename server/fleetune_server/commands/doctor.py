@@ -127,7 +127,10 @@ async def _store(settings: Settings, names: Mapping[str, str]) -> AsyncIterator[
         if not ring.keys and signed:
             yield "versions are published, but there is no signing key: restore keys/ or start with --new-keys"
         elif (root := ring.roots.newest()) and not root[0].keys.keys() & {key.id for key in ring.keys}:
-            yield f"none of the keys that root {root[0].version} names is in keys/: restore them, or start with --new-keys"
+            yield (
+                f"none of the keys that root {root[0].version} names is in keys/: restore them, or start with "
+                "--new-keys"
+            )
     except (KeyFileError, RootError) as error:
         yield str(error)
 

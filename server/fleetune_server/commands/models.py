@@ -8,11 +8,12 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from fleetune.artefact import ModelError, pack, unpack
+from fleetune.version_log import PAGE, LogEntry, LogError, follows
 from fleetune_server.pipeline import PINNED
 from fleetune_server.publish.release import Publisher, PublishError
 from fleetune_server.publish.rollout import TRIALS, outcomes
@@ -28,9 +29,11 @@ class NoVersionError(Exception):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """list, show, pin, unpin, rollback, export, import."""
+    """list, log, show, pin, unpin, rollback, export, import."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     actions.add_parser("list", help="list the versions that are kept")
+    log = actions.add_parser("log", help="list every version ever published, as the public log has it")
+    log.add_argument("--verify", action="store_true", help="check the chain of hashes and the kept versions")
     show = actions.add_parser("show", help="print all that is known of a version, as JSON")
     actions.add_parser("pin", help="publish nothing new until `unpin`; packets are still accepted")
     actions.add_parser("unpin", help="publish again")
@@ -61,6 +64,13 @@ async def _run(args: argparse.Namespace, settings: Settings) -> int:
             for record in records.values():
                 trial = trials.get(record.version)
                 print(_line(record) + (f"  trial: {trial['state']}" if trial else ""))
+        elif args.action == "log":
+            entries = [entry async for entry in _log(store)]
+            if args.verify:
+                return _verified(entries, records)
+            for entry in entries:
+                made = datetime.fromtimestamp(entry.created, UTC).strftime("%Y-%m-%d %H:%M")
+                print(f"{entry.version:>5}  {made}  {entry.sha256}  after {entry.previous[:12]}")
         elif args.action == "show":
             record = _record(records, args.version)
             print(json.dumps(dataclasses.asdict(record), indent=2, sort_keys=True))
@@ -73,6 +83,36 @@ async def _run(args: argparse.Namespace, settings: Settings) -> int:
         else:
             print(await _publish(store, settings, records, args.file.read_bytes()))
     return 0
+
+
+async def _log(store: Store) -> AsyncIterator[LogEntry]:
+    after = 0
+    while page := await store.log(after, PAGE):
+        for entry in page:
+            yield entry
+        after = page[-1].version
+
+
+def _verified(entries: Sequence[LogEntry], records: Mapping[int, VersionRecord]) -> int:
+    """Say whether the log is one chain and agrees with the versions that are kept; the exit code."""
+    logged = {entry.version: entry.sha256 for entry in entries}
+    wrong = [
+        f"version {record.version} is kept with other content than the log names"
+        for record in records.values()
+        if logged.get(record.version, record.sha256) != record.sha256
+    ]
+    # Those of an earlier release, which kept no log, come with the next version.
+    wrong += [f"version {v} is kept and not in the log" for v in records if logged and v not in logged]
+    try:
+        last = follows(None, entries)
+    except LogError as error:
+        wrong.insert(0, str(error))
+    else:
+        if not wrong:
+            print(f"{len(entries)} entries, one chain, {last.digest if last else 'empty'}")
+    for problem in wrong:
+        print(f"fleetune models log: {problem}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 async def _publish(

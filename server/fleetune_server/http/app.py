@@ -67,6 +67,7 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/api/kernels", api.kernels),
         Route("/api/own-kernels", own_kernels.add, methods=["POST"]),
         Route("/api/own-kernels/{name}", own_kernels.remove, methods=["DELETE"]),
+        Route("/api/log", api.version_log),
         Route("/api/model/latest", api.latest_model),
         Route("/api/decisions", decisions.decisions),
         Route("/api/decisions/{engine}", decisions.of_engine),

@@ -23,6 +23,8 @@ from fleetune.context import Context, Environment
 from fleetune.fields import FIELDS, HONESTY, NEVER_SENT
 from fleetune.packet import DAY, build, encode
 from fleetune.privacy import EPSILONS
+from fleetune.signed import MAX_VERSION, canonical
+from fleetune.version_log import PAGE
 from fleetune_server.common import metrics as instruments
 from fleetune_server.http.assets import Assets
 from fleetune_server.http.pages import policy
@@ -207,6 +209,24 @@ async def keys(request: Request) -> Response:
 async def root(request: Request) -> Response:
     """A root of the chain by its number, or the newest one."""
     return await state_of(request).distributor.root(request)
+
+
+async def version_log(request: Request) -> Response:
+    """`GET /api/log?after=`: every version ever published, a page at a time, whose last entry is signed."""
+    after = request.query_params.get("after", "0")
+    if not (after.isascii() and after.isdecimal() and len(after) <= 10 and int(after) <= MAX_VERSION):
+        raise HTTPException(400)
+    state = state_of(request)
+    entries = await state.store.log(int(after), PAGE)
+    head = {"type": "log", "version": entries[-1].version, "digest": entries[-1].digest} if entries else None
+    return JSONResponse(
+        {
+            "entries": [entry.to_wire() for entry in entries],
+            "head": head,
+            "signature": state.keys.sign(canonical(head)) if head else {},
+        },
+        headers={"cache-control": "no-cache"},
+    )
 
 
 async def latest_model(request: Request) -> Response:

@@ -25,6 +25,7 @@ EMBEDDABLE = (
     "/api/decisions",
     "/api/feedback",
     "/api/kernels",
+    "/api/log",
     "/api/model/",
     "/api/plan",
     "/api/telemetry",

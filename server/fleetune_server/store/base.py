@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import msgspec
 
 from fleetune.context import Context, Environment
+from fleetune.version_log import LogEntry
 
 RESTORED = "restored"  # store key: {"floor": the next version's least number, "at": unix seconds}
 BURST = 1000  # versions that may be published within seconds, as by a script
@@ -161,6 +162,12 @@ class Store(Protocol):
         """Add a version and its blobs (by SHA-256 of each) at once; drop all but the newest `keep`.
 
         Raises StoreError if that version exists.
+        """
+
+    async def log(self, after: int, most: int) -> list[LogEntry]:
+        """At most so many entries of the log of all versions ever saved, from the one after `after` on.
+
+        `save_version` adds an entry in the same transaction; nothing takes one away.
         """
 
     async def versions(self) -> list[VersionRecord]:

@@ -12,6 +12,7 @@ from itertools import pairwise
 from typing import Any
 
 from fleetune.context import Context, Environment, canonical_json
+from fleetune.version_log import LogEntry, extend
 from fleetune_server.store.base import HOUR, Cell, CellSum, Counts, VersionRecord
 
 _OF_CELL = "signature, context, environment, candidate, version, epsilon, clip, base_log"
@@ -48,6 +49,14 @@ DROP = (
 OLD_VERSIONS = """DELETE FROM versions WHERE version NOT IN
     (SELECT version FROM versions ORDER BY version DESC LIMIT {0})"""
 OLD_BLOBS = "DELETE FROM blobs WHERE version < (SELECT MIN(version) FROM versions)"
+
+# The log of versions. What an earlier release published, which kept no log, comes with the next version.
+LOG = "SELECT version, sha256, created, previous FROM log"
+LOG_AFTER = f"{LOG} WHERE version > {{0}} ORDER BY version LIMIT {{1}}"
+LOG_LAST = f"{LOG} ORDER BY version DESC LIMIT 1"
+NOT_LOGGED = """SELECT version, sha256, created FROM versions
+    WHERE version > (SELECT COALESCE(MAX(version), 0) FROM log) ORDER BY version"""
+TO_LOG = "INSERT INTO log (version, sha256, created, previous) VALUES ({0}, {1}, {2}, {3})"
 
 # Files as served, by address; those that no kept edition names go.
 EDITION = """INSERT INTO editions VALUES ({0}, {1})
@@ -120,6 +129,18 @@ def version_records(rows: Iterable[Sequence[Any]]) -> list[VersionRecord]:
         VersionRecord(version, sha256, clip, created, json.loads(document))
         for version, sha256, clip, created, document in rows
     ]
+
+
+def log_entries(rows: Iterable[Sequence[Any]]) -> list[LogEntry]:
+    """The rows of LOG as records."""
+    return [LogEntry(*row) for row in rows]
+
+
+def to_log(last: Iterable[Sequence[Any]], new: Iterable[Sequence[Any]]) -> list[tuple[int, str, int, str]]:
+    """The values of TO_LOG for the rows of NOT_LOGGED, after the row of LOG_LAST."""
+    before = next(iter(log_entries(last)), None)
+    added = extend(before, ((version, sha256, created) for version, sha256, created in new))
+    return [(entry.version, entry.sha256, entry.created, entry.previous) for entry in added]
 
 
 def entries(found: Iterable[Sequence[Any]], prefix: str) -> dict[str, Any]:

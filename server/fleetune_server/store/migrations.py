@@ -31,6 +31,10 @@ _CELLS = """signature TEXT NOT NULL, context TEXT NOT NULL, environment TEXT NOT
 _SERVED = """CREATE TABLE served (address TEXT NOT NULL, edition TEXT NOT NULL REFERENCES editions,
     sha256 TEXT NOT NULL REFERENCES files, PRIMARY KEY (address, edition))"""
 
+# Every version ever published; `previous` is the digest of the entry before (fleetune/version_log.py).
+_LOG = """CREATE TABLE log (version INTEGER PRIMARY KEY, sha256 TEXT NOT NULL, created {whole} NOT NULL,
+    previous TEXT NOT NULL)"""
+
 BY_THE_HOUR = "0003_arrival_by_the_hour"
 MIGRATIONS = (
     Migration(
@@ -91,6 +95,11 @@ MIGRATIONS = (
             "CREATE TABLE files (sha256 TEXT PRIMARY KEY, body BYTEA NOT NULL)",
             _SERVED,
         ),
+    ),
+    Migration(
+        "0005_version_log",
+        sqlite=(f"{_LOG.format(whole='INTEGER')} STRICT",),
+        postgres=(_LOG.format(whole="BIGINT"),),
     ),
 )
 

@@ -40,6 +40,7 @@ TABLES = (
     Table("aggregates", ("cell", "heldout", "count", "total", "squares"), ("cell", "heldout"), ("heldout",)),
     Table("versions", ("version", "sha256", "clip", "created", "document"), ("version",)),
     Table("blobs", ("sha256", "version", "body"), ("sha256",)),
+    Table("log", ("version", "sha256", "created", "previous"), ("version",)),
     Table("settings", ("key", "value"), ("key",)),
     Table("editions", ("edition", "started"), ("edition",)),
     Table("files", ("sha256", "body"), ("sha256",)),

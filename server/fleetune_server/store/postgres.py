@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapp
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
+from fleetune.version_log import LogEntry
 from fleetune_server.store import encoding as rows
 from fleetune_server.store.base import (
     Cell,
@@ -167,6 +168,9 @@ class PostgresStore:
             await self._connection.execute(
                 "INSERT INTO versions VALUES ($1, $2, $3, $4, $5)", *rows.version_columns(record)
             )
+            run = self._connection.fetch
+            added = rows.to_log(await run(rows.LOG_LAST), await run(rows.NOT_LOGGED))
+            await self._connection.executemany(rows.TO_LOG.format("$1", "$2", "$3", "$4"), added)
             await self._connection.executemany(
                 "INSERT INTO blobs VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
                 [(sha256, record.version, body) for sha256, body in blobs.items()],
@@ -176,6 +180,9 @@ class PostgresStore:
             await self._connection.execute("SELECT pg_notify($1, $2)", CHANNEL, str(record.version))
 
         await self._writer.change(work)
+
+    async def log(self, after: int, most: int) -> list[LogEntry]:
+        return rows.log_entries(await self._read(rows.LOG_AFTER.format("$1", "$2"), after, most))
 
     async def versions(self) -> list[VersionRecord]:
         return rows.version_records(await self._read(rows.VERSIONS))

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
+from fleetune.version_log import LogEntry
 from fleetune_server.store import encoding as rows
 from fleetune_server.store.base import (
     Cell,
@@ -190,6 +191,9 @@ class SqliteStore:
             await self._writing.execute_fetchall(
                 "INSERT INTO versions VALUES (?, ?, ?, ?, ?)", rows.version_columns(record)
             )
+            run = self._writing.execute_fetchall
+            added = rows.to_log(await run(rows.LOG_LAST), await run(rows.NOT_LOGGED))
+            await self._writing.executemany(rows.TO_LOG.format(*"????"), added)
             await self._writing.executemany(
                 "INSERT INTO blobs VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
                 [(sha256, record.version, body) for sha256, body in blobs.items()],
@@ -198,6 +202,9 @@ class SqliteStore:
             await self._writing.execute_fetchall(rows.OLD_BLOBS)
 
         await self._writer.change(work)
+
+    async def log(self, after: int, most: int) -> list[LogEntry]:
+        return rows.log_entries(await self._read(rows.LOG_AFTER.format("?", "?"), after, most))
 
     async def versions(self) -> list[VersionRecord]:
         return rows.version_records(await self._read(rows.VERSIONS))
