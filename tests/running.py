@@ -80,7 +80,7 @@ def server_in(
         if process.poll() is None:
             process.terminate()
             try:
-                process.wait(30)
+                assert process.wait(30) == 0
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

@@ -6,8 +6,10 @@ import argparse
 import dataclasses
 import gc
 import os
+import signal
 import socket
 import sys
+from types import FrameType
 
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -147,6 +149,12 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, url: str) -> None:
         super().__init__(config)
         self.url = url
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; at a second SIGINT without waiting. uvicorn would raise the signal once more after its clean stop,
+        and a supervisor would see a process that a signal killed."""
+        self.force_exit |= self.should_exit and sig == signal.SIGINT
+        self.should_exit = True
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
