@@ -178,7 +178,11 @@ def test_what_is_no_sound_database_is_neither_restored_nor_moves_anything(
         ("UPDATE packets SET nonce = x'00ff' WHERE nonce = (SELECT MIN(nonce) FROM packets)", "wrong length"),
         ("UPDATE cells SET candidate = 'other'", "cells are not what their number says"),
         ("UPDATE cells SET context = '{'", "cells are not what their number says"),
-        ("UPDATE packets SET cell = 1", "refer to what is not there"),
+        ("UPDATE packets SET cell = 1", "belong to no cell"),
+        (
+            "UPDATE aggregates SET cell = 1 WHERE cell IN (SELECT MIN(cell) FROM aggregates)",
+            "refer to what is not there",
+        ),
         ("UPDATE blobs SET body = x'00'", "other content than its name says"),
         ("DELETE FROM blobs", "version 1 lacks its file"),
         ("UPDATE versions SET document = 'x'", "the record of version 1 cannot be read"),

@@ -207,14 +207,14 @@ async def test_the_next_day_holds_a_row_until_twenty_more_reports_came(tmp_path:
 async def test_strangers_make_the_server_work_once_a_version(tmp_path: Path) -> None:
     async with world(tmp_path) as here:
         asked = 0
-        read = here.state.store.sums
+        read = here.state.pipeline.over_sums
 
-        async def counted() -> Any:
+        async def counted(*asks: Any) -> Any:
             nonlocal asked
             asked += 1
-            return await read()
+            return await read(*asks)
 
-        here.state.store.sums = counted  # type: ignore[method-assign]
+        here.state.pipeline.over_sums = counted  # type: ignore[method-assign]
         pages = ("/functions", "/functions?q=dot", "/functions/dot", "/functions/x", "/regressions", "/data/")
         paths = (*pages, f"/data/{here.public.today}.csv")
         for number in range(40):
@@ -225,16 +225,16 @@ async def test_strangers_make_the_server_work_once_a_version(tmp_path: Path) -> 
 
 
 async def test_while_the_store_is_gone_the_pages_stay(tmp_path: Path) -> None:
-    async def gone() -> Any:
+    async def gone(*asks: Any) -> Any:
         raise StoreError("gone")
 
     async with world(tmp_path) as here:
         first = (await here.http.get("/functions/dot")).text
-        here.state.store.sums = gone  # type: ignore[method-assign]
+        here.state.pipeline.over_sums = gone  # type: ignore[method-assign]
         here.public._key = ("", 2)  # as if a version was published since
         assert (await here.http.get("/functions/dot")).text == first
     async with world(tmp_path) as here:
-        here.state.store.sums = gone  # type: ignore[method-assign]
+        here.state.pipeline.over_sums = gone  # type: ignore[method-assign]
         assert (await here.http.get("/functions/dot")).status_code == 503
 
 

@@ -8,11 +8,13 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, replace
+from typing import TypeVar
 
 from fleetune.artefact import ModelError
 from fleetune.manifest import Manifest
 from fleetune_server.common.logs import Condition
 from fleetune_server.common.metrics import Metrics
+from fleetune_server.learning import OldCells, OverSums, Training
 from fleetune_server.publish.library import Library, Trial
 from fleetune_server.publish.release import Publisher, PublishError, sha256
 from fleetune_server.publish.rollout import PROMOTED, WITHDRAWN, Rollout
@@ -33,6 +35,8 @@ from fleetune_server.training.trainer import Trainer, TrainerDiedError
 from fleetune_server.training.trial import TrialRequest, judge_trial
 
 log = logging.getLogger(__name__)
+A = TypeVar("A")
+R = TypeVar("R")
 LOOK_SECONDS = 5.0  # between two looks at what other processes stored
 RETRY_SECONDS = 60.0  # after a training that failed
 DAY = 86_400
@@ -79,6 +83,7 @@ class Pipeline:
         self._wake = asyncio.Event()
         self._first_arrival: float | None = None
         self._look_at = 0.0  # monotonic
+        self.old_cells = OldCells(settings.store_url, store, library, trainer)
 
     async def start(self) -> None:
         """Take the published versions from the store; the very first start trains version 1 from the lab."""
@@ -184,6 +189,7 @@ class Pipeline:
             return
         await self._recall()  # who led until now may have trained from these reports already
         await self._fold()
+        await self.old_cells.merge()
         pinned = bool(await self.store.get(PINNED))
         if pinned:
             return
@@ -214,18 +220,20 @@ class Pipeline:
         if folded:
             log.info("folded", extra={"packets": folded})
 
+    async def over_sums(self, work: Callable[[list[CellSum], A], R], request: A) -> R:
+        """`work(all sums, request)`, in the training process; both must be picklable."""
+        return await self.trainer.run(OverSums(self.settings.store_url, work), request)
+
     async def _learn(self) -> None:
         """One round: snapshot, train, gate, publish, push."""
         self.progress.state = "training"
-        sums = await self.store.sums()
         version = await above_backup(self.store, self.library.next_version)
         reason = await self._operators_reason(version)
-        request = self._request(sums, version, believe=bool(reason))
+        request = self._request(version, believe=bool(reason))
         first_arrival, self._first_arrival = self._first_arrival, None
-        reports = sum(row.count for row in sums)
-        log.info("training", extra={"version": request.version, "reports": reports})
+        log.info("training", extra={"version": request.version, "reports": self.progress.reports})
         with self.metrics.train.time():
-            result = await self.trainer.run(self.train, request)
+            result, reports = await self.over_sums(Training(self.train), request)
         if reason:  # once, and only now: a training that died did not use it up
             await self.store.share({ACCEPT: None})
             log.warning("gate overruled by an operator", extra={"version": version, "reason": reason})
@@ -257,12 +265,12 @@ class Pipeline:
         self.progress.held_back = result.held_back
         await self.store.put(TRAINED, self.progress.record(result.suspicions))
 
-    def _request(self, sums: list[CellSum], version: int, believe: bool) -> TrainRequest:
+    def _request(self, version: int, believe: bool) -> TrainRequest:
         latest = self.library.latest
         return TrainRequest(
             manifest=self.manifest().raw,
             lab=self.lab.rows,
-            aggregates=sums,
+            aggregates=(),  # the training process reads them
             previous=latest.to_bytes() if latest else None,
             version=version,
             measured=self.lab.measured,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 from fleetune_server.common.logs import Condition
@@ -83,6 +84,13 @@ def summary(record: VersionRecord) -> dict[str, Any]:
         "metadata": document["metadata"],
         "gate": document["gate"],
     }
+
+
+def superseded(versions: Sequence[Mapping[str, Any]], before: float) -> int:
+    """The newest version that a later one had replaced by this unix time, of figures as `History` keeps them; 0 if
+    there is none."""
+    numbers = sorted((one["version"], one["created"]) for one in versions)
+    return max((old for (old, _), (_, created) in pairwise(numbers) if created <= before), default=0)
 
 
 def held_places(document: Mapping[str, Any]) -> int:

@@ -111,7 +111,7 @@ class Rollout:
         trial = self.trial
         assert trial is not None
         late = self._now() >= self._trials[str(trial.version)]["began"] + self.settings.rollout_seconds
-        rows = [row for row in await self.store.sums() if row.cell.version == trial.version]
+        rows = await self.store.sums(trial.version)
         if not late and sum(row.count for row in rows) < self.settings.rollout_reports:
             return None
         return rows

@@ -68,6 +68,14 @@ class CellSum:
 
 
 @dataclass(frozen=True, slots=True)
+class Merge:
+    """What the folded sums of some cells become: sums of one cell, which may be among them."""
+
+    sources: Sequence[CellSum]
+    result: Sequence[CellSum]
+
+
+@dataclass(frozen=True, slots=True)
 class Withdrawal:
     """What became of nonces that someone wants back; the rest is unknown here."""
 
@@ -149,8 +157,11 @@ class Store(Protocol):
     async def size(self) -> int:
         """Bytes that the database takes."""
 
-    async def sums(self) -> list[CellSum]:
-        """Folded and pending reports together, as one consistent snapshot."""
+    async def sums(self, version: int | None = None) -> list[CellSum]:
+        """Folded and pending reports together, as one consistent snapshot; of one round, or of all."""
+
+    async def merge(self, merges: Sequence[Merge]) -> int:
+        """Replace sums whose sources are still what they were, a few in each transaction; how many merges."""
 
     async def fold(self, before: float) -> int:
         """Turn packets into sums whose hour of arrival began before this unix time, each once; how many."""

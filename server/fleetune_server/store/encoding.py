@@ -18,16 +18,21 @@ from fleetune_server.store.base import HOUR, Cell, CellSum, Counts, VersionRecor
 _OF_CELL = "signature, context, environment, candidate, version, epsilon, clip, base_log"
 CELL = f"id, {_OF_CELL}"
 
-# One statement reads folded and pending reports together, so the snapshot is consistent.
-SUMS = f"""
-    SELECT {_OF_CELL}, heldout, SUM(n), SUM(t), SUM(q)
-    FROM (SELECT cell, heldout, count AS n, total AS t, squares AS q FROM aggregates
-          UNION ALL
-          SELECT cell, heldout, 1, 2 * symbol - 63, (2 * symbol - 63) * (2 * symbol - 63)
-          FROM packets) AS parts
-    JOIN cells ON cells.id = parts.cell
-    GROUP BY cells.id, {_OF_CELL}, heldout ORDER BY cells.id, heldout
+# One statement reads folded and pending reports together, so the snapshot is consistent. Of one version: by the index
+# on it. Sums are added up before they meet their cells, which are ten times as wide.
+_SUM = "SELECT cell, heldout, count AS n, total AS t, squares AS q FROM aggregates"
+_PENDING = """SELECT cell, heldout, 1 AS n, 2 * symbol - 63 AS t, (2 * symbol - 63) * (2 * symbol - 63) AS q
+    FROM packets"""
+_SUMS = f"""
+    SELECT {_OF_CELL}, heldout, n, t, q
+    FROM (SELECT cell, heldout, SUM(n) AS n, SUM(t) AS t, SUM(q) AS q
+          FROM ({{0}}) AS parts GROUP BY cell, heldout) AS sums
+    JOIN cells ON cells.id = sums.cell ORDER BY sums.cell, sums.heldout
 """
+SUMS = _SUMS.format(f"{_SUM} UNION ALL {_PENDING}")
+_OF_VERSION = "WHERE cell IN (SELECT id FROM cells WHERE version = {0})"
+SUMS_OF = _SUMS.format(f"{_SUM} {_OF_VERSION} UNION ALL {_PENDING} {_OF_VERSION}")
+FOLDED = _SUMS.format(_SUM)
 COUNTS = """
     SELECT (SELECT COUNT(*) FROM packets), (SELECT COALESCE(SUM(count), 0) FROM aggregates),
            (SELECT COUNT(*) FROM nonces), (SELECT COUNT(*) FROM cells)
@@ -110,6 +115,11 @@ def cell_sums(rows: Iterable[Sequence[Any]]) -> list[CellSum]:
         cell = Cell(signature, contexts[context], environments[environment], *rest)
         result.append(CellSum(cell, bool(heldout), int(count), int(total), int(squares)))
     return result
+
+
+def sums_query(version: int | None, mark: str) -> tuple[Any, ...]:
+    """The statement of `Store.sums` and its values; `mark` is the placeholder of the first."""
+    return (SUMS,) if version is None else (SUMS_OF.format(mark), version)
 
 
 def counts(row: Sequence[Any]) -> Counts:

@@ -4,18 +4,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from fleetune.version_log import LogEntry
 from fleetune_server.store import encoding as rows
+from fleetune_server.store import merging
 from fleetune_server.store.base import (
     Cell,
     CellSum,
     Counts,
+    Merge,
     StoredPacket,
     VersionRecord,
     VersionTakenError,
@@ -139,8 +143,18 @@ class PostgresStore:
         (row,) = await self._read("SELECT pg_database_size(current_database())")
         return int(row[0])
 
-    async def sums(self) -> list[CellSum]:
-        return rows.cell_sums(await self._read(rows.SUMS))
+    async def sums(self, version: int | None = None) -> list[CellSum]:
+        found = await self._read(*rows.sums_query(version, "$1"))
+        return await asyncio.to_thread(rows.cell_sums, found)
+
+    async def merge(self, merges: Sequence[Merge]) -> int:
+        async def work(some: Sequence[Merge]) -> int:
+            self._cells = {}  # some of them go
+            await self._connection.execute(f"SELECT pg_advisory_xact_lock({_FOLD})")
+            fetch, many = self._connection.fetch, self._connection.executemany
+            return await merging.apply(fetch, many, "${}".format, some)
+
+        return sum([await self._writer.change(partial(work, some)) for some in merging.portions(merges)])
 
     async def fold(self, before: float) -> int:
         folded = 0

@@ -10,6 +10,7 @@ import sqlite3
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,10 +19,12 @@ import aiosqlite
 
 from fleetune.version_log import LogEntry
 from fleetune_server.store import encoding as rows
+from fleetune_server.store import merging
 from fleetune_server.store.base import (
     Cell,
     CellSum,
     Counts,
+    Merge,
     StoredPacket,
     StoreError,
     VersionRecord,
@@ -117,9 +120,8 @@ class SqliteStore:
         async def work() -> Withdrawal:
             folded = await self._among("SELECT nonce FROM nonces WHERE folded AND nonce IN ({0})", wanted)
             removed = await self._among("SELECT nonce, received FROM packets WHERE nonce IN ({0})", wanted)
-            await self._writing.executemany(
-                "DELETE FROM packets WHERE nonce = ?", [row[:1] for row in removed]
-            )
+            gone = [row[:1] for row in removed]
+            await self._writing.executemany("DELETE FROM packets WHERE nonce = ?", gone)
             await self._writing.executemany("INSERT INTO nonces VALUES (?, 0, ?)", removed)
             return Withdrawal(len(removed), len(folded))
 
@@ -158,8 +160,17 @@ class SqliteStore:
         (row,) = await self._read("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
         return int(row[0])
 
-    async def sums(self) -> list[CellSum]:
-        return rows.cell_sums(await self._read(rows.SUMS))
+    async def sums(self, version: int | None = None) -> list[CellSum]:
+        found = await self._read(*rows.sums_query(version, "?1"))
+        return await asyncio.to_thread(rows.cell_sums, found)
+
+    async def merge(self, merges: Sequence[Merge]) -> int:
+        async def work(some: Sequence[Merge]) -> int:
+            self._cells = {}  # some of them go
+            run, many = self._writing.execute_fetchall, self._writing.executemany
+            return await merging.apply(run, many, "?{}".format, some)
+
+        return sum([await self._writer.change(partial(work, some)) for some in merging.portions(merges)])
 
     async def fold(self, before: float) -> int:
         folded = 0
@@ -183,23 +194,16 @@ class SqliteStore:
 
     async def save_version(self, record: VersionRecord, blobs: Mapping[str, bytes], keep: int) -> None:
         async def work() -> None:
-            taken = await self._writing.execute_fetchall(
-                "SELECT 1 FROM versions WHERE version >= ?", (record.version,)
-            )
-            if taken:
+            run, many = self._writing.execute_fetchall, self._writing.executemany
+            if await run("SELECT 1 FROM versions WHERE version >= ?", (record.version,)):
                 raise VersionTakenError(f"version {record.version} or a later one is published already")
-            await self._writing.execute_fetchall(
-                "INSERT INTO versions VALUES (?, ?, ?, ?, ?)", rows.version_columns(record)
-            )
-            run = self._writing.execute_fetchall
+            await run("INSERT INTO versions VALUES (?, ?, ?, ?, ?)", rows.version_columns(record))
             added = rows.to_log(await run(rows.LOG_LAST), await run(rows.NOT_LOGGED))
-            await self._writing.executemany(rows.TO_LOG.format(*"????"), added)
-            await self._writing.executemany(
-                "INSERT INTO blobs VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
-                [(sha256, record.version, body) for sha256, body in blobs.items()],
-            )
-            await self._writing.execute_fetchall(rows.OLD_VERSIONS.format("?"), (keep,))
-            await self._writing.execute_fetchall(rows.OLD_BLOBS)
+            await many(rows.TO_LOG.format(*"????"), added)
+            files = [(sha256, record.version, body) for sha256, body in blobs.items()]
+            await many("INSERT INTO blobs VALUES (?, ?, ?) ON CONFLICT DO NOTHING", files)
+            await run(rows.OLD_VERSIONS.format("?"), (keep,))
+            await run(rows.OLD_BLOBS)
 
         await self._writer.change(work)
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -31,10 +31,13 @@ from fleetune_server.publish.exports import SIGNATURE, Exports
 from fleetune_server.runtime import State
 from fleetune_server.store.base import CellSum, StoreError, VersionRecord
 from fleetune_server.training.public import Reported, about_functions, answers, publishable
-from fleetune_server.training.regressions import changes
+from fleetune_server.training.regressions import Change, changes
+from fleetune_server.training.trainer import TrainerDiedError
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
 TOLD, CHANGES = "told", "changes"  # what is remembered under which name
+SILENT = {TOLD: "reports are not told of", CHANGES: "changes between versions are not told of"}
 KEPT_CHANGES = 1000
 TURN_SECONDS = 600.0  # between two looks whether a new day's export is due
 
@@ -103,6 +106,8 @@ class Public:
             raise RefusedError("no-model", wait=5)
         if self._made is None or self._key != key or _failed(self._made):
             self._key, self._made = key, asyncio.create_task(self._make(library.stable))
+        if self._last and not self._made.done() and self.state.pipeline.progress.state == "training":
+            return self._last  # the next one waits for the training process
         try:
             # Several readers share one task: none of them may cancel it.
             self._last = await asyncio.shield(self._made)
@@ -115,22 +120,24 @@ class Public:
         state, catalogue = self.state, self.state.catalogue
         manifest, built = catalogue.manifest, frozenset((catalogue.built or catalogue).manifest.kernels)
         model, record, lab = state.library.models[version], state.library.records[version], state.pipeline.lab
-        sums = await state.store.sums()
+        before, seen = await asyncio.to_thread(self._remembered)
+        asked = Asked(before or (), tuple(one.change for one in seen or ()))
+        try:
+            reported, counts, found = await state.pipeline.over_sums(figures, asked)
+        except TrainerDiedError as error:
+            raise StoreError(str(error)) from error
 
         def make() -> Edition:
-            reported = self._told(sums)
-            named = [
-                (one, kernel) for one in reported if (kernel := manifest.by_signature.get(one.signature))
-            ]
+            told = self._told(reported, before)
+            named = [(one, kernel) for one in told if (kernel := manifest.by_signature.get(one.signature))]
             exported = [{"kernel": kernel.name, **one.to_row()} for one, kernel in named]
-            counts = about_functions(sums)
             reports = {name: counts.get(kernel.signature, 0) for name, kernel in manifest.kernels.items()}
-            rows = answers(manifest, model, lab.rows if lab.measured else None, reported)
+            rows = answers(manifest, model, lab.rows if lab.measured else None, told)
             known = Known(manifest, built, version, record.created, rows, reports)
-            seen = self._changed(sums, record)
+            changed = self._changed(found, seen, record)
             pages = {}
             for language in LANGUAGES:
-                pages["regressions", language] = changes_page.render(known, seen, language)
+                pages["regressions", language] = changes_page.render(known, changed, language)
                 for name in manifest.kernels:
                     pages[f"functions/{name}", language] = function_pages.function(known, name, language)
             listings = {language: Listing(known, language) for language in LANGUAGES}
@@ -140,31 +147,54 @@ class Public:
 
         return await asyncio.to_thread(make)
 
-    def _told(self, sums: Sequence[CellSum]) -> list[Reported]:
-        """What is told of the reports from now on. Where that cannot be remembered, nothing new is told."""
-        before: list[Reported] = []
-        try:
-            before = [Reported.from_row(row) for row in self.exports.remembered(TOLD)]
-            told = publishable(sums, before)
-            self.exports.remember(TOLD, [one.to_row() for one in told])
-        except (OSError, ValueError) as error:
-            log.warning("reports are not told of", extra={"reason": str(error)})
-            return before
-        return told
+    def _remembered(self) -> tuple[list[Reported] | None, list[Seen] | None]:
+        """What was told last, and every change that was ever sure; None where that cannot be read."""
+        return self._recalled(TOLD, Reported.from_row), self._recalled(CHANGES, Seen.from_row)
 
-    def _changed(self, sums: Sequence[CellSum], record: VersionRecord) -> list[Seen]:
-        """Every change that was ever sure, as it was when it first was, the newest first."""
-        before: list[Seen] = []
+    def _recalled(self, name: str, read: Callable[[Mapping[str, Any]], T]) -> list[T] | None:
         try:
-            before = [Seen.from_row(row) for row in self.exports.remembered(CHANGES)]
-            found = changes(sums, [one.change for one in before])
-            new = [Seen(one, record.version, record.created) for one in found]
-            seen = [*new, *before][:KEPT_CHANGES]
-            self.exports.remember(CHANGES, [asdict(one) for one in seen])
+            return [read(row) for row in self.exports.remembered(name)]
         except (OSError, ValueError) as error:
-            log.warning("changes between versions are not told of", extra={"reason": str(error)})
+            log.warning(SILENT[name], extra={"reason": str(error)})
+            return None
+
+    def _told(self, reported: Sequence[Reported], before: Sequence[Reported] | None) -> Sequence[Reported]:
+        """What is told of the reports from now on. Where that cannot be remembered, nothing new is told."""
+        if before is None:
+            return []
+        try:
+            self.exports.remember(TOLD, [one.to_row() for one in reported])
+        except OSError as error:
+            log.warning(SILENT[TOLD], extra={"reason": str(error)})
+            return before
+        return reported
+
+    def _changed(
+        self, found: Sequence[Change], before: Sequence[Seen] | None, record: VersionRecord
+    ) -> Sequence[Seen]:
+        """Every change that was ever sure, as it was when it first was, the newest first."""
+        if before is None:
+            return []
+        seen = [*(Seen(one, record.version, record.created) for one in found), *before][:KEPT_CHANGES]
+        try:
+            self.exports.remember(CHANGES, [asdict(one) for one in seen])
+        except OSError as error:
+            log.warning(SILENT[CHANGES], extra={"reason": str(error)})
             return before
         return seen
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was told before, which decides what is told next."""
+
+    told: Sequence[Reported]
+    changes: Sequence[Change]
+
+
+def figures(sums: list[CellSum], asked: Asked) -> tuple[list[Reported], dict[str, int], list[Change]]:
+    """What is told of the reports: cells, how many about each function, new changes. Run where trainings are."""
+    return publishable(sums, asked.told), about_functions(sums), changes(sums, asked.changes)
 
 
 @asynccontextmanager
