@@ -214,7 +214,7 @@ async def test_strangers_make_the_server_work_once_a_version(tmp_path: Path) -> 
             asked += 1
             return await read(*asks)
 
-        here.state.pipeline.over_sums = counted  # type: ignore[method-assign]
+        here.state.pipeline.over_sums = counted  # type: ignore[method-assign, assignment]
         pages = ("/functions", "/functions?q=dot", "/functions/dot", "/functions/x", "/regressions", "/data/")
         paths = (*pages, f"/data/{here.public.today}.csv")
         for number in range(40):
@@ -230,11 +230,11 @@ async def test_while_the_store_is_gone_the_pages_stay(tmp_path: Path) -> None:
 
     async with world(tmp_path) as here:
         first = (await here.http.get("/functions/dot")).text
-        here.state.pipeline.over_sums = gone  # type: ignore[method-assign]
+        here.state.pipeline.over_sums = gone  # type: ignore[method-assign, assignment]
         here.public._key = ("", 2)  # as if a version was published since
         assert (await here.http.get("/functions/dot")).text == first
     async with world(tmp_path) as here:
-        here.state.pipeline.over_sums = gone  # type: ignore[method-assign]
+        here.state.pipeline.over_sums = gone  # type: ignore[method-assign, assignment]
         assert (await here.http.get("/functions/dot")).status_code == 503
 
 

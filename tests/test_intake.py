@@ -24,7 +24,7 @@ from fleetune_server.common.metrics import Metrics
 from fleetune_server.store.sqlite import SqliteStore, open_sqlite
 from fleetune_server.telemetry.check import Checker
 from fleetune_server.telemetry.ingest import MAX_BODY, Intake
-from fleetune_server.telemetry.limits import PERIOD, RateLimiter
+from fleetune_server.telemetry.limits import PERIOD, PLACE_HOURS, RateLimiter
 
 URL = "/api/telemetry"
 MANIFEST = tiny.manifest()
@@ -250,6 +250,22 @@ def test_a_network_may_tell_so_much_of_one_place_and_others_go_on() -> None:
     assert limiter.take_places(here, 5 * ["dot"]) == 0
 
 
+def test_who_sends_slowly_tells_no_more_of_a_place_in_a_day_than_in_a_few_hours() -> None:
+    now = [1000.0]
+    limiter = RateLimiter(500, clock=lambda: now[0])  # five of one place an hour
+    here, month = scope("203.0.113.7"), 30
+    taken = []
+    for _ in range(month * 24):
+        taken.append(sum(limiter.take_places(here, ["dot"]) == 0 for _ in range(8)))
+        now[0] += PERIOD
+    assert max(taken) == 5
+    assert sum(taken) == month * 5 * PLACE_HOURS
+    now[0] += DAY
+    assert limiter.take_places(here, 5 * ["dot"]) == limiter.take_places(here, ["fft"]) == 0
+    now[0] += PERIOD
+    assert limiter.take_places(here, 5 * ["dot"]) == limiter.take_places(here, ["fft"]) == 0
+
+
 async def test_one_network_cannot_outvote_a_place(world: World) -> None:
     """A third report of one place is refused where a network may send two; nothing of it is kept."""
     app = intake(world.store, world.metrics, rate=200)
@@ -269,7 +285,9 @@ def test_the_limiter_holds_no_address() -> None:
     limiter = RateLimiter(100)
     address = f"203.0.{secrets.randbelow(256)}.7"
     limiter.take(scope(address), 1)
-    assert address.rsplit(".", 1)[0] not in repr(vars(limiter))
+    limiter.take_places(scope(address), ["dot"])
+    held = [vars(one) for one in (limiter, limiter._hour, limiter._day)]
+    assert address.rsplit(".", 1)[0] not in repr(held)
 
 
 async def test_who_sends_the_privacy_signal_is_believed_whatever_the_page_does(world: World) -> None:

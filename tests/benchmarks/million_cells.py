@@ -61,7 +61,7 @@ def packets(known: Round, count: int) -> Iterator[list[StoredPacket]]:
     """A report of each of so many cells, drawn from all that there are, in groups."""
     rng, kernels = np.random.default_rng(1), list(known.manifest.kernels.values())
     kinds = list(environments())
-    rng.shuffle(kinds)  # type: ignore[arg-type]
+    rng.shuffle(kinds)
     left, group = count, list[StoredPacket]()
     for number, environment in enumerate(kinds):
         cells = [

@@ -4,6 +4,7 @@ Attackers of the small fleet of `tests/poison.py`: `even` over all variants of a
 always with the mechanism's own noise, for some rounds x.
 The regret of the place's choices after the last round, with a training that believes every report and with ours, by the
 attacker's share of the honest reports of that place. `least`: the smallest share tried that costs more than 5 %.
+`month`: attackers of some networks who send evenly what they may for 30 days, by the hour alone and by hour and day.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from tests.poison import even, forged, regret, target, unguarded
 
 from fleetune.model import Model
 from fleetune_server.store.base import CellSum
+from fleetune_server.telemetry.limits import PLACE_HOURS
 from fleetune_server.training.aggregate import merge
 from fleetune_server.training.train import TrainRequest, train
 
@@ -26,6 +28,9 @@ OF_PLACE = HONEST / PLACES
 SHARES = (0.3, 0.8, 1.5)
 ROUNDS, SLOWER = 3, 3
 PER_HOUR = 20  # reports of one place that one network may send an hour (FLEETUNE_RATE_PACKETS' default)
+PER_DAY = PER_HOUR * PLACE_HOURS
+MONTH, TURN = 30, 3  # days, and days between two trainings
+NETWORKS = (1, 5, 20)
 COSTLY = 0.05
 VARIANT = "inlining+loopUnrolling"  # neither the best there nor the worst
 ENVIRONMENTS = {"measured by the lab": 0, "not measured": 2}
@@ -72,18 +77,39 @@ def rows() -> Iterator[dict[str, object]]:
             yield {"place": name, "attacker": attacker, "regret": found, "least": least}
 
 
+def month(networks: int, of_day: int, environment: int) -> float:
+    """The regret of the place's choices after MONTH days of HONEST reports and of what so many networks may send."""
+    model, sums = Model.from_bytes(first().model), list[CellSum]()
+    for turn in range(MONTH // TURN):
+        lies = even(model, networks * of_day * TURN, environment, 50 + turn)
+        sums = merge([*sums, *reports(model, HONEST * TURN, 5 + turn), *lies])
+        model = guarded(sums, model)
+    return regret(model, environment)
+
+
+def slow() -> Iterator[dict[str, object]]:
+    """Where only reports defend: the place that no lab measured."""
+    for networks in NETWORKS:
+        found = {
+            word: month(networks, of_day, ENVIRONMENTS["not measured"])
+            for word, of_day in (("by the hour", 24 * PER_HOUR), ("by hour and day", PER_DAY))
+        }
+        yield {"networks": networks, "regret": found}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
-    as_json = parser.parse_args().json
-    found = list(rows())
-    if as_json:
-        print(
-            json.dumps(
-                {"honest_reports_of_place": OF_PLACE, "of_place_per_network_hour": PER_HOUR, "rows": found}
-            )
-        )
+    parser.add_argument("--month", action="store_true", help="only the slow attackers")
+    args = parser.parse_args()
+    found = [] if args.month else list(rows())
+    monthly = list(slow())
+    if args.json:
+        limits = {"of_place_per_network_hour": PER_HOUR, "of_place_per_network_day": PER_DAY}
+        print(json.dumps({"honest_reports_of_place": OF_PLACE, **limits, "rows": found, "month": monthly}))
         return
+    for row in monthly:
+        print(f"30 days, {row['networks']} networks: {row['regret']}")
     for row in found:
         print(
             f"{row['place']}, {row['attacker']}: {row['regret']}; more than {COSTLY:.0%} from {row['least']}"

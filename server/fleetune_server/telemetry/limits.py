@@ -26,7 +26,9 @@ log = logging.getLogger(__name__)
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 PERIOD = 3600.0  # seconds of one salt and one count
 PREFIXES = 200_000  # counted at once; beyond that counting starts anew
+DAY = 24 * PERIOD
 PLACE_SHARE = 0.01  # of a prefix's packets that may tell of one kernel in one engine
+PLACE_HOURS = 3  # of that in a day: who sends all day counts no more than who comes for some hours
 FORWARDED_FOR = b"x-forwarded-for"
 FORWARDED = frozenset(
     {FORWARDED_FOR, b"forwarded", b"x-real-ip", b"x-forwarded-proto", b"x-forwarded-host", b"via"}
@@ -110,8 +112,36 @@ def _gunzip(body: bytes, limit: int) -> bytes:
     return plain
 
 
+class Buckets:
+    """Counts by salted hash, in memory only; a period's end takes salt and counts away."""
+
+    def __init__(self, period: float, now: float) -> None:
+        self.period = period
+        self._start(now)
+
+    def _start(self, now: float) -> None:
+        self.since = now
+        self._salt = secrets.token_bytes(16)
+        self._used: dict[bytes, int] = {}
+
+    def over(self, counted: Mapping[str, int], limit: int, now: float) -> int:
+        """0 if so many more may come of each, else the seconds until the period ends. `add` counts them."""
+        if now - self.since >= self.period or len(self._used) >= PREFIXES:
+            self._start(now)
+        after = (self._used.get(self._key(what), 0) + number for what, number in counted.items())
+        return math.ceil(self.since + self.period - now) if max(after, default=0) > limit else 0
+
+    def add(self, counted: Mapping[str, int]) -> None:
+        for what, number in counted.items():
+            key = self._key(what)
+            self._used[key] = self._used.get(key, 0) + number
+
+    def _key(self, what: str) -> bytes:
+        return hashlib.blake2b(what.encode(), key=self._salt, digest_size=8).digest()
+
+
 class RateLimiter:
-    """Packets an hour by salted hash of the address prefix. In memory only; the salt changes every hour."""
+    """Packets an hour by address prefix, and of one place by hour and day: who is slow must not outvote it either."""
 
     def __init__(
         self, packets: int, proxies: Iterable[str] = (), clock: Callable[[], float] = time.monotonic
@@ -120,12 +150,8 @@ class RateLimiter:
         self.proxies = proxy_networks(proxies)
         self.clock = clock
         self._warned = False
-        self._start(clock())
-
-    def _start(self, now: float) -> None:
-        self._since = now
-        self._salt = secrets.token_bytes(16)
-        self._used: dict[bytes, int] = {}
+        self._hour = Buckets(PERIOD, clock())
+        self._day = Buckets(DAY, clock())
 
     def take(self, scope: Scope, packets: int) -> int:
         """0 if these packets may come now, else the seconds to wait."""
@@ -135,29 +161,24 @@ class RateLimiter:
             log.warning(
                 "forwarded requests from an address that is no trusted proxy", extra={"remedy": REMEDY}
             )
-        return self._count(sender, {"": packets}, self.packets)
+        return self._count(sender, {"": packets}, {self._hour: self.packets})
 
     def take_places(self, scope: Scope, places: Iterable[str]) -> int:
         """The same by the place that each packet tells of: no prefix may outvote the rest of a place."""
-        sender = sender_of(scope, self.proxies)
-        counted = {} if sender.local else Counter(places)
-        return self._count(sender, counted, max(1, int(self.packets * PLACE_SHARE)))
+        an_hour = max(1, int(self.packets * PLACE_SHARE))
+        limits = {self._hour: an_hour, self._day: an_hour * PLACE_HOURS}
+        return self._count(sender_of(scope, self.proxies), Counter(places), limits)
 
-    def _count(self, sender: Sender, packets: Mapping[str, int], limit: int) -> int:
-        now = self.clock()
-        if now - self._since >= PERIOD or len(self._used) >= PREFIXES:
-            self._start(now)
+    def _count(self, sender: Sender, packets: Mapping[str, int], limits: Mapping[Buckets, int]) -> int:
         if not self.packets or sender.local:
             return 0
-        used = {}
-        for what, number in packets.items():
-            text = f"{sender.prefix} {what}".encode()
-            key = hashlib.blake2b(text, key=self._salt, digest_size=8).digest()
-            used[key] = self._used.get(key, 0) + number
-        if max(used.values()) > limit:
-            return math.ceil(self._since + PERIOD - now)
-        self._used |= used
-        return 0
+        now = self.clock()
+        counted = {f"{sender.prefix} {what}": number for what, number in packets.items()}
+        wait = max(buckets.over(counted, limit, now) for buckets, limit in limits.items())
+        if not wait:
+            for buckets in limits:
+                buckets.add(counted)
+        return wait
 
 
 @dataclass(frozen=True, slots=True)
