@@ -41,7 +41,7 @@ from fleetune_server.kernels.catalogue import CapacityError, Catalogue
 from fleetune_server.kernels.package import Package
 from fleetune_server.kernels.shelf import to_document
 from fleetune_server.kernels.tokens import LIFETIME, Tokens
-from fleetune_server.telemetry.limits import PLACE_SHARE
+from fleetune_server.telemetry.limits import PERIOD, PLACE_HOURS, PLACE_SHARE, RateLimiter
 
 JSON = {"content-type": "application/json"}
 RATE = 1500  # packets an hour from one network, on both servers
@@ -102,6 +102,34 @@ def outvoted_place(world: World) -> Outcome:
     """All that one network may send, about one kind of browser only."""
     taken = world.post(world.proxied, RATE, **{"x-forwarded-for": "192.0.2.1"})
     return Outcome(RATE, taken, 0 < taken <= OF_PLACES)
+
+
+def slow_outvoting(world: World) -> Outcome:
+    """The same for a month, by a network that never hurries: what is taken of one kernel in one browser."""
+    now, months = [0.0], 30 * 24
+    limiter = RateLimiter(RATE, clock=lambda: now[0])
+    scope = {"type": "http", "client": ("203.0.113.7", 5), "headers": []}
+    of_hour, taken = int(RATE * PLACE_SHARE), 0
+    for _ in range(months):
+        taken += sum(limiter.take_places(scope, ["dot firefox"]) == 0 for _ in range(of_hour))
+        now[0] += PERIOD
+    return Outcome(months * of_hour, taken, 0 < taken <= 30 * PLACE_HOURS * of_hour)
+
+
+def idle_sockets(world: World) -> Outcome:
+    """139 sockets of one network on a server that may have 160 files: seconds until somebody else is answered."""
+    settings = {"kernels": world.open.log.parents[1] / "dist", "lab": world.open.log.parents[1]}
+    folder = world.open.log.parents[1] / "few"
+    with server(folder, **settings, program="tests.few_files") as few, contextlib.ExitStack() as stack:
+        url = httpx.URL(few.url)
+        address = (url.host, url.port or 80)
+        for _ in range(139):
+            stack.enter_context(socket.create_connection(address, 5, source_address=("127.0.1.1", 0)))
+        begin = time.perf_counter()
+        for _ in range(20):
+            httpx.get(few.url + "healthz", timeout=10).raise_for_status()
+        seconds = (time.perf_counter() - begin) / 20
+    return Outcome("shut out", round(seconds, 3), seconds < 1)
 
 
 def forged_hops(world: World) -> Outcome:
@@ -324,9 +352,9 @@ def wrong_proxies(world: World) -> Outcome:
 
 
 SCENARIOS: tuple[Callable[[World], Outcome], ...] = (
-    chosen_nonces, simple_request, padded_signal, lost_body, odd_values, arrival_times, outvoted_place, forged_hops,
-    unnamed_proxy, delta_bomb, joined_withdrawal, unreportable_name, too_many_patterns, many_environments,
-    second_server, expired_token, downgrade, wrong_proxies,
+    chosen_nonces, simple_request, padded_signal, lost_body, odd_values, arrival_times, outvoted_place, slow_outvoting,
+    forged_hops, unnamed_proxy, delta_bomb, joined_withdrawal, unreportable_name, too_many_patterns, many_environments,
+    second_server, expired_token, downgrade, wrong_proxies, idle_sockets,
 )  # fmt: skip
 
 

@@ -8,14 +8,17 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import httpx
 import pytest
-from tests import tiny
+from tests import few_files, tiny
 from tests.hostile import memory
 from tests.running import Running, server
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fleetune_server.commands import serve
+from fleetune_server.http.connections import RESERVE, SHARE
 from fleetune_server.http.push import MAX_MESSAGE
 from fleetune_server.settings import Settings
 
@@ -140,6 +143,35 @@ async def test_many_sockets_that_say_no_more_stop_nobody(running: Running, openi
     await attacked(running, [(opening, b"", 0.5)] * 500)
 
 
+def test_one_network_leaves_connections_for_others_and_heads_must_end(tmp_path: Path) -> None:
+    """`ulimit -n 160`, as issue 22 tried it: 139 sockets of one client, each of which stops in its head."""
+    settings = {"kernels": tiny.write(tmp_path / "dist"), "lab": tmp_path}
+    with server(tmp_path, **settings, program="tests.few_files") as running, contextlib.ExitStack() as stack:
+        address = ("127.0.0.1", port(running))
+        held = [
+            stack.enter_context(socket.create_connection(address, 5, source_address=("127.0.1.1", 0)))
+            for _ in range(139)
+        ]
+        for one in held:
+            with contextlib.suppress(OSError):
+                one.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\n")
+        assert asyncio.run(ask(running)) < ANSWER * SLACK
+        cut_off = sum(_ended(one, 0.01) for one in held)
+        assert cut_off >= len(held) - (few_files.FILES - RESERVE) // SHARE
+        assert all(_ended(one, 10) for one in held), "a head that does not end in time ends the connection"
+
+
+def _ended(connection: socket.socket, seconds: float) -> bool:
+    """Whether the other side hangs up within this time."""
+    connection.settimeout(seconds)
+    try:
+        return connection.recv(1) == b""
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
 def test_what_is_left_of_a_body_that_nobody_wants_is_not_listened_to(running: Running) -> None:
     for request, status in (
         (UNWANTED + b"content-length: 500\r\n\r\n", b"200"),
@@ -170,7 +202,6 @@ def test_a_peer_that_acknowledges_nothing_is_cut_off_by_the_kernel() -> None:
 def test_how_uvicorn_runs_is_fixed_in_code() -> None:
     config = serve.config(lambda scope, receive, send: asyncio.sleep(0))
     fixed = {
-        "http": "h11",  # httptools collects headers and trailers without end
         "h11_max_incomplete_event_size": 16_384,
         "loop": "uvloop",
         "ws": "websockets-sansio",
@@ -186,3 +217,5 @@ def test_how_uvicorn_runs_is_fixed_in_code() -> None:
         "timeout_graceful_shutdown": 10,
     }
     assert {name: getattr(config, name) for name in fixed} == fixed
+    assert isinstance(config.http, type)
+    assert issubclass(config.http, H11Protocol)  # httptools collects headers and trailers without end

@@ -1,8 +1,8 @@
 """What a million distinct cells cost a server: `python tests/benchmarks/million_cells.py [--cells 1000000] [--json]`.
 
 Every cell has one report, about the real catalogue in kinds of browsers that there can be. A server with this database
-folds them, trains, publishes and makes its public pages, while /healthz and single packets are timed. Then 31 days pass
-(the database's, not the machine's), which merges what is old; and it trains again.
+folds them, trains, publishes and makes its public pages, while /healthz and single packets are timed. `--merge` instead
+merges what is old, as if 31 days had passed: seconds, cells and bytes before and after.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import itertools
 import json
 import os
 import re
+import resource
 import shutil
 import sqlite3
 import sys
@@ -20,7 +21,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,9 @@ from tests.running import Running, server  # noqa: E402
 from fleetune.context import CORES, SYSTEMS, Environment  # noqa: E402
 from fleetune.privacy import mechanism  # noqa: E402
 from fleetune_research.fleet.simulate import draw_many  # noqa: E402
+from fleetune_server.learning import Merging  # noqa: E402
 from fleetune_server.store.base import Cell, StoredPacket  # noqa: E402
-from fleetune_server.store.sqlite import open_sqlite  # noqa: E402
+from fleetune_server.store.sqlite import SqliteStore, open_sqlite  # noqa: E402
 
 NEWEST = {"chromium": 156, "firefox": 153, "webkit": 26}
 GROUP = 2000  # packets of one commit
@@ -153,16 +155,24 @@ async def watched(running: Running, known: Round, version: int) -> dict[str, Any
     for name in ("fold", "train"):
         found = re.search(rf"^fleetune_{name}_seconds_sum (\S+)$", text, re.MULTILINE)
         figures[f"{name}_s"] = round(float(found[1]), 1) if found else None
-    figures["server_peak_mb"], figures["trainer_peak_mb"] = peaks(running.process.pid)
+    children = [running.process.pid, *trainers(running.process.pid)]
+    for name, pid in zip(("server", "trainer"), children, strict=False):
+        figures[f"{name}_peak_mb"], figures[f"{name}_cpu_s"] = _peak(pid), _cpu(pid)
     return figures
 
 
-def peaks(pid: int) -> tuple[int, int]:
-    """Peak resident MB of a process and of the largest of its children."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+def trainers(pid: int) -> list[int]:
+    """The children of a process, the largest first."""
+    found: list[int] = []
     for thread in Path(f"/proc/{pid}/task").iterdir():
-        children += (thread / "children").read_text().split()
-    return _peak(pid), max((_peak(int(child)) for child in children), default=0)
+        found += map(int, (thread / "children").read_text().split())
+    return sorted(found, key=_peak, reverse=True)
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of processor time: on a busy machine they say more than the clock's."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _peak(pid: int) -> int:
@@ -180,10 +190,41 @@ def cells(path: Path) -> int:
         return int(database.execute("SELECT COUNT(*) FROM cells").fetchone()[0])
 
 
+async def merged(path: Path) -> dict[str, Any]:
+    """All rounds of a folded database merged, a part at a time as a server does; a waiting packet meanwhile."""
+    figures: dict[str, Any] = {"cells_before": cells(path)}
+    waits, begin = [0.0], time.perf_counter()
+    async with open_sqlite(path, 10 * GROUP) as store:
+        await store.fold(time.time() + 1)
+        reports = (await store.counts()).reports
+        figures["fold_s"] = round(time.perf_counter() - begin, 1)
+        probe = asyncio.create_task(_append(store, (await store.sums(1))[0].cell, waits))
+        begin = time.perf_counter()
+        cpu = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+        while some := await asyncio.to_thread(Merging(str(path)), 1):
+            await store.merge(some)
+        figures["merge_s"] = round(time.perf_counter() - begin, 1)
+        figures["merge_cpu_s"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_utime - cpu, 1)
+        probe.cancel()
+        figures["reports_lost"] = reports - ((await store.counts()).reports - len(waits) + 1)
+    return figures | {"longest_commit_s": round(max(waits), 3), "cells_after": cells(path)}
+
+
+async def _append(store: SqliteStore, cell: Cell, waits: list[float]) -> None:
+    """Packets of the next round, each after the last, and how long each commit takes."""
+    while True:
+        begin = time.perf_counter()
+        packet = StoredPacket(replace(cell, version=2), 9, os.urandom(16).hex(), False)
+        await asyncio.shield(store.append([packet]))
+        waits.append(time.perf_counter() - begin)
+        await asyncio.sleep(PAUSE)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cells", type=int, default=1_000_000)
     parser.add_argument("--keep", type=Path, help="folder that keeps the filled database for another run")
+    parser.add_argument("--merge", action="store_true", help="only merge what is old")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of lines")
     args = parser.parse_args()
     figures: dict[str, Any] = {"load": [round(one, 1) for one in os.getloadavg()]}
@@ -199,11 +240,14 @@ def main() -> None:
         data = folder / "data"
         shutil.copytree(kept, data)
         figures["filled_mb"] = size_mb(data)
-        with server(folder / "run", **SETTINGS, data=data, retrain_packets=10_000) as running:
-            known = Round.fetch(running.url)
-            figures["first"] = uvloop.run(watched(running, known, 2))
-            figures["first"]["database_mb"] = size_mb(data)
-        figures["cells"] = cells(data / "fleetune.db")
+        if args.merge:
+            figures |= asyncio.run(merged(data / "fleetune.db"))
+        else:
+            with server(folder / "run", **SETTINGS, data=data, retrain_packets=10_000) as running:
+                known = Round.fetch(running.url)
+                figures |= uvloop.run(watched(running, known, 2))
+                figures["database_mb"] = size_mb(data)
+            figures["cells"] = cells(data / "fleetune.db")
     if args.json:
         print(json.dumps(figures))
     else:

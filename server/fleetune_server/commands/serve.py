@@ -14,8 +14,10 @@ from types import FrameType
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fleetune_server.common.health import open_files
 from fleetune_server.common.logs import configure
 from fleetune_server.http.app import create_app
+from fleetune_server.http.connections import bounded
 from fleetune_server.http.push import MAX_MESSAGE
 from fleetune_server.settings import Settings, SettingsError
 
@@ -94,12 +96,12 @@ def listen(settings: Settings) -> socket.socket:
 def config(app: ASGIApp, proxied: bool = False) -> uvicorn.Config:
     """uvicorn as measured; no addresses in logs.
 
-    h11 bounds headers, chunk sizes and trailers. httptools takes a third of the time and collects them
-    without end, so it is for servers behind a proxy, which has bounded them.
+    h11 bounds headers, chunk sizes and trailers, and we bound its connections. httptools takes a third of the time
+    and collects without end, so it is for servers behind a proxy, which has bounded all of that.
     """
     return uvicorn.Config(
         app,
-        http="httptools" if proxied else "h11",
+        http="httptools" if proxied else bounded(open_files()),
         h11_max_incomplete_event_size=MAX_HEAD,
         loop="uvloop",
         ws="websockets-sansio",
