@@ -15,7 +15,7 @@ from e2e.drivers.base import DriverError
 
 ROOT = Path(__file__).resolve().parent.parent
 ANNOUNCEMENT = "Fleetune is at "
-START_SECONDS = 300.0  # the first start trains version 1, which on a crowded machine takes minutes
+START_SECONDS = 300.0  # the first start trains version 1, on a busy machine for minutes
 
 
 class Server:

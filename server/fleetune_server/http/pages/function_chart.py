@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from html import escape
+from typing import Protocol
 
 from fleetune.manifest import Kernel
 from fleetune_server.http.pages import function_words
-from fleetune_server.http.pages.public_words import count, place_name, say, times
+from fleetune_server.http.pages.public_words import count, factor, place_name, say, times
 from fleetune_server.training.public import Answer, Place
 
 WIDTH, HEIGHT = 760, 380
@@ -18,9 +19,37 @@ DODGE = 7  # pixels between the points of one size
 TICKS = tuple(step * 10**power for power in range(-2, 4) for step in (1, 2, 5))
 
 
-def source_words(answer: Answer, language: str) -> str:
+class Told(Protocol):
+    """An answer of today or of an earlier version."""
+
+    @property
+    def candidate(self) -> str: ...
+    @property
+    def source(self) -> str: ...
+    @property
+    def reports(self) -> int: ...
+    @property
+    def speedup(self) -> float: ...
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
+
+
+def source_words(answer: Told, language: str) -> str:
     """Where a figure comes from."""
     return say(language, f"source.{answer.source}", count=count(answer.reports, language))
+
+
+def cell(kernel: Kernel, row: Told, language: str) -> str:
+    """The chosen build in plain words, its speed with the interval, and what that comes from."""
+    words = escape(function_words.build(kernel, row.candidate, language))
+    speed = times(row.speedup, language)
+    between = f" ({factor(row.low, language)}–{factor(row.high, language)})" if row.low < row.high else ""
+    return (
+        f'<span title="{escape(row.candidate)}">{words}</span><small><strong>{speed}</strong>{between}</small>'
+        f'<small class="source {row.source}">{source_words(row, language)}</small>'
+    )
 
 
 def chart(kernel: Kernel, rows: Sequence[Answer], language: str, number: int) -> str:

@@ -8,10 +8,11 @@ from html import escape
 from urllib.parse import quote
 
 from fleetune.manifest import Kernel, Manifest
-from fleetune_server.http.pages import function_words
+from fleetune_server.http.pages import function_history, function_words
 from fleetune_server.http.pages.document import Document, table
-from fleetune_server.http.pages.function_chart import chart, source_words
-from fleetune_server.http.pages.public_words import count, date, factor, place_name, say, times
+from fleetune_server.http.pages.function_chart import cell, chart
+from fleetune_server.http.pages.function_history import Turn
+from fleetune_server.http.pages.public_words import count, date, place_name, say, times
 from fleetune_server.training.aggregate import GROUP
 from fleetune_server.training.public import Answer, Place
 
@@ -28,6 +29,7 @@ class Known:
     created: float  # Unix seconds
     answers: Mapping[str, Sequence[Answer]]  # by kernel
     reports: Mapping[str, int]  # about each kernel, no single one to be seen
+    turns: Sequence[Turn] = ()  # how the choices changed, the newest first
 
 
 def navigation(language: str, root: str) -> list[tuple[str, str]]:
@@ -92,9 +94,9 @@ class Listing:
 
 def _row(known: Known, name: str, places: Sequence[Place], language: str) -> str:
     kernel = known.manifest.kernels[name]
-    own = {row.place: row for row in _middle(known.answers[name])}
+    own = {row.place: row for row in middle(known.answers[name])}
     cells = "".join(
-        f"<td>{_cell(kernel, own[place], language) if place in own else ''}</td>" for place in places
+        f"<td>{cell(kernel, own[place], language) if place in own else ''}</td>" for place in places
     )
     return (
         f'<tr><th scope="row"><a href="functions/{quote(name)}?lang={language}">{escape(name)}</a>'
@@ -112,7 +114,7 @@ def _newest(places: set[Place]) -> list[Place]:
     return [best[browser] for browser in sorted(best)]
 
 
-def _middle(rows: Sequence[Answer]) -> list[Answer]:
+def middle(rows: Sequence[Answer]) -> list[Answer]:
     """The answers for the first kind of data at a middle size."""
     first = [row for row in rows if row.context.pattern == rows[0].context.pattern]
     sizes = sorted({row.size for row in first})
@@ -123,7 +125,8 @@ def function(known: Known, name: str, language: str) -> str:
     """The page of one function."""
     kernel, rows = known.manifest.kernels[name], known.answers[name]
     summary = function_words.summary(kernel, language)
-    best = {place_name(row.place, language): row for row in _middle(rows)}
+    usual = middle(rows)
+    best = {place_name(row.place, language): row for row in usual}
     shown = "; ".join(
         f"{place}: {function_words.build(kernel, row.candidate, language)}, {times(row.speedup, language)}"
         for place, row in best.items()
@@ -141,6 +144,8 @@ def function(known: Known, name: str, language: str) -> str:
         sections.append(
             _pattern(kernel, [row for row in rows if row.context.pattern == pattern], language, number)
         )
+    size = say(language, "function.size", count=count(usual[0].size, language))
+    past = function_history.section(kernel, known.turns, usual[0].context.pattern, size, language)
     reports = known.reports.get(name, 0)
     key = "function.reported" if reports else "function.few"
     said = say(language, key, count=count(reports, language), least=GROUP)
@@ -154,7 +159,7 @@ def function(known: Known, name: str, language: str) -> str:
 <p>{_model(known, language)} {said}</p>
 </section>
 {"".join(sections)}
-{_sources(language)}"""
+{past}{_sources(language)}"""
     return page.html(main)
 
 
@@ -165,7 +170,7 @@ def _pattern(kernel: Kernel, rows: Sequence[Answer], language: str, number: int)
     lines = []
     for place in sorted({row.place for row in rows}):
         by_size = {row.size: row for row in rows if row.place == place}
-        cells = "".join(f"<td>{_cell(kernel, by_size[size], language)}</td>" for size in sizes)
+        cells = "".join(f"<td>{cell(kernel, by_size[size], language)}</td>" for size in sizes)
         lines.append(f'<tr><th scope="row">{escape(place_name(place, language))}</th>{cells}</tr>')
     elements = (say(language, "function.size", count=count(size, language)) for size in sizes)
     head = [say(language, "function.engine"), *elements]
@@ -178,17 +183,6 @@ def _pattern(kernel: Kernel, rows: Sequence[Answer], language: str, number: int)
 {table(say(language, "function.table", pattern=pattern), head, lines)}
 </section>
 """
-
-
-def _cell(kernel: Kernel, row: Answer, language: str) -> str:
-    """The chosen build in plain words, its speed with the interval, and what that comes from."""
-    words = escape(function_words.build(kernel, row.candidate, language))
-    speed = times(row.speedup, language)
-    between = f" ({factor(row.low, language)}–{factor(row.high, language)})" if row.low < row.high else ""
-    return (
-        f'<span title="{escape(row.candidate)}">{words}</span><small><strong>{speed}</strong>{between}</small>'
-        f'<small class="source {row.source}">{source_words(row, language)}</small>'
-    )
 
 
 def _model(known: Known, language: str) -> str:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, Response
 
+from fleetune.manifest import Manifest
 from fleetune_server.common.assets import IMMUTABLE, Asset
 from fleetune_server.common.errors import RefusedError
 from fleetune_server.common.logs import Condition
@@ -25,19 +26,24 @@ from fleetune_server.http.pages import data as data_page
 from fleetune_server.http.pages import functions as function_pages
 from fleetune_server.http.pages.changes import Seen
 from fleetune_server.http.pages.document import LANGUAGES, language_of
-from fleetune_server.http.pages.functions import Known, Listing
+from fleetune_server.http.pages.function_history import Turn, turned
+from fleetune_server.http.pages.functions import Known, Listing, middle
 from fleetune_server.http.pages.public_words import date
 from fleetune_server.publish.exports import SIGNATURE, Exports
 from fleetune_server.runtime import State
 from fleetune_server.store.base import CellSum, StoreError, VersionRecord
-from fleetune_server.training.public import Reported, about_functions, answers, publishable
+from fleetune_server.training.public import Answer, Reported, about_functions, answers, publishable
 from fleetune_server.training.regressions import Change, changes
 from fleetune_server.training.trainer import TrainerDiedError
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-TOLD, CHANGES = "told", "changes"  # what is remembered under which name
-SILENT = {TOLD: "reports are not told of", CHANGES: "changes between versions are not told of"}
+TOLD, CHANGES, TURNS = "told", "changes", "choices"  # what is remembered under which name
+SILENT = {
+    TOLD: "reports are not told of",
+    CHANGES: "changes between versions are not told of",
+    TURNS: "how choices changed is not told of",
+}
 KEPT_CHANGES = 1000
 TURN_SECONDS = 600.0  # between two looks whether a new day's export is due
 
@@ -133,7 +139,8 @@ class Public:
             exported = [{"kernel": kernel.name, **one.to_row()} for one, kernel in named]
             reports = {name: counts.get(kernel.signature, 0) for name, kernel in manifest.kernels.items()}
             rows = answers(manifest, model, lab.rows if lab.measured else None, told)
-            known = Known(manifest, built, version, record.created, rows, reports)
+            turns = self._turned(manifest, rows, record)
+            known = Known(manifest, built, version, record.created, rows, reports, turns)
             changed = self._changed(found, seen, record)
             pages = {}
             for language in LANGUAGES:
@@ -151,10 +158,27 @@ class Public:
         """What was told last, and every change that was ever sure; None where that cannot be read."""
         return self._recalled(TOLD, Reported.from_row), self._recalled(CHANGES, Seen.from_row)
 
+    def _turned(
+        self, manifest: Manifest, rows: Mapping[str, Sequence[Answer]], record: VersionRecord
+    ) -> list[Turn]:
+        """How the choices at a middle size changed from version to version, the newest first."""
+        before = self._recalled(TURNS, Turn.from_row)
+        if before is None:
+            return []
+        chosen = {manifest.kernels[name].signature: middle(list_) for name, list_ in rows.items()}
+        turns = turned(before, chosen, record.version, record.created)
+        try:
+            if turns != before:
+                self.exports.remember(TURNS, [one.to_row() for one in turns])
+        except OSError as error:
+            log.warning(SILENT[TURNS], extra={"reason": str(error)})
+            return before
+        return turns
+
     def _recalled(self, name: str, read: Callable[[Mapping[str, Any]], T]) -> list[T] | None:
         try:
             return [read(row) for row in self.exports.remembered(name)]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError, KeyError) as error:
             log.warning(SILENT[name], extra={"reason": str(error)})
             return None
 
