@@ -20,9 +20,9 @@ globalThis.location = { search: "", href: "https://fleetune.test/" };
 globalThis.document = { baseURI: location.href, readyState: "complete", querySelectorAll: () => [], documentElement: {}, querySelector: () => null };
 globalThis.fetch = async () => { throw new Error("no network"); };
 process.on("unhandledRejection", () => {}); // the page's other parts have no page here
-const { outcome, exported } = await import("./page/outcome.js");
+const { outcomeOf, exported } = await import("./page/outcome.js");
 const rows = JSON.parse(process.argv[1]);
-console.log(JSON.stringify({ outcome: outcome(rows), json: rows.length && exported(rows, "json"), csv: rows.length && exported(rows, "csv") }));
+console.log(JSON.stringify({ outcome: outcomeOf(rows), json: rows.length && exported(rows, "json"), csv: rows.length && exported(rows, "csv") }));
 process.exit(0);
 """  # noqa: E501
 
@@ -42,6 +42,7 @@ def row(kernel: str, size: int, speeds: dict[str, float], choice: str, usual: st
         "choice": choice,
         "heuristic": usual,
         "measured": True,
+        "headline": True,
     }
 
 
@@ -85,6 +86,17 @@ def test_functions_that_the_usual_rule_serves_badly_are_counted_once() -> None:
     outcome = found(rows)["outcome"]
     assert (outcome["kernels"], outcome["contexts"], outcome["other"]) == (3, 4, 1)
     assert outcome["gain"] == pytest.approx(math.sqrt(2 * 4))
+
+
+def test_the_result_is_made_of_its_own_contexts_alone() -> None:
+    rows = [row(kernel, 1, {"js": 1, "scalar": 2}, "scalar", "scalar") for kernel in "abc"]
+    others = [
+        row(kernel, 2, {"js": 1, "scalar": 9}, "scalar", "js") | {"headline": False} for kernel in "abcd"
+    ]
+    assert found(rows + others)["outcome"] == found(rows)["outcome"]
+    assert found(others)["outcome"] is None
+    exported = list(csv.DictReader(io.StringIO(found(rows + others)["csv"])))
+    assert {line["function"] for line in exported if line["headline"] == "true"} == set("abc")
 
 
 def test_too_few_functions_have_no_interval_and_nothing_measured_no_result() -> None:

@@ -82,7 +82,7 @@ PLACES = (
 )  # fmt: skip
 # What a browser tells pages about itself and its user beside what they may do with it.
 ABOUT = re.compile(
-    r"\bnavigator\)?\??\.(?!serviceWorker|locks|userActivation)(\w+)|\b(screen|devicePixelRatio|deviceMemory|"
+    r"\bnavigator\)?\??\.(?!serviceWorker|locks|userActivation|clipboard\.writeText)(\w+)|\b(screen|devicePixelRatio|deviceMemory|"
     r"getBattery|enumerateDevices|getTimezoneOffset|resolvedOptions|WEBGL_\w+|toDataURL|getImageData)\b"
 )
 # The same, taken out of it by name.

@@ -10,7 +10,7 @@ from typing import Any
 
 from fleetune.context import Context
 
-BASELINE = "js"
+BASELINE, TUNED = "js", "js-tuned"
 SCALAR = "scalar"
 SCHEMA = 1
 

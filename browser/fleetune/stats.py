@@ -148,6 +148,7 @@ class Plan:
     early: bool = True
     series: dict[str, Series] = field(default_factory=dict)
     baseline: str | None = None  # never a loser: every speedup is relative to it
+    exact: Sequence[str] = ()  # never losers, and measured until they and the leader are precise
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -172,9 +173,14 @@ class Plan:
         if self.baseline not in self.series:
             return False
         bound = SUSPECT * self.series[self.baseline].minimum
-        return name == self.baseline or bound < self.series[name].minimum < SUSPECT_MS
+        return name == self.baseline or name in self.exact or bound < self.series[name].minimum < SUSPECT_MS
 
     def _settled(self, names: Sequence[str]) -> bool:
+        sure = (
+            {leader(self.series), *(name for name in self.exact if name in self.series)} if self.exact else ()
+        )
+        if not precise(self.series[name] for name in sure):
+            return False
         return decided(self.series) or precise(self.series[name] for name in names)
 
     @property

@@ -60,10 +60,16 @@ class TimeBudget:
     def __init__(self, control: Control, limit_ms: float | None) -> None:
         self._control = control
         self.limit_ms = limit_ms
+        self.stretch = 1.0  # times the limit, for what has to be measured
+
+    @property
+    def usual_left_ms(self) -> float:
+        """What is left of the limit as it was asked for."""
+        return float("inf") if self.limit_ms is None else self.limit_ms - self._control.used_ms()
 
     @property
     def left_ms(self) -> float:
-        return float("inf") if self.limit_ms is None else self.limit_ms - self._control.used_ms()
+        return self.usual_left_ms + (self.stretch - 1) * (self.limit_ms or 0)
 
     @property
     def spent(self) -> bool:
@@ -71,4 +77,5 @@ class TimeBudget:
 
     @property
     def overrun(self) -> bool:
-        return self.limit_ms is not None and self._control.used_ms() > self.OVERRUN * self.limit_ms
+        limit = self.limit_ms
+        return limit is not None and self._control.used_ms() > self.OVERRUN * self.stretch * limit

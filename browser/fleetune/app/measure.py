@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fleetune.app.control import Control, TimeBudget
 from fleetune.app.platform import Bench, BenchError, BenchTimeout
 from fleetune.app.workloads import Workload
-from fleetune.manifest import BASELINE
+from fleetune.manifest import BASELINE, TUNED
 from fleetune.stats import Plan, Series
 
 
@@ -23,6 +23,7 @@ class Rules:
     loser_rounds: int = 5
     min_rounds: int = 7
     early: bool = True  # stop once the leader is decided or the times are precise
+    exact: bool = False  # and not before those of the leader and of JavaScript are precise
     warm_ms: float = 16.0  # per candidate, the first time that its loop runs
     max_warm_ms: float = 120.0
     stable: float = 0.1  # warm once a batch is not faster than the one before by more than this share
@@ -38,6 +39,7 @@ FIXED = Rules(early=False, warm_ms=30.0)  # the lab: every workload gets the sam
 # batch make one workload last 10 s and more, and pages that embed us would measure nothing in their budgets.
 # Batches begin and end with a step, so a few steps are enough.
 QUICK = Rules(min_rounds=5, warm_ms=8.0, clock_steps=8)
+EXACT_ROUNDS = 30  # of what two runs have to agree on: on a quiet machine a few are enough
 
 
 MESSAGE_MS = 500.0  # of batches in one message to the bench worker, which cannot be stopped meanwhile
@@ -111,6 +113,7 @@ class WorkloadRun:
             self.rules.early,
             {name: Series([], self.clock_step / self.iterations[name]) for name in self.candidates},
             BASELINE,
+            (BASELINE, TUNED) if self.rules.exact else (),
         )
         while order := plan.order():
             await self.control.gate()

@@ -51,7 +51,7 @@ export function benchCard(python, { onResult, onDone }) {
     half = false;
     const began = performance.now();
     try {
-      const outcome = await despiteSilence(async () => (await python.ops()).benchmark({ budgetMs }));
+      const outcome = await despiteSilence(async () => (await python.ops()).benchmark({ budgetMs, headline: true }));
       const seconds = (performance.now() - began) / 1000;
       if (outcome.stopped) tell(text, "bench.stopped", { done: count(measured) });
       else tell(text, "bench.done", { done: count(measured), seconds: count(Math.round(seconds)) });

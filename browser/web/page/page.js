@@ -9,10 +9,11 @@ import { languageSwitch, say } from "../shared/i18n.js";
 import { liveEntry, liveState } from "./live.js";
 import { liveSwap } from "./news.js";
 import { canMeasure, registerServiceWorker, transferred } from "./offline.js";
-import { outcomeSection } from "./outcome.js";
+import { outcomeSection } from "./outcome_card.js";
 import { privacyCard } from "./privacy_card.js";
 import { Python } from "../shared/python.js";
 import { resultsSection } from "./results.js";
+import { sharedResult } from "./shared_result.js";
 import { subscribe } from "../shared/socket.js";
 import * as storage from "../shared/storage.js";
 import { terms } from "../shared/terms.js";
@@ -62,6 +63,7 @@ async function main() {
   terms();
   const showResults = resultsSection(view);
   const result = outcomeSection(view);
+  const showShared = sharedResult();
   const absence = new Absence();
   const privacy = privacyCard(python, registerServiceWorker);
   // Before any waiting, so that the buttons work at once.
@@ -89,6 +91,7 @@ async function main() {
     showResults({ anew: true });
     if (unknown) nothingKnown();
     result.show();
+    showShared();
     privacy.show();
   });
   let recovered = () => {};

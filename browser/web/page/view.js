@@ -19,6 +19,7 @@ import { geometricMean } from "../shared/numbers.js";
  * @property {string} [before] the choice of the first model, without reports
  * @property {string} [heuristic] the capability heuristic's choice
  * @property {boolean} measured
+ * @property {boolean} [headline] whether the result is made of it
  *
  * A model's choice that a newer model replaced. `gain`: the new one's speed over the old one's, as measured here or, where
  * it was not, as the newer model predicts; undefined where neither is known.
@@ -95,7 +96,7 @@ export class View {
     this.#put({
       kernel: result.kernel, pattern: result.context.pattern, size: result.size, candidates, before,
       choice: result.choice, source: result.source, expected: candidates[result.choice]?.measured ?? 1,
-      why: result.why, first: result.first, heuristic: result.heuristic, measured: true,
+      why: result.why, first: result.first, heuristic: result.heuristic, headline: result.headline, measured: true,
     });
   }
 

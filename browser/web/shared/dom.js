@@ -34,3 +34,13 @@ export function notice(text, kind = "warn") {
   if (!known) host.append(line);
   return () => line.remove();
 }
+
+/** @param {string} text @returns {Promise<boolean>} false where the browser refuses */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false; // no secure context, or not allowed
+  }
+}

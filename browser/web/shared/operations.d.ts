@@ -38,6 +38,7 @@ export interface Result {
   why: string;
   first: string;
   heuristic: string;
+  headline: boolean;
 }
 
 export interface BenchmarkOutcome {
@@ -105,7 +106,7 @@ export interface LocalDecision extends Decision {
 }
 
 export interface PythonOperations {
-  benchmark(args: { budgetMs?: number; kernels?: string[] }): BenchmarkOutcome;
+  benchmark(args: { budgetMs?: number; kernels?: string[]; headline?: boolean }): BenchmarkOutcome;
   stop(): boolean;
   pause(): boolean;
   resume(): boolean;
