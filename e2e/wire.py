@@ -74,6 +74,8 @@ class Wire(Closing):
         self.requests: list[Request] = []
         self.received = 0  # bytes that the browser was sent
         self.delay = 0.0  # seconds that each piece of an answer is held back: a slow network
+        self.rate = 0.0  # bytes a second of all answers together; 0: as fast as can be
+        self._free = 0.0  # when the line has carried all that was given to it
         self.messages: list[bytes] = []  # what browsers said over WebSockets
         self._held: tuple[str, ...] = ()
         self._released = asyncio.Event()
@@ -178,6 +180,10 @@ class Wire(Closing):
         self.received += size
         if self.delay:
             await asyncio.sleep(self.delay)
+        if self.rate:
+            now = self._loop.time()
+            self._free = max(now, self._free) + size / self.rate
+            await asyncio.sleep(self._free - now)
 
     def close(self) -> None:
         """Break every connection and wait until each has ended."""
