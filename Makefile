@@ -97,10 +97,9 @@ $(DEVELOPMENT): pyproject.toml | $(PY)
 	@$(PIP) -e '.[dev]'
 	@touch $(RUNTIME) $@
 
-$(PAGE): browser/package.json browser/package-lock.json browser/.npmrc browser/snapshot.mjs | $(RUNTIME)
+$(PAGE): browser/package.json browser/package-lock.json browser/.npmrc | $(RUNTIME)
 	@echo "Installing the page's dependencies"
 	@$(VENV)/bin/npm ci --prefix browser --loglevel error
-	@$(NODE) browser/snapshot.mjs
 	@touch $@
 
 $(BUNDLERS): tests/bundlers/package.json tests/bundlers/package-lock.json tests/bundlers/.npmrc | $(RUNTIME)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import gzip
+import io
+import random
+import zipfile
 from pathlib import Path
 
+import brotli
 import httpx
 import pytest
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.routing import Route
 
+from fleetune_server.common.assets import Asset
 from fleetune_server.http import assets as module
-from fleetune_server.http.assets import Assets
+from fleetune_server.http.app import FOLDERS
+from fleetune_server.http.assets import STDLIB, Assets
+from fleetune_server.http.transfer import Transfer
 
 
 def client(assets: Assets) -> httpx.AsyncClient:
@@ -74,3 +83,46 @@ async def test_the_same_files_have_the_same_address_on_every_server(folder: Path
 async def test_only_what_browsers_load_is_served(folder: Path) -> None:
     async with client(trees(folder)) as http:
         assert (await http.get("/static/secret.py")).status_code == 404
+
+
+def test_a_file_is_packed_as_the_browser_takes_it_and_only_where_that_is_smaller() -> None:
+    text, noise = b"to be or not to be, " * 5000, random.Random(1).randbytes(50_000)
+    asset = Asset(text, ".js")
+    for accepted, encoding in {
+        "gzip, deflate, br, zstd": "br",
+        "gzip, deflate": "gzip",
+        "identity": "",
+    }.items():
+        answer = asset.respond(Headers({"accept-encoding": accepted}))
+        assert answer.headers.get("content-encoding", "") == encoding
+        unpack = {"br": brotli.decompress, "gzip": gzip.decompress, "": bytes}[encoding]
+        assert unpack(bytes(answer.body)) == text
+        assert answer.headers["vary"] == "accept-encoding"
+    assert asset.packed("br, gzip")[0] == "br"
+    assert Asset(text[:1000], ".js").packed("br, gzip")[0] == "gzip", "Brotli is slow and saves nothing here"
+    assert Asset(noise, ".wasm").packed("br, gzip") == ("", noise)
+
+
+async def test_what_measuring_transfers_is_what_is_served_and_fits_in_eight_megabytes() -> None:
+    assets = Assets(FOLDERS)
+    await assets.read()
+    transfer = Transfer(assets)
+    assert transfer.known("gzip, br") is None, "nothing is claimed before it is counted"
+    assert transfer._counting is not None
+    transfer._counting.join()
+    served = {"br": 0, "gzip": 0}
+    for asset in assets.measuring():
+        for accepted in served:
+            served[accepted] += len(asset.respond(Headers({"accept-encoding": accepted})).body)
+    assert {accepted: transfer.known(accepted) for accepted in served} == served
+    assert served["br"] < 8_000_000 < served["gzip"] < 9_000_000
+
+
+async def test_the_standard_library_is_unpacked_for_the_wire_and_whole() -> None:
+    assets = Assets(FOLDERS)
+    await assets.read()
+    name = next(path for path in assets._hashed if path.endswith(STDLIB))
+    original = zipfile.ZipFile(FOLDERS["pyodide"][0][1] / STDLIB)
+    served = zipfile.ZipFile(io.BytesIO(assets._hashed[name].body))
+    assert served.namelist() == original.namelist()
+    assert all(served.read(member) == original.read(member) for member in original.namelist())

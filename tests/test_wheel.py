@@ -99,8 +99,6 @@ def test_a_wheel_is_a_complete_server_in_an_empty_folder(
             assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), path
         boot = http.get("/api/boot.json").json()
         assert http.get(boot["wheel"]).status_code == 200
-        assert boot["snapshot"], "the wheel carries the memory snapshot"
-        assert http.get(f"{boot['pyodide']}{boot['snapshot']['file']}").status_code == 200
         assert len(http.get("/api/kernels").json()["kernels"]) == 28
         assert http.get("/api/model/latest").json()["version"] == 1
         assert http.get("/readyz").json() == {"ready": True, "problems": []}

@@ -88,14 +88,13 @@ def measure(manifest_text, model_bytes, environment_text):
 """
 SCRIPT = """
 const source = `
-  import { startPyodide } from "${location.origin}/static/workers/start_pyodide.js";
   import { detectEnvironment } from "${location.origin}/static/shared/environment.js";
   const at = (path) => new URL(path, "${location.origin}/").href;
   const json = (path) => fetch(at(path)).then((response) => response.json());
   try {
     const boot = await json("api/boot.json");
     const { loadPyodide } = await import(at(boot.pyodide) + "pyodide.mjs");
-    const pyodide = await startPyodide(loadPyodide, at(boot.pyodide), boot.snapshot, console.warn);
+    const pyodide = await loadPyodide({ indexURL: at(boot.pyodide) });
     await pyodide.loadPackage(["numpy", "micropip"], { messageCallback: () => {} });
     await pyodide.pyimport("micropip").install.callKwargs(at(boot.wheel), { deps: false });
     const manifest = await fetch(at("api/kernels")).then((response) => response.text());

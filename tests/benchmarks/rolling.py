@@ -47,7 +47,7 @@ NAMED = re.compile(
     r"""(?:(?:src|href)=|from |import |import\(|URL\()"((?:static|\.{1,2}/)[^"]*\.(?:js|css|svg))\""""
 )
 HASHED = re.compile(r"/(?:[a-z]+-|kernels/)[0-9a-f]{64}/")
-LARGE = ("pyodide.asm.wasm", "pyodide.asm.js", "python_stdlib.zip", "snapshot.bin.gz")
+LARGE = ("pyodide.asm.wasm", "pyodide.asm.js", "python_stdlib.zip")
 
 
 def newer_release(folder: Path) -> Path:

@@ -105,7 +105,7 @@ class Benchmark:
         began = self.control.used_ms()
         try:
             measurement = await run.measure()
-            if _disturbed(measurement) and self.budget.left_ms > self.control.used_ms() - began:
+            if not exact and _disturbed(measurement) and self.budget.left_ms > self.control.used_ms() - began:
                 again = await run.again()
                 measurement = min(measurement, again, key=_disturbance)
         except BaselineError as error:

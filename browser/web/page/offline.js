@@ -1,5 +1,5 @@
 // @ts-check
-/** @import { Boot, Environment } from "../shared/wire" */
+/** @import { Boot } from "../shared/wire" */
 /** The page without a network: `sw.js` keeps what was used once; here it is registered, and asked for earlier answers. */
 
 /**
@@ -34,9 +34,4 @@ export async function canMeasure(boot) {
   } catch {
     return false; // no Cache API here, or storage is blocked
   }
-}
-
-/** How many bytes a first measurement fetches here; null while the server counts. @param {Boot} boot @param {Environment} environment */
-export function transferred({ measuringBytes, snapshot }, { browser }) {
-  return measuringBytes && measuringBytes + (snapshot && snapshot.notIn !== browser ? snapshot.bytes : 0);
 }

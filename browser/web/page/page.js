@@ -8,7 +8,7 @@ import { crowdDecisions, getJson } from "../shared/api.js";
 import { languageSwitch, say } from "../shared/i18n.js";
 import { liveEntry, liveState } from "./live.js";
 import { liveSwap } from "./news.js";
-import { canMeasure, registerServiceWorker, transferred } from "./offline.js";
+import { canMeasure, registerServiceWorker } from "./offline.js";
 import { outcomeSection } from "./outcome_card.js";
 import { privacyCard } from "./privacy_card.js";
 import { Python } from "../shared/python.js";
@@ -122,7 +122,7 @@ async function main() {
 
   const { boot, latest } = fresh ?? known ?? { boot: null, latest: { version: 0 } };
   privacy.policy(boot);
-  if (boot) bench.cost((await canMeasure(boot)) ? 0 : transferred(boot, environment));
+  if (boot) bench.cost((await canMeasure(boot)) ? 0 : boot.measuringBytes);
 
   /** Compare with the choices of the oldest model that the server has: the difference is what everyone's reports brought. */
   async function beforeEveryone() {

@@ -20,7 +20,7 @@ const TREE = /^(\/(?:static-|pyodide-|wheels-|kernels\/))[0-9a-f]{64}\//; // all
 const KEPT = /^\/(static|pyodide|wheels)\//;
 const PAGES = new Set(["/", "/dashboard", "/privacy", "/fleetune.js"]);
 const ANSWERS = new Set(["/api/boot.json", "/api/kernels", "/api/privacy.json", "/api/decisions", "/api/model/latest"]);
-const PATIENCE = 10_000; // ms for a server that does not answer
+const PATIENCE = 10_000; // ms until an answer begins, where an older one may be kept
 
 worker.addEventListener("install", () => worker.skipWaiting());
 
@@ -71,12 +71,16 @@ async function remember(request, response) {
 async function answer(event) {
   const { request } = event;
   const url = new URL(request.url);
+  const patience = new AbortController();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   if (NAMED_BY_HASH.test(url.pathname)) {
     const known = await remembered(request);
     if (known) return known;
-  }
+  } else timer = setTimeout(() => patience.abort(), PATIENCE);
   try {
-    const response = await fetch(request, { signal: AbortSignal.any([request.signal, AbortSignal.timeout(PATIENCE)]) });
+    const response = await fetch(request, { signal: AbortSignal.any([request.signal, patience.signal]) });
+    clearTimeout(timer); // a body may take minutes on a slow line
     // Python keeps models, once it has verified their signatures.
     if (response.status === 200 && !url.pathname.startsWith("/models/")) event.waitUntil(remember(request, response.clone()));
     return response;

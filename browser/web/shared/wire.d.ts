@@ -180,14 +180,13 @@ export interface PrivacyNotes {
 export interface Parts {
   wheel: string;
   pyodide: string;
-  snapshot: { file: string; sha256: string; bytes: number; notIn: Environment["browser"] } | null;
 }
 
 export interface Boot extends Parts {
   keys: Record<string, string>;
   policyRevision: number;
   privacySignal: boolean;
-  /** What a first measurement fetches, as sent, the snapshot not among it; null while the server counts. */
+  /** What a first measurement fetches, as sent to this browser; null while the server counts. */
   measuringBytes: number | null;
   version: string;
 }

@@ -9,7 +9,6 @@ import { detectEnvironment } from "../shared/environment.js";
 import { lock } from "./lock.js";
 import { errorData, RemoteError, WORKER_NAME } from "../shared/protocol.js";
 import { beat, emit, refuse, seesPrivacyControl, serve } from "../shared/rpc.js";
-import { startPyodide } from "./start_pyodide.js";
 import * as storage from "../shared/storage.js";
 
 const server = new URL("../../", import.meta.url);
@@ -144,8 +143,7 @@ async function main() {
   const indexURL = new URL(parts.pyodide, server).href;
   /** @type {typeof import("pyodide")} */
   const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
-  const snapshot = parts.snapshot?.notIn === detectEnvironment().browser ? null : parts.snapshot;
-  const pyodide = await startPyodide(loadPyodide, indexURL, snapshot, (text) => emit("log", { level: "warning", text }));
+  const pyodide = await loadPyodide({ indexURL });
   emit("boot", { stage: "numpy" });
   await pyodide.loadPackage(["numpy", "micropip"], { messageCallback: () => {} });
   emit("boot", { stage: "fleetune" });

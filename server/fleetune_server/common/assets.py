@@ -1,12 +1,14 @@
-"""Answers from memory: right types, entity tags, gzip made once."""
+"""Answers from memory: right types, entity tags, Brotli and gzip made once."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import brotli
 from starlette.datastructures import Headers
 from starlette.responses import Response
 
@@ -28,20 +30,25 @@ TYPES: Mapping[str, str] = {
     ".bin": "application/octet-stream",
     ".whl": "application/zip",
     ".zip": "application/zip",
-    ".gz": "application/gzip",
 }
-_PACKED = frozenset({".png", ".ico", ".woff2", ".whl", ".zip", ".gz"})  # compressed already
+_PACKED = frozenset({".png", ".ico", ".woff2", ".whl"})  # compressed already
+LARGE = 32_768  # bytes from which Brotli is worth its time
+PACKERS: Mapping[str, Callable[[bytes], bytes]] = {  # the first that a browser takes
+    "br": lambda body: brotli.compress(body, quality=7, lgwin=24),
+    "gzip": lambda body: gzip.compress(body, compresslevel=6, mtime=0),
+}
 
 
 @dataclass
 class Asset:
-    """The bytes of one URL, plain and gzipped."""
+    """The bytes of one URL, plain and packed."""
 
     body: bytes
     suffix: str
     cache: str = REVALIDATE
     sha256: str = field(init=False)
-    _zipped: bytes | None = field(init=False, default=None, repr=False)
+    _packed: dict[str, bytes] = field(init=False, default_factory=dict, repr=False)
+    _packing: threading.Lock = field(init=False, default_factory=threading.Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.sha256 = hashlib.sha256(self.body).hexdigest()
@@ -51,23 +58,25 @@ class Asset:
         """The entity tag: the same for the same bytes, whichever server answers."""
         return f'"{self.sha256[:32]}"'
 
-    @property
-    def zipped(self) -> bytes | None:
-        """The gzip form, made on first use; None if that would not be smaller."""
-        if self.suffix in _PACKED:
-            return None
-        if self._zipped is None:
-            self._zipped = gzip.compress(self.body, compresslevel=6, mtime=0)
-        return self._zipped if len(self._zipped) < len(self.body) else None
+    def packed(self, accepted: str) -> tuple[str, bytes]:
+        """The content encoding that an Accept-Encoding header allows, and the bytes, made on first use; none where
+        that would not be smaller."""
+        if self.suffix not in _PACKED:
+            for encoding, pack in PACKERS.items():
+                if encoding in accepted and (encoding != "br" or len(self.body) >= LARGE):
+                    with self._packing:
+                        if encoding not in self._packed:
+                            self._packed[encoding] = pack(self.body)
+                    if len(self._packed[encoding]) < len(self.body):
+                        return encoding, self._packed[encoding]
+        return "", self.body
 
     def respond(self, headers: Headers, cache: str | None = None) -> Response:
         """200 or 304 with the encoding that the request accepts; `cache`: another header than this file's own."""
         common = {"etag": self.etag, "cache-control": cache or self.cache, "vary": "accept-encoding"}
         if self.etag in headers.get("if-none-match", ""):
             return Response(status_code=304, headers=common)
-        body = self.zipped if "gzip" in headers.get("accept-encoding", "") else None
-        if body is not None:
-            common["content-encoding"] = "gzip"
-        return Response(
-            body if body is not None else self.body, headers=common, media_type=TYPES[self.suffix]
-        )
+        encoding, body = self.packed(headers.get("accept-encoding", ""))
+        if encoding:
+            common["content-encoding"] = encoding
+        return Response(body, headers=common, media_type=TYPES[self.suffix])

@@ -97,7 +97,7 @@ def create_app(settings: Settings) -> ASGIApp:
             state.served.adopted = partial(assets.keep, state.store)
             yield {
                 KEY: state,
-                "transfer": Transfer(),
+                "transfer": Transfer(assets),
                 "assets": assets,
                 "store": state.store,
                 "public": pages,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import io
 import json
 import logging
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -18,12 +20,19 @@ from starlette.responses import Response
 from fleetune_server.common.assets import IMMUTABLE, REVALIDATE, TYPES, Asset
 from fleetune_server.http import wheel
 from fleetune_server.kernels.catalogue import Catalogue
-from fleetune_server.settings import IN_CHECKOUT, ROOT
+from fleetune_server.settings import IN_CHECKOUT
 from fleetune_server.store.base import Store, StoreError
 
 log = logging.getLogger(__name__)
 RELEASES = 3  # whose files are served: this one and the two before it
-SNAPSHOT = "snapshot.bin.gz"  # Python's memory after its start, made by browser/snapshot.mjs
+STDLIB = "python_stdlib.zip"
+RUNTIME = (
+    "pyodide.mjs",
+    "pyodide.asm.js",
+    "pyodide.asm.wasm",
+    "pyodide-lock.json",
+    STDLIB,
+)  # and every wheel
 
 Folders = Mapping[
     str, tuple[tuple[str, Path], ...]
@@ -63,7 +72,7 @@ class Assets:
         self._reading = asyncio.Lock()
 
     async def read(self) -> None:
-        """Read the files if they were not read yet, or changed in a checkout; warns if there is no snapshot."""
+        """Read the files if they were not read yet, or changed in a checkout."""
         async with self._reading:
             if not self._trees or (IN_CHECKOUT and _stamps(self._sources()) != self._stamps):
                 await asyncio.to_thread(self._read)
@@ -79,7 +88,6 @@ class Assets:
         self.parts = {
             "wheel": f"{trees['wheels'].root}{wheel.NAME}",
             "pyodide": trees["pyodide"].root,
-            "snapshot": _snapshot(trees["pyodide"]),
         }
         # A page's scripts ask for their own Python: another replica may have another release's.
         parts = Asset(json.dumps(self.parts).encode(), ".json", IMMUTABLE)
@@ -94,6 +102,12 @@ class Assets:
         for tree in trees.values():
             root = tree.root
             self._hashed |= {root + path: asset for path, asset in tree.files.items()}
+
+    def measuring(self) -> list[Asset]:
+        """What a browser fetches before Python can measure."""
+        pyodide = self._trees["pyodide"].files
+        named = [asset for name, asset in pyodide.items() if name in RUNTIME or name.endswith(".whl")]
+        return [*named, *self._trees["wheels"].files.values()]
 
     async def keep(self, store: Store, *catalogues: Catalogue) -> None:
         """Have the store keep this release's files and those of its kernels, for when others serve.
@@ -184,26 +198,19 @@ def _files(folders: tuple[tuple[str, Path], ...]) -> dict[str, Asset]:
         for path in sorted(folder.rglob("*")):
             name = below + path.relative_to(folder).as_posix()
             if path.suffix in TYPES and path.is_file() and name not in found:
-                found[name] = Asset(path.read_bytes(), path.suffix, IMMUTABLE)
+                body = path.read_bytes()
+                found[name] = Asset(_stored(body) if name == STDLIB else body, path.suffix, IMMUTABLE)
     return found
+
+
+def _stored(archive: bytes) -> bytes:
+    """A zip file with its members as they are: the whole is then packed for the wire a third tighter."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(packed, "w") as new:
+        for member in old.infolist():
+            new.writestr(zipfile.ZipInfo(member.filename, member.date_time), old.read(member))
+    return packed.getvalue()
 
 
 def _stamps(paths: list[Path]) -> dict[Path, tuple[int, int]]:
     return {path: ((status := path.stat()).st_mtime_ns, status.st_size) for path in paths}
-
-
-def _snapshot(pyodide: Tree) -> dict[str, str | int] | None:
-    """Python's memory after its start, beside Pyodide's files; None and a warning if there is none."""
-    asset = pyodide.files.get(SNAPSHOT)
-    if asset is None:
-        remedy = f"node {ROOT / 'browser' / 'snapshot.mjs'}"
-        log.warning("no memory snapshot: Python starts 1 to 5 s more slowly", extra={"remedy": remedy})
-        return None
-    return {
-        "file": SNAPSHOT,
-        "sha256": asset.sha256,
-        "bytes": len(asset.body),
-        # There Python fails after everything was fetched ("call_indirect to a signature that does not match":
-        # the functions that the memory points to stand in another order) and has to start anew.
-        "notIn": "webkit",
-    }

@@ -49,11 +49,11 @@ async def boot(request: Request) -> Response:
             "keys": state_of(request).keys.public(),  # for open pages of releases that knew no root
             "policyRevision": policy.REVISION,
             "withdrawableSeconds": withdrawable_seconds(state_of(request).settings.hold_seconds),
-            "measuringBytes": request.state.transfer.known(),
+            "measuringBytes": request.state.transfer.known(request.headers.get("accept-encoding", "")),
             "privacySignal": privacy_signal(request.headers.raw),  # pages cannot read their own requests
             "version": __version__,
         },
-        headers={"cache-control": "no-cache", "vary": "sec-gpc"},
+        headers={"cache-control": "no-cache", "vary": "sec-gpc, accept-encoding"},
     )
 
 
