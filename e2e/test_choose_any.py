@@ -256,3 +256,56 @@ def test_kept_nonsense_is_not_believed(tab: Page, site: Embedder) -> None:
         show(tab, f"{site.origin}/")
         assert began(tab, "{ slow, fast: sum }")["implementation"] == "slow", nonsense
         assert ready(tab)["implementation"] == "fast"
+
+
+IN_WORKER = """
+import { choose } from "/embed/choose.js";
+const counted = { page: 0 };
+const sum = (data) => {
+  if (globalThis.document) counted.page++;
+  let total = 0;
+  for (let i = 0; i < data.length; i++) total = (total + data[i]) | 0;
+  return total;
+};
+const slow = (data) => { let total = 0; for (let i = 0; i < 8; i++) total = sum(data); return total; };
+const never = (data) => { while (!globalThis.document); return sum(data); };
+const hanging = import.meta.url.includes("never");
+const given = hanging ? { slow, never, fast: sum } : { slow, fast: sum };
+const options = {
+  input: (n, random) => Uint8Array.from({ length: n }, () => 256 * random()),
+  sizes: [4096], budgetMs: 2500, worker: import.meta.url,
+};
+export const chosen = await choose(hanging ? "never" : "job", given, options);
+export const outcome = async () => {
+  const ready = await chosen.ready;
+  return { ...ready, ...chosen.explain({ size: 4096 }), page: counted.page };
+};
+"""
+
+
+def outcome(page: Page, site: Embedder, module: str) -> Any:
+    """What a page that imports this module finds out."""
+    show(page, f"{site.origin}/")
+    return page.evaluate("return await (await import(a[0])).outcome()", module, timeout=60)
+
+
+@pytest.mark.deep
+@pytest.mark.parametrize("policy", [STRICT, f"{STRICT}; worker-src 'none'"], ids=["worker", "page"])
+def test_a_module_is_measured_in_a_worker_where_the_policy_lets_one_start(
+    browser: Browser, policy: str
+) -> None:
+    browser.fresh()
+    files = {f"/{file.relative_to(WEB)}": file.read_text() for file in SOURCES}
+    files |= {"/": PAGE % "", "/host.js": "window.loaded = true;"}
+    files |= {"/job.js": IN_WORKER, "/never.js": IN_WORKER}
+    with Embedder(files, policy) as site:
+        page = browser.new_page()
+        found = outcome(page, site, "/job.js")
+        assert (found["implementation"], found["source"], found["measured"]) == ("fast", "measured", 1)
+        assert (found["page"] == 0) == (policy == STRICT), "with a worker, none runs in the page"
+        again = outcome(page, site, "/job.js")
+        assert (again["implementation"], again["measured"]) == ("fast", 0), "it was kept"
+        if policy == STRICT:
+            ended = outcome(page, site, "/never.js")
+            assert list(ended["setAside"]) == ["never"], "what never returns ends with its worker"
+            assert (ended["implementation"], ended["page"]) == ("fast", 0)

@@ -200,7 +200,7 @@ def test_a_reference_that_cannot_be_used_and_wrong_options_are_refused_with_a_re
           [{ sum }, { ...options, sizes: [-1] }],
           [{ sum }, { ...options, sizes: [] }],
           [{ sum }, { measure: "idle" }],
-          [{ sum }, { ...options, measure: "calls" }],
+          [{ sum }, { ...options, measure: "always" }],
         ]) {
           const made = choose("wrong", implementations, given);
           answer.push(await made.then(() => "taken", (error) => error.message));
@@ -213,7 +213,7 @@ def test_a_reference_that_cannot_be_used_and_wrong_options_are_refused_with_a_re
         "Fleetune: the sizes of wrong must be numbers from 0 on",
         "Fleetune: the sizes of wrong must be numbers from 0 on",
         "Fleetune: wrong needs input to measure with",
-        'Fleetune: measure of wrong must be "idle" or "never"',
+        'Fleetune: measure of wrong must be "idle", "calls" or "never"',
     ]
 
 

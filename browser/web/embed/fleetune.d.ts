@@ -195,8 +195,13 @@ export interface ChooseOptions<Call extends (...args: any[]) => any = (...args: 
   patterns?: string[];
   /** What one visit does with it: decides whether a download pays back. */
   expect?: { calls: number };
-  /** `idle`: when the page is idle (default, if there is `input`). `never`: only when `measure()` is called. */
-  measure?: "idle" | "never";
+  /**
+   * `idle`: when the page is idle (default, if there is `input`). `calls`: from copies of the page's own calls, for 2 % of the time that
+   * they take. `never`: only when `measure()` is called.
+   */
+  measure?: "idle" | "calls" | "never";
+  /** Address of the module that makes this very choice, mostly `import.meta.url`: measured in a worker, or in the page if none starts. */
+  worker?: string | URL;
   /** Of one measuring, ms. Default: 2000. */
   budgetMs?: number;
   /** Whether the choice gives promises. Default: if any implementation does. */

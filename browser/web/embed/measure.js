@@ -91,7 +91,7 @@ async function check(job, one, sets, expected, limit, deadline) {
  * @param {number} step of the clock @param {Deadline} deadline @param {number} until when it leaves the time to others, if every implementation had its rounds @param {() => number} random
  * @returns {Promise<Cell | undefined>}
  */
-async function measureCell(job, implementations, size, pattern, current, clock, step, deadline, until, random) {
+export async function measureCell(job, implementations, size, pattern, current, clock, step, deadline, until, random) {
   const [reference, ...others] = implementations.filter(({ ready }) => ready);
   const ticking = { ...clock, over: deadline.over };
   const sets = await within(inputSets(job, size, pattern, random), HANG_MS * 10, deadline.ended);

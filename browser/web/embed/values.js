@@ -1,11 +1,15 @@
 // @ts-check
 /** Arguments and results of any kind: copies, comparison, and what became of them. */
 
+/** @param {any} value @returns {value is ImageData} */
+const isPicture = (value) => globalThis.ImageData !== undefined && value instanceof ImageData;
+
 /** A copy that shares no memory; what cannot be copied (functions, elements of the page) stays itself. @param {any} value @returns {any} */
 export function copyOf(value) {
   if (ArrayBuffer.isView(value)) return value instanceof DataView ? new DataView(value.buffer.slice(value.byteOffset, value.byteOffset + value.byteLength)) : /** @type {any} */ (value).slice();
   if (value instanceof ArrayBuffer) return value.slice(0);
   if (Array.isArray(value)) return value.map(copyOf);
+  if (isPicture(value)) return new ImageData(copyOf(value.data), value.width, value.height);
   if (Object.getPrototypeOf(value ?? 0) === Object.prototype) return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, copyOf(one)]));
   return value;
 }
@@ -24,6 +28,7 @@ export function equal(a, b) {
 function alike(a, b) {
   if (typeof a !== "object" || typeof b !== "object" || !a || !b) return false;
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
+  if (isPicture(a)) return a.width === b.width && equal(a.data, b.data);
   if (typeof a.length === "number") {
     if (a.length !== b.length) return false;
     for (let i = 0; i < a.length; i++) if (a[i] !== b[i] && !equal(a[i], b[i])) return false;

@@ -1,0 +1,115 @@
+// @ts-check
+/**
+ * Learn from the calls that the page makes: copies of their arguments are what implementations are compared and timed with, between the
+ * page's own work, for a small share of the time that the calls take.
+ */
+import { loadAll } from "./learn.js";
+import { measureCell, Over } from "./measure.js";
+import { isPromise } from "./implementations.js";
+import { PAGE } from "./page_clock.js";
+import { copyOf } from "./values.js";
+import { seeded } from "../shared/numbers.js";
+import { clockStep } from "../shared/timing.js";
+
+/** @typedef {{pattern: string, size: number, sets: any[][], since: number}} Group calls of one octave; `since`: ms that they took since they were last measured */
+
+const SHARE = 0.02; // of the time that calls take, until their octave is decided
+const STEADY = 0.005; // from then on, to see what changes
+const START_MS = 2; // saved up before anything is tried
+const SETS = 4; // of arguments, as many as measuring takes in turn
+const SET_BYTES = 1 << 22; // that they may hold together, beyond the first
+const LOOK_MS = 4; // of calls between two that are timed
+const MOST_CALLS = 1024; // between them
+
+/** Whether a copy of it is as good as the value itself. @param {any} value @returns {boolean} */
+function copyable(value) {
+  if (typeof value === "function" || typeof value === "symbol") return false;
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return true;
+  if (Array.isArray(value)) return value.every(copyable);
+  if (Object.getPrototypeOf(value) === Object.prototype) return Object.values(value).every(copyable);
+  return [ArrayBuffer, globalThis.Blob, globalThis.ImageData].some((kind) => kind && value instanceof kind);
+}
+
+/** @param {any} value @returns {number} */
+const bytesOf = (value) => value?.byteLength ?? value?.size ?? (typeof value === "object" && value ? Object.values(value).reduce((sum, one) => sum + bytesOf(one), 0) : value?.length ?? 8);
+
+/** The power of two that stands for the sizes around it. @param {number} size */
+const octaveOf = (size) => 2 ** Math.max(0, Math.round(Math.log2(Math.max(size, 1))));
+
+/** @param {import("./choose.js").Chooser} chooser @returns {Promise<void>} when the job is closed */
+export async function learnFromCalls(chooser) {
+  const { implementations, job, closed } = chooser;
+  const random = seeded(Date.now());
+  /** @type {Map<string, Group>} */
+  const groups = new Map();
+  /** ms that may be spent; less than none while a long try is paid back. */
+  let credit = 0;
+  let counted = PAGE.now(); // until when calls were counted
+  let charged = Infinity; // since when time is spent on measuring
+  let wake = () => {};
+
+  chooser.heard = (pattern, size, calls, args, call, again) => {
+    const key = `${pattern} ${octaveOf(size)}`;
+    const group = groups.get(key) ?? { pattern, size: octaveOf(size), sets: [], since: 0 };
+    if (!(size >= 0 && size < Infinity)) return again(MOST_CALLS), call(...args);
+    groups.set(key, group);
+    let began = PAGE.now();
+    if (group.sets.length < SETS && (!group.sets.length || bytesOf(group.sets) < SET_BYTES) && args.every(copyable)) group.sets.push(/** @type {any[]} */ (copyOf(args)));
+    credit -= PAGE.now() - began;
+    // At random, so that every kind of call is met where kinds follow each other in turn.
+    again(Math.ceil(Math.min(2 * calls, MOST_CALLS) * (0.5 + random() / 2)));
+    const note = () => {
+      const now = PAGE.now();
+      const took = Math.min(calls * (now - began), now - counted); // calls that wait at the same time take it once
+      counted = now;
+      group.since += took;
+      credit += took * (chooser.cells[pattern]?.[group.size] ? STEADY : SHARE);
+      if (now - began > 0) again(Math.max(1, Math.min(MOST_CALLS, Math.ceil((2 * LOOK_MS * random()) / (now - began)), 2 * calls)));
+      if (credit > 0) wake();
+    };
+    began = PAGE.now();
+    const result = call(...args);
+    if (job.waits) return result.finally(note);
+    note();
+    if (isPromise(result)) chooser.dispatchEvent(new CustomEvent("failed", { detail: new Error(`Fleetune: calls of ${chooser.name} give promises: say async: true`) }));
+    return result;
+  };
+
+  /** Until there is something to learn that may be paid for. @param {() => boolean} ready */
+  const until = async (ready) => {
+    if (charged < Infinity) credit -= PAGE.now() - charged;
+    charged = Infinity;
+    while (!ready()) await Promise.race([new Promise((resolve) => (wake = () => resolve(undefined))), deadline.ended]);
+    await PAGE.idle(Infinity);
+    charged = PAGE.now();
+  };
+  /** @type {Promise<never>} */
+  const ended = new Promise((_, reject) => closed.signal.addEventListener("abort", () => reject(new Over())));
+  ended.catch(() => {});
+  const deadline = { until: Infinity, ended, over: () => closed.signal.aborted, clear() {} };
+  const clock = { ...PAGE, idle: () => until(() => credit > 0) };
+  const next = () => [...groups.values()].filter(({ sets }) => sets.length).reduce((/** @type {Group | undefined} */ most, one) => (most && most.since >= one.since ? most : one), undefined);
+  try {
+    await until(() => credit > START_MS && next() !== undefined);
+    const step = await clockStep({ ...clock, over: deadline.over });
+    for (;;) {
+      await until(() => credit > 0 && next() !== undefined);
+      await loadAll(chooser, implementations, deadline);
+      const group = /** @type {Group} */ (next());
+      const { pattern, size, sets } = group;
+      [group.since, group.sets] = [0, []];
+      let turn = 0;
+      const mine = { ...job, input: async () => sets[turn++ % sets.length] };
+      charged = PAGE.now(); // loading is no measuring
+      const cell = await measureCell(mine, implementations, size, pattern, chooser.choice(pattern, size), clock, step, deadline, Infinity, random);
+      job.inPlace ||= mine.inPlace;
+      if (!cell) continue;
+      chooser.found(pattern, size, cell);
+      chooser.save();
+    }
+  } catch (error) {
+    if (!(error instanceof Over)) throw error;
+  } finally {
+    chooser.heard = undefined;
+  }
+}
