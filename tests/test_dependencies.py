@@ -115,10 +115,10 @@ def undeclared(source: str, extras: frozenset[str]) -> list[str]:
 
 
 def sources(*suffixes: str) -> Iterator[Path]:
-    """Our own files, and the scripts that the build has made."""
+    """Our own files, and the scripts that the build has made; no bundles of examples (www)."""
     for folder in ("browser/fleetune", "browser/web", "server", "kernels_wasm", "tests", "e2e", "examples"):
         for path in sorted((ROOT / folder).rglob("*")):
-            if path.suffix in suffixes and not {"node_modules", ".cache"} & set(path.parts):
+            if path.suffix in suffixes and not {"node_modules", ".cache", "www"} & set(path.parts):
                 yield path
 
 

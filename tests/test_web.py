@@ -10,7 +10,8 @@ ROOT = Path(__file__).resolve().parents[1]
 WEB = ROOT / "browser" / "web"
 CALLERS = ("tests", "e2e", "kernels_wasm/lab", "server/fleetune_server")
 PUBLIC = {
-    "embed/fleetune.js",  # embedding pages import it
+    "embed/adapters.js",  # embedding pages import it
+    "embed/fleetune.js",  # this too
     "shared/arguments.js",  # the generated dispatchers are given all of it
 }
 IMPORTS = {  # folder → what its scripts may import, beside itself
@@ -126,6 +127,8 @@ def test_what_pages_ask_their_browser_about_itself_is_a_short_list() -> None:
         ("hardwareConcurrency", "shared/environment.js"),
         ("userAgent", "embed/kept.js"),  # whose timings these are; stays in the database
         ("hardwareConcurrency", "embed/kept.js"),
+        ("hardwareConcurrency", "embed/adapters.js"),  # how many threads are worth a try
+        ("gpu", "embed/adapters.js"),  # whether a provider may work
         ("globalPrivacyControl", "shared/consent_record.js"),
         ("globalPrivacyControl", "shared/rpc.js"),
         ("languages", "shared/i18n.js"),

@@ -4,11 +4,13 @@ For each engine and each job of examples/choose, a fresh profile measures for tw
 afterwards by choose_page.mjs, which shares no code with the product. All fractions weigh a job's sizes alike and
 include loading:
 
+client_gzip_bytes               of what each visit loads, minified; what only measuring needs is named beside it
 percent_of_oracle               cost of the best set of implementations in hindsight ÷ cost of what was chosen
 handwritten                     the same of a script that times all once and keeps the winner of each size
 webfft                          the same, for the fft job, of webfft's own profile (one winner for all sizes)
 slower_than_reference_percent   of the cells, where the choice takes more than 3 % longer than the first implementation
 second_load_ms                  until the next page load has its choice (median of 5)
+load                            of the machine (1 min) before and after
 sync_overhead_ns, async_overhead_us   of a call through the choice
 """
 
@@ -20,9 +22,11 @@ import gzip
 import http.server
 import itertools
 import json
+import os
 import re
 import statistics
 import subprocess
+import tempfile
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,7 +38,8 @@ from e2e.engines import ENGINES
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "choose"
 WEB = ROOT / "browser" / "web"
-JOBS = ("sha256", "fft", "resize", "deflate")
+JOBS = ("sha256", "fft", "resize", "deflate", "onnx")
+ISOLATED = ("onnx",)  # threads need an isolated page; the clocks of the others are as coarse as pages have them
 PAGE = b"<!doctype html><meta charset=utf-8><title>choose</title>"
 OPEN = 'const page = await import("/choose_page.mjs"); const { job } = await import(`/www/${a[0]}.js`);'
 CHOOSE = 'const { choose } = await import("/web/embed/choose.js");'
@@ -61,13 +66,19 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         return super().translate_path(path)
 
     def do_GET(self) -> None:
-        if self.path != "/":
+        if self.path.partition("?")[0] != "/":
             super().do_GET()
             return
         self.send_response(200)
         self.send_header("content-type", "text/html")
         self.end_headers()
         self.wfile.write(PAGE)
+
+    def end_headers(self) -> None:
+        if self.path != "/":
+            self.send_header("cross-origin-opener-policy", "same-origin")
+            self.send_header("cross-origin-embedder-policy", "require-corp")
+        super().end_headers()
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """No log."""
@@ -97,7 +108,8 @@ def measure(engine: str, origin: str, jobs: list[str]) -> dict[str, Any]:
         for job in jobs:
             browser.fresh()
             page = browser.new_page()
-            page.open(f"{origin}/")
+            at = f"{origin}/{'?isolated' if job in ISOLATED else ''}"
+            fresh(page, at)
             found = page.evaluate(
                 OPEN + CHOOSE + "const f = await choose(...job); await f.ready;"
                 "const at = (size) => [size, f.explain({ size }).implementation];"
@@ -106,9 +118,9 @@ def measure(engine: str, origin: str, jobs: list[str]) -> dict[str, Any]:
                 job,
                 timeout=120,
             )
-            fresh(page, origin)
+            fresh(page, at)
             by_hand = page.evaluate(OPEN + "return page.handwritten(job)", job, timeout=300)
-            fresh(page, origin)
+            fresh(page, at)
             real = page.evaluate(OPEN + "return page.truth(job)", job, timeout=600)
             best = oracle(real["cells"], real["loads"], found["calls"])
 
@@ -131,9 +143,9 @@ def measure(engine: str, origin: str, jobs: list[str]) -> dict[str, Any]:
                 "ms": real["cells"],
                 "load_ms": real["loads"],
             }
-        fresh(page, origin)  # the same tab: WebKit shows one, and what is not seen does not measure
+        fresh(page, f"{origin}/")  # the same tab: WebKit shows one, and what is not seen does not measure
         figures["second_load_ms"] = second_load(page, origin, jobs[0])
-        fresh(page, origin)
+        fresh(page, f"{origin}/")
         figures |= page.evaluate(OPEN + CHOOSE + "return page.overhead(choose)", jobs[0], timeout=120)
         version = browser.version
     means = {key: round(statistics.fmean(by.values()), 4) for key, by in fractions.items() if by}
@@ -146,14 +158,14 @@ def measure(engine: str, origin: str, jobs: list[str]) -> dict[str, Any]:
     }
 
 
-def fresh(page: Page, origin: str) -> None:
+def fresh(page: Page, url: str) -> None:
     """The next page load: no code is warm, storage stays."""
-    page.open(f"{origin}/")
+    page.open(url)
 
 
 def profiled(page: Page, origin: str, cells: Cells) -> dict[str, str]:
     """What webfft's own profile chooses, as the example names it."""
-    fresh(page, origin)
+    fresh(page, f"{origin}/")
     name = page.evaluate('return (await import("/www/webfft_profile.js")).profile()', timeout=120)
     return dict.fromkeys(cells, WEBFFT.get(name, "fftJs"))
 
@@ -163,7 +175,7 @@ def second_load(page: Page, origin: str, job: str) -> float:
     page.evaluate(OPEN + CHOOSE + "await (await choose(...job)).ready", job, timeout=60)
     took = []
     for _ in range(5):
-        fresh(page, origin)
+        fresh(page, f"{origin}/")
         took.append(
             page.evaluate(
                 OPEN + CHOOSE + "const began = performance.now(); const f = await choose(...job);"
@@ -176,28 +188,33 @@ def second_load(page: Page, origin: str, job: str) -> float:
 
 
 def client_bytes() -> dict[str, int]:
-    """gzip bytes of choose.js and all that it imports: one minified file, and the files as they are served."""
-    bundle = subprocess.run(
-        [
-            EXAMPLES / "node_modules" / ".bin" / "esbuild",
-            WEB / "embed" / "choose.js",
-            "--bundle",
-            "--minify",
-            "--format=esm",
-        ],
-        check=True,
-        capture_output=True,
-    ).stdout
-    files, queue = set(), [WEB / "embed" / "choose.js"]
+    """gzip bytes of choose.js and what it imports, minified: for each visit, and what the first one measures with."""
+    with tempfile.TemporaryDirectory() as folder:
+        build = (EXAMPLES / "node_modules" / ".bin" / "esbuild", WEB / "embed" / "choose.js", f"--outdir={folder}")
+        options = ("--bundle", "--splitting", "--minify", "--format=esm", "--log-level=error")
+        subprocess.run([*build, *options], check=True)
+        at_once = gzipped(imported(Path(folder) / "choose.js", r'from"(\./[^"]+)"'))
+        measuring = imported(Path(folder) / "choose.js", r'(?:from|import\()"(\./(?!from_calls|in_worker)[^"]+)"')
+        return {
+            "client_gzip_bytes": at_once,
+            "client_gzip_bytes_measuring": gzipped(measuring) - at_once,
+            "client_gzip_bytes_as_served": gzipped(imported(WEB / "embed" / "choose.js", r'from "(\.[^"]+)"')),
+        }
+
+
+def imported(entry: Path, pattern: str) -> set[Path]:
+    """The module and those that it imports, by what `pattern` takes for an import."""
+    files, queue = set(), [entry]
     while queue:
         file = queue.pop()
         if file not in files:
             files.add(file)
-            queue += [
-                (file.parent / name).resolve() for name in re.findall(r'from "(\.[^"]+)"', file.read_text())
-            ]
-    served = sum(len(gzip.compress(file.read_bytes(), 9)) for file in files)
-    return {"client_gzip_bytes": len(gzip.compress(bundle, 9)), "client_gzip_bytes_as_served": served}
+            queue += [(file.parent / name).resolve() for name in re.findall(pattern, file.read_text())]
+    return files
+
+
+def gzipped(files: set[Path]) -> int:
+    return sum(len(gzip.compress(file.read_bytes(), 9)) for file in files)
 
 
 def main() -> int:
@@ -214,10 +231,11 @@ def main() -> int:
         ("127.0.0.1", 0), functools.partial(Handler, directory=str(EXAMPLES))
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    figures: dict[str, Any] = dict(client_bytes())
+    figures: dict[str, Any] = {**client_bytes(), "load": [os.getloadavg()[0]]}
     for engine in options.engines.split(","):
         figures[engine] = measure(engine, f"http://127.0.0.1:{server.server_port}", options.jobs.split(","))
     server.shutdown()
+    figures["load"].append(os.getloadavg()[0])
     print(json.dumps(figures, indent=None if options.json else 2))
     return 0
 

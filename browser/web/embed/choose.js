@@ -19,7 +19,7 @@ const SIZES = [16, 1024, 65536];
 const BUDGET_MS = 2000;
 const STORAGE_MS = 20; // a storage that takes longer is heard later
 const SAVE_MS = 500; // so long nothing goes on before it is written
-const WINNER_MS = 4; // so long a choice waits for what it chose last time
+const WINNER_MS = 4; // so long a choice waits for storage and for what it chose last time
 const MANY = 1e9; // calls of a visit, while nothing is known
 const MOST_COUNT = 1024; // calls between two looks
 const WORKER = "fleetune|"; // how the name of a worker begins that in_worker.js started
@@ -76,6 +76,7 @@ export class Chooser extends EventTarget {
   /** @returns {Promise<(...args: any[]) => any>} */
   async start() {
     const { reference, options, job } = this;
+    const began = performance.now();
     const reading = Promise.all([read(this.key), tried(this.key)]);
     const [known] = await Promise.all([Promise.race([reading, pause(STORAGE_MS)]), reference.load()]);
     if (!reference.ready) throw new Error(`Fleetune: the reference ${reference.name} of ${this.name} cannot be used: ${reference.reason}`);
@@ -87,7 +88,7 @@ export class Chooser extends EventTarget {
       const fall = (/** @type {number} */ n, /** @type {unknown} */ error, /** @type {any[]} */ args) => this.#fall(pattern, n, error, args);
       this.#lanes.set(pattern, dispatcher(options.size, job.waits, /** @type {any} */ (reference.call), fall, this.#tick(pattern)));
     }
-    await Promise.race([this.prepare(), pause(WINNER_MS)]);
+    await Promise.race([this.prepare(), pause(Math.max(0, began + WINNER_MS - performance.now()))]);
     const [first] = this.#lanes.values();
     const { pattern } = options;
     return pattern ? (...args) => (this.#lanes.get(pattern(...args)) ?? first).call(...args) : first.call;

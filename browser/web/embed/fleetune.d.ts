@@ -172,7 +172,7 @@ export interface ImplementationOptions<Call = (...args: any[]) => any> {
   /** What loading downloads, if you know it: an implementation that cannot pay back is not loaded. */
   bytes?: number;
   /** Settings of this implementation, given to `load`. */
-  params?: object;
+  params?: unknown;
   /** Changes when the implementation does. Default: derived from its text and params. */
   version?: string;
   /** Whether its calls give promises. Default: true for those with `load`, else found out. */

@@ -30,16 +30,23 @@ function beat() {
   beating = undefined;
 }
 
-/** Like `within`, to a second. @param {any} working @param {number} ms @returns {Promise<any>} */
-function watched(working, ms) {
+/**
+ * Make a call of the page and see that it ends, to a second. One promise for all, because each takes time.
+ * @param {Call} call @param {any[]} args @param {number} ms @param {(error: unknown) => any} failed what to reject with
+ */
+function watched(call, args, ms, failed) {
   return new Promise((resolve, reject) => {
-    const one = { beats: Math.ceil(ms / BEAT_MS), late: () => (pending.delete(one), reject(new Error(`it did not end within ${Math.round(ms / 1000)} s`))) };
-    pending.add(one);
-    beating ??= setInterval(beat, BEAT_MS);
-    Promise.resolve(working).then(
-      (result) => (pending.delete(one), resolve(result)),
-      (error) => (pending.delete(one), reject(error)),
-    );
+    const fail = (/** @type {unknown} */ error) => (pending.delete(one), reject(failed(error)));
+    const one = { beats: Math.ceil(ms / BEAT_MS), late: () => fail(new Error(`it did not end within ${Math.round(ms / 1000)} s`)) };
+    try {
+      const working = call(...args);
+      if (!isPromise(working)) return resolve(working);
+      pending.add(one);
+      beating ??= setInterval(beat, BEAT_MS);
+      working.then((/** @type {any} */ result) => (pending.delete(one), resolve(result)), fail);
+    } catch (error) {
+      fail(error);
+    }
   });
 }
 
@@ -134,27 +141,18 @@ export class Implementation {
     const own = /** @type {Call} */ (this.call);
     const call = this.copies ? (/** @type {any[]} */ ...args) => own(...copyOf(args)) : own;
     if (!waits && !inPlace) return call;
-    /** @param {unknown} error @param {any[]} args @param {any[] | false} kept @returns {never} */
-    const fail = (error, args, kept) => {
-      throw new Failed(this, error, kept ? restored(args, kept) : args);
-    };
-    if (!waits) {
-      return (...args) => {
-        const kept = copyOf(args);
-        try {
-          return own(...args);
-        } catch (error) {
-          return fail(error, args, kept);
-        }
-      };
+    /** @param {any[]} args @param {any[] | false} kept */
+    const failed = (args, kept) => (/** @type {unknown} */ error) => new Failed(this, error, kept ? restored(args, kept) : args);
+    if (waits) {
+      const limit = Math.max(CALL_MS, SLOWER * expectedMs);
+      return (...args) => watched(call, args, limit, failed(args, inPlace && copyOf(args)));
     }
-    const limit = Math.max(CALL_MS, SLOWER * expectedMs);
-    return async (...args) => {
-      const kept = inPlace && copyOf(args);
+    return (...args) => {
+      const kept = copyOf(args);
       try {
-        return await watched(call(...args), limit);
+        return own(...args);
       } catch (error) {
-        return fail(error, args, kept);
+        throw failed(args, kept)(error);
       }
     };
   }
