@@ -39,7 +39,9 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples" / "choose"
 WEB = ROOT / "browser" / "web"
 JOBS = ("sha256", "fft", "resize", "deflate", "onnx")
-ISOLATED = ("onnx",)  # threads need an isolated page; the clocks of the others are as coarse as pages have them
+ISOLATED = (
+    "onnx",
+)  # threads need an isolated page; the clocks of the others are as coarse as pages have them
 PAGE = b"<!doctype html><meta charset=utf-8><title>choose</title>"
 OPEN = 'const page = await import("/choose_page.mjs"); const { job } = await import(`/www/${a[0]}.js`);'
 CHOOSE = 'const { choose } = await import("/web/embed/choose.js");'
@@ -190,15 +192,23 @@ def second_load(page: Page, origin: str, job: str) -> float:
 def client_bytes() -> dict[str, int]:
     """gzip bytes of choose.js and what it imports, minified: for each visit, and what the first one measures with."""
     with tempfile.TemporaryDirectory() as folder:
-        build = (EXAMPLES / "node_modules" / ".bin" / "esbuild", WEB / "embed" / "choose.js", f"--outdir={folder}")
+        build = (
+            EXAMPLES / "node_modules" / ".bin" / "esbuild",
+            WEB / "embed" / "choose.js",
+            f"--outdir={folder}",
+        )
         options = ("--bundle", "--splitting", "--minify", "--format=esm", "--log-level=error")
         subprocess.run([*build, *options], check=True)
         at_once = gzipped(imported(Path(folder) / "choose.js", r'from"(\./[^"]+)"'))
-        measuring = imported(Path(folder) / "choose.js", r'(?:from|import\()"(\./(?!from_calls|in_worker)[^"]+)"')
+        measuring = imported(
+            Path(folder) / "choose.js", r'(?:from|import\()"(\./(?!from_calls|in_worker)[^"]+)"'
+        )
         return {
             "client_gzip_bytes": at_once,
             "client_gzip_bytes_measuring": gzipped(measuring) - at_once,
-            "client_gzip_bytes_as_served": gzipped(imported(WEB / "embed" / "choose.js", r'from "(\.[^"]+)"')),
+            "client_gzip_bytes_as_served": gzipped(
+                imported(WEB / "embed" / "choose.js", r'from "(\.[^"]+)"')
+            ),
         }
 
 
