@@ -50,6 +50,25 @@ def test_each_engine_has_an_answer(client: httpx.Client) -> None:
         assert answer["kernels"].keys() == {"dot", "saxpy"} or answer["kernels"]
 
 
+def test_kernels_asked_for_one_by_one_are_the_whole_answer(client: httpx.Client) -> None:
+    path = "/api/decisions/chromium-relaxedSimd"
+    whole, names = client.get(path).json(), client.get(f"{path}?kernel=").json()
+    assert names == {**whole, "kernels": {name: {} for name in whole["kernels"]}, "kinds": {}}
+    together: dict[str, Any] = {**names, "kernels": {}}
+    for name in whole["kernels"]:
+        one = client.get(f"{path}?kernel={name}").json()
+        together["kernels"] |= one["kernels"]
+        for kind, rows in one["kinds"].items():
+            together["kinds"].setdefault(kind, []).extend(rows)
+    assert together["kernels"] == whole["kernels"]
+    assert all(
+        sorted(map(str, rows)) == sorted(map(str, together["kinds"].get(kind, [])))
+        for kind, rows in whole["kinds"].items()
+    )
+    refused = client.get(f"{path}?kernel=nosuch")
+    assert (refused.status_code, refused.json()["error"]["code"]) == (404, "not-found")
+
+
 def test_sessions_are_counted_and_nothing_else_is(client: httpx.Client) -> None:
     def sessions() -> int:
         return int(client.get("/api/metrics").json()["adoption"]["sessions"])
@@ -58,7 +77,12 @@ def test_sessions_are_counted_and_nothing_else_is(client: httpx.Client) -> None:
     client.get("/api/decisions/webkit-simd")
     client.get("/api/decisions/webkit-simd?model=1")  # a version that was announced later in the same session
     assert sessions() == before + 1
-    assert f"fleetune_sessions_total {before + 1}\n" in client.get("/metrics").text
+    client.get(
+        "/api/decisions/webkit-simd?kernel="
+    )  # a page that calls few kernels: which there are, then one
+    client.get("/api/decisions/webkit-simd?kernel=dot")
+    assert sessions() == before + 2
+    assert f"fleetune_sessions_total {before + 2}\n" in client.get("/metrics").text
 
 
 def own(answer: Mapping[str, Any], environment: Environment) -> dict[str, Any]:
@@ -105,6 +129,9 @@ async def test_strangers_cannot_make_the_server_compute_for_each_environment() -
     plans = {id((await decisions.answer(model, environment))[1]) for environment in asked}
     assert len(asked) > 3000
     assert len(bodies) == len(plans) == Counting.tables == 6
+    answers = [await decisions.of_engine(model, "firefox") for _ in range(100)]
+    assert len({id(answer.kernels["dot"]) for answer in answers}) == 1
+    assert Counting.tables <= 6 + 1 + KINDS, "one kernel's answer is cut from its engine's"
 
 
 async def test_a_page_looks_its_own_kind_up_and_chooses_as_if_it_had_asked_for_it() -> None:
@@ -114,7 +141,7 @@ async def test_a_page_looks_its_own_kind_up_and_chooses_as_if_it_had_asked_for_i
     stranger = Environment("firefox", 9, "other", True, True, False, "16+")
     for environment in [*known[:3], stranger]:
         names = [name for name, e in ENGINES.items() if e == coarsen(environment)]
-        answer = json.loads((await decisions.of_engine(model, names[0])).body)
+        answer = json.loads((await decisions.of_engine(model, names[0])).whole.body)
         assert len(answer["kinds"]) <= KINDS
         table = own(answer, environment)
         page = [

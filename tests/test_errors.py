@@ -43,6 +43,7 @@ def test_answers_carry_a_code_of_the_table_and_its_status(tmp_path: Path) -> Non
         ("GET", "/api/decisions?browser=a_word&version=1&os=linux&cores=1&simd=1&relaxedSimd=1&threads=1"),
         ("GET", "/api/decisions?browser=firefox&version=x&os=linux&cores=1&simd=1&relaxedSimd=1&threads=1"),
         ("GET", "/api/decisions/netscape"),
+        ("GET", "/api/decisions/firefox?kernel=nosuch"),
         ("GET", "/api/model/latest?version=x"),
         ("GET", "/models/none"),
         ("PUT", "/api/metrics"),

@@ -21,6 +21,7 @@ __all__ = ["Choice", "Measured", "capped", "choose", "explain", "safe_default"]
 MARGIN = 0.05
 NOISE = 0.01  # least relative error of a measurement
 INTERVAL = 1.645  # standard deviations of the interval shown (90 %)
+NOTHING_KNOWN = "Nobody has reported anything of this job, so nothing is known and its reference runs."
 DEVICES = (
     0.07  # ln speedup by which one device differs from the browsers like it, in intervals of predictions
 )
@@ -63,6 +64,8 @@ def choose(
     runnable = set(kernel.candidates(environment.features)) - (set(set_aside) - {BASELINE})
     keep = [i for i, name in enumerate(predictions.candidates) if name in runnable]
     names = [predictions.candidates[i] for i in keep]
+    if predictions.unknown and len(measured) < 2:
+        return Choice(BASELINE, "default", 1.0, 1.0, 1.0, NOTHING_KNOWN)
     apart = predictions.sd if predictions.contrast is None else predictions.contrast
     mean, sd, contrast = predictions.mean[keep].copy(), predictions.sd[keep].copy(), apart[keep].copy()
     for i, name in enumerate(names):
@@ -87,6 +90,8 @@ def choose(
     )
     expected, low, high = (math.exp(mean[best] + z * here) for z in (0.0, -INTERVAL, INTERVAL))
     why = _why(names[best], source, expected, low, high)
+    if kernel.job:
+        why = why.replace("JavaScript", "the reference")
     return Choice(names[best], source, expected, low, high, why)
 
 

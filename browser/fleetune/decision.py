@@ -13,7 +13,12 @@ from fleetune.model import Predictions
 
 def decision_row(size: int, context: Context, choice: Choice, predictions: Predictions) -> dict[str, Any]:
     """What to run for `size` elements in `context`: speedups over `js`, four significant digits."""
-    speedups = zip(predictions.candidates, np.exp(predictions.mean).tolist(), strict=True)
+    # Of a job without reports there is nothing to tell, not a wide guess.
+    speedups = (
+        []
+        if predictions.unknown
+        else zip(predictions.candidates, np.exp(predictions.mean).tolist(), strict=True)
+    )
     return {
         "size": size,
         "log2Size": context.log2_size,

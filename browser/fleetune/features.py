@@ -107,7 +107,10 @@ def safe_default(kernel: Kernel, features: frozenset[str]) -> str:
     """The capability heuristic: SIMD and unrolled where supported, else unrolled, else plain (never relaxed).
 
     This is what ONNX Runtime Web and TensorFlow.js do: take the most capable build that the browser loads.
+    Of a job nothing says which implementation is the most capable: its reference.
     """
+    if kernel.job:
+        return kernel.baselines[0]
 
     def rank(name: str) -> tuple[bool, bool, bool, int, str]:
         parts = kernel.variants[name].optimisations
@@ -139,7 +142,7 @@ class Features:
     @classmethod
     def of(cls, frame: Frame) -> Features:
         """The features that these rows have."""
-        variants = [v for kernel in frame.kernels for v in kernel.variants.values()]
+        variants = [v for kernel in frame.kernels if not kernel.job for v in kernel.variants.values()]
         return cls(
             tuple(sorted({name for kernel in frame.kernels for name in kernel.profile})),
             tuple(sorted({name for v in variants for name in v.profile})),

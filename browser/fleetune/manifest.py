@@ -81,6 +81,7 @@ class Kernel:
     signature: str  # profileSignature, 32 hex digits
     variants: Mapping[str, Variant]
     resident: bool = True  # False: modules have memories of their own, so every call copies
+    job: bool = False  # pages bring its implementations (`_job`); `js` then stands for the reference
 
     @property
     def moved(self) -> tuple[float, int]:
@@ -127,11 +128,13 @@ class Bundle:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The catalogue as built by `kernels_wasm/build/builder.py`, perhaps with an operator's own kernels."""
+    """The catalogue as built by `kernels_wasm/build/builder.py`, perhaps with an operator's own kernels and
+    jobs."""
 
     kernels: Mapping[str, Kernel]
     bundles: Mapping[str, Bundle]
     raw: Mapping[str, Any] = field(repr=False, default_factory=dict)
+    jobs: Mapping[str, Kernel] = field(default_factory=dict)  # nothing of them is served or run here
 
     @classmethod
     def load(cls, source: bytes | str | Mapping[str, Any]) -> Manifest:
@@ -141,18 +144,49 @@ class Manifest:
             if raw["schema"] != SCHEMA:
                 raise ManifestError(f"manifest schema {raw['schema']!r}: this version reads {SCHEMA}")
             kernels = {entry["name"]: _kernel(entry) for entry in raw["kernels"]}
+            jobs = {entry["name"]: _job(entry) for entry in raw.get("jobs", ())}
             bundles = {
                 name: Bundle(name, b["path"], b["sha256"], b["size"], frozenset(b["features"]))
                 for name, b in raw["bundles"].items()
             }
         except (KeyError, TypeError, AttributeError, json.JSONDecodeError, UnicodeDecodeError) as error:
             raise ManifestError(f"manifest is malformed: {type(error).__name__} {error}") from error
-        return cls(kernels, bundles, raw)
+        return cls(kernels, bundles, raw, jobs)
 
     @cached_property
     def by_signature(self) -> Mapping[str, Kernel]:
-        """Kernels by profileSignature."""
-        return {kernel.signature: kernel for kernel in self.kernels.values()}
+        """Kernels and jobs by profileSignature: all that reports may be about."""
+        return {kernel.signature: kernel for kernel in self.named.values()}
+
+    @cached_property
+    def named(self) -> Mapping[str, Kernel]:
+        """Kernels and jobs by name."""
+        return {**self.kernels, **self.jobs}
+
+
+def _job(entry: Mapping[str, Any]) -> Kernel:
+    """A job as the model sees it: a kernel without modules, so that no profile says anything of it."""
+    name = entry["name"]
+    others = [one["name"] for one in entry["implementations"][1:]]
+    return Kernel(
+        name=name,
+        family="job",
+        summary=entry["summary"],
+        dtype="u8",
+        params=(),
+        returns=None,
+        sizes=tuple(entry["sizes"]),
+        patterns=tuple(entry["patterns"]),
+        copied=False,
+        relative_tolerance=0.0,
+        absolute_tolerance=0.0,
+        data_end=0,
+        baselines=(BASELINE,),
+        profile={},
+        signature=entry["profileSignature"],
+        variants={other: Variant(name, other, (other,), frozenset(), "", 0, 0, "", {}) for other in others},
+        job=True,
+    )
 
 
 def _kernel(entry: Mapping[str, Any]) -> Kernel:

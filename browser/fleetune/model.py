@@ -25,7 +25,7 @@ from fleetune.features import Floats, Frame, Ints, engine_key, environment_key, 
 from fleetune.forward import DeepPart
 from fleetune.manifest import BASELINE, Kernel
 from fleetune.places import Places
-from fleetune.trees import TreePart
+from fleetune.trees import TreePart, without_jobs
 
 __all__ = ["CROSSES", "DecisionRow", "Model", "ModelError", "Predictions"]
 
@@ -53,6 +53,7 @@ class Predictions:
     personal: frozenset[str] = frozenset()  # candidates that this device's own measurements moved
     # (candidates,) sd against each other: without what all candidates of a context share; default: as `sd`
     contrast: Floats | None = None
+    unknown: bool = False  # a job of which nobody has reported anything: the figures mean nothing
 
 
 @dataclass(frozen=True)
@@ -144,11 +145,19 @@ class Model:
                 np.maximum(answer.sd, above.sd),
                 np.maximum(answer.contrast, above.contrast),
             )
-        return Predictions(tuple(candidates), answer.mean, answer.sd, contrast=answer.contrast)
+        unknown = self.knows_nothing_of(kernel)
+        return Predictions(
+            tuple(candidates), answer.mean, answer.sd, contrast=answer.contrast, unknown=unknown
+        )
+
+    def knows_nothing_of(self, kernel: Kernel) -> bool:
+        """Whether this is a job without reports: it has no profile that could say anything of it."""
+        return kernel.job and kernel.signature not in self._index["kernel"]
 
     def asks_for_time(self, kernel: Kernel) -> bool:
         """Whether the reference's time would tell more of this kernel: nobody has measured it."""
-        return "timed.leaf" in self.artefact.stored and kernel.signature not in self._index["kernel"]
+        unmeasured = kernel.signature not in self._index["kernel"]
+        return unmeasured and not kernel.job and "timed.leaf" in self.artefact.stored
 
     def predict_table(self, kernels: Sequence[Kernel], environment: Environment) -> list[DecisionRow]:
         """Every context of the catalogue for one environment, in one vectorised pass."""
@@ -173,7 +182,13 @@ class Model:
         table, at = [], 0
         for kernel, size, context, candidates in rows:
             part = slice(at, at + len(candidates))
-            predictions = Predictions(candidates, mean[part], sd[part], contrast=contrast[part])
+            predictions = Predictions(
+                candidates,
+                mean[part],
+                sd[part],
+                contrast=contrast[part],
+                unknown=self.knows_nothing_of(kernel),
+            )
             table.append(DecisionRow(kernel, size, context, predictions))
             at += len(candidates)
         return table
@@ -195,7 +210,7 @@ class Model:
             timed = ~known & asks[frame.kernel] & (np.nan_to_num(reference_ns) > 0)
         untimed = ~known & ~timed
         if untimed.any():
-            value[untimed] += self.prior.rows(frame.take(untimed))
+            value[untimed] += without_jobs(frame.take(untimed), self.prior.rows)
         if reference_ns is not None and timed.any():
             a = self.artefact.arrays
             value[timed] += TreePart(self.artefact).timed_rows(frame.take(timed), reference_ns[timed])
@@ -224,7 +239,7 @@ class Model:
         value, variance, contrast, known = self._sum(table_keys(columns, self.artefact.crosses))
         if self.places.inherits(kernel.signature, environment):
             variance, contrast = variance + UPDATE_SD**2, contrast + UPDATE_SD**2
-        if not known.all():
+        if not known.all() and not kernel.job:
             value[~known] += self.prior.context(kernel, context, environment, candidates)[~known]
         script = np.array([name == BASELINE for name in candidates])
         value[script] = variance[script] = contrast[script] = 0.0

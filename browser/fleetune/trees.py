@@ -7,7 +7,7 @@ So all trees are a few numpy operations. `fleetune_server.training.boost` fits t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,7 +41,10 @@ class TreePart:
 
     def rows(self, frame: Frame) -> Floats:
         """The trees' ln speedup of every row, (n,). Rows that differ in nothing that is a feature are asked
-        once."""
+        once. A job has no profile that a tree could read: 0."""
+        return without_jobs(frame, self._rows)
+
+    def _rows(self, frame: Frame) -> Floats:
         engines = [engine_key(environment) for environment in frame.environments]
         engine = np.array([engines.index(key) for key in engines], dtype=np.int64)[frame.environment]
         columns = np.stack([frame.kernel, frame.context, engine, frame.candidate])
@@ -59,6 +62,15 @@ class TreePart:
             leaf = bits @ (1 << np.arange(feature.shape[1]))
             value[part] = a[f"{ensemble}.leaf"][np.arange(len(feature)), leaf].sum(axis=1)
         return np.asarray(np.clip(a[f"{ensemble}.base"] + value, *a["range"]))
+
+
+def without_jobs(frame: Frame, ask: Callable[[Frame], Floats]) -> Floats:
+    """What `ask` says for the rows of a frame (n,); 0 for jobs, which have no profile that it could read."""
+    job = np.array([kernel.job for kernel in frame.kernels], dtype=bool)[frame.kernel]
+    value = np.zeros(len(frame))
+    if not job.all():
+        value[~job] = ask(frame.take(~job))
+    return value
 
 
 def timings(features: Features, frame: Frame, reference_ns: Floats) -> Floats:

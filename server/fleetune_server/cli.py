@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "doctor": ("fleetune_server.commands.doctor", "say what is wrong with this set-up, and what to do"),
     "gate": ("fleetune_server.commands.gate", "why a version was published or refused"),
     "kernels": ("fleetune_server.commands.kernels", "check and publish kernels of your own"),
+    "jobs": ("fleetune_server.commands.jobs", "register jobs whose implementations pages bring themselves"),
     "keys": ("fleetune_server.commands.keys", "make, list, rotate and retire signing keys"),
     "models": ("fleetune_server.commands.models", "list, show, pin, roll back, export and import versions"),
     "privacy": ("fleetune_server.commands.privacy", "explain every field of a packet"),

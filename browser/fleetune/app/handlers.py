@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Mapping
 from typing import Any
 
-from fleetune.app import benchmark, decide, report, session, trust, update
+from fleetune.app import benchmark, decide, jobs, report, session, trust, update
 from fleetune.app import rate as feedback
 from fleetune.app.delivery import ReportError
 from fleetune.app.ledger import LedgerError
@@ -23,6 +23,7 @@ HANDLERS: Mapping[str, Operation] = {
     **benchmark.OPS,
     **update.OPS,
     **report.OPS,
+    **jobs.OPS,
     **feedback.OPS,
 }
 

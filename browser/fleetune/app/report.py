@@ -54,7 +54,7 @@ def reportable(manifest: Manifest, measured: Measured) -> list[Reportable]:
     """Every context × variant measured here that is in the public catalogue, in a fixed order."""
     found = []
     for (name, context), candidates in sorted(measured.items(), key=lambda item: item[0]):
-        kernel = manifest.kernels.get(name)
+        kernel = manifest.named.get(name)
         for variant, one in sorted(candidates.items()):
             if kernel and variant != BASELINE and math.isfinite(one.speedup) and one.speedup > 0:
                 found.append(Reportable(kernel, context, variant, math.log(one.speedup)))

@@ -18,6 +18,7 @@ from fleetune.stats import Timed
 # Store keys; written by Python only.
 MEASUREMENTS = "measurements"
 PERSONAL = "personal"
+CONFIRMED = "confirmed"  # a page's own (web/embed/confirmed.js)
 RESULTS = "results"  # read by the page, which shows them before Python is there
 
 Args = Mapping[str, Any]
@@ -82,7 +83,7 @@ class Session:
         """Keep the measurements for the next visit."""
         cells = [
             {
-                "signature": self.manifest.kernels[kernel].signature,
+                "signature": self.manifest.named[kernel].signature,
                 "context": context.to_wire(),
                 "candidates": {name: asdict(one) for name, one in candidates.items()},
             }
@@ -190,6 +191,7 @@ async def forget(session: Session, args: Args) -> dict[str, Any]:
     await session.platform.store.delete(MEASUREMENTS)
     await session.platform.store.delete(PERSONAL)
     await session.platform.store.delete(RESULTS)
+    await session.platform.store.delete(CONFIRMED)
     return {"forgotten": forgotten}
 
 

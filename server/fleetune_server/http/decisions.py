@@ -12,7 +12,7 @@ from fleetune.context import BROWSERS, CORES, MAX_BROWSER_VERSION, SYSTEMS, Envi
 from fleetune.model import Model
 from fleetune_server.common.assets import Asset
 from fleetune_server.common.errors import RefusedError
-from fleetune_server.publish.decisions import ENGINES
+from fleetune_server.publish.decisions import ENGINES, EngineAnswer
 from fleetune_server.runtime import state_of
 
 _FLAGS = {"1": True, "0": False}
@@ -53,16 +53,32 @@ def _model(request: Request) -> Model:
 
 
 async def of_engine(request: Request) -> Response:
-    """`GET /api/decisions/<engine>`: one answer for every browser of an engine, its kinds within."""
-    engine = request.path_params["engine"]
+    """`GET /api/decisions/<engine>`: one answer for every browser of an engine, its kinds within.
+
+    `?kernel=NAME` gives this kernel alone, `?kernel=` the names of all, `?job=NAME` a job with its description.
+    """
+    engine, query = request.path_params["engine"], request.query_params
     if engine not in ENGINES:
         raise RefusedError("unknown-engine", f"engines are {', '.join(ENGINES)}")
-    if (
-        "model" not in request.query_params
-    ):  # a page's first question, and not about a version it heard of later
+    # A page's first question, and not about a version that it heard of later.
+    if not query.get("kernel") and "model" not in query:
         state_of(request).metrics.sessions.add()
-    asset = await state_of(request).decisions.of_engine(_model(request), engine)
+    answer = await state_of(request).decisions.of_engine(_model(request), engine)
+    asset = _asked(answer, query)
+    if asset is None:
+        raise RefusedError(
+            "not-found", f"there is no such kernel or job; kernels: {', '.join(answer.kernels)}"
+        )
     return await asyncio.to_thread(asset.respond, request.headers)
+
+
+def _asked(answer: EngineAnswer, query: Mapping[str, str]) -> Asset | None:
+    if "job" in query:
+        return answer.jobs.get(query["job"])
+    kernel = query.get("kernel")
+    if kernel is None:
+        return answer.whole
+    return answer.kernels.get(kernel) if kernel else answer.names
 
 
 async def decisions(request: Request) -> Response:

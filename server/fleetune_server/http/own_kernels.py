@@ -61,7 +61,7 @@ async def remove(request: Request) -> Response:
     if operator is None:
         return _unauthorised()
     if not await state.served.remove(name):
-        return _error("not-found", [f"there is no own kernel {name}"])
+        return _error("not-found", [f"there is no own kernel or job {name}"])
     log.info("kernel removed", extra={"kernel": name, "token": operator})
     return JSONResponse({"removed": name})
 

@@ -22,7 +22,7 @@ class CapacityError(ManifestError):
 
 def names_of(manifest: Manifest) -> dict[str, set[str]]:
     """The names that a catalogue brings into a model, by field."""
-    kernels = manifest.kernels.values()
+    kernels = manifest.named.values()
     return {
         "kernel": {kernel.signature for kernel in kernels},
         "pattern": {context.pattern for kernel in kernels for _, _, _, context in kernel.contexts()},
@@ -67,6 +67,7 @@ class Catalogue:
         if not packages:
             return built
         names = dict.fromkeys(built.manifest.kernels)
+        jobs = []
         profiles = {kernel.signature: name for name, kernel in built.manifest.kernels.items()}
         files, bundles = dict(built.files), dict(built.manifest.raw["bundles"])
         packages = sorted(packages, key=lambda package: str(package.entry["name"]))
@@ -81,6 +82,9 @@ class Catalogue:
                     f" {other} if it does the same, or choose() in the page, which needs no profile"
                 )
             names[name], profiles[signature] = None, name
+            if package.job:
+                jobs.append(package.entry)
+                continue
             bundles |= package.bundles
             for path, body in package.files.items():
                 files[path] = Asset(body, PurePosixPath(path).suffix, IMMUTABLE)
@@ -88,8 +92,10 @@ class Catalogue:
                 files[f"embed/{name}/{variant['name']}.wasm"] = files[variant["bundle"]]
             entry = json.dumps(package.entry, separators=(",", ":")).encode()
             files[f"embed/{name}.json"] = Asset(entry, ".json", IMMUTABLE)
-        kernels = [*built.manifest.raw["kernels"], *(package.entry for package in packages)]
-        source = json.dumps({**built.manifest.raw, "bundles": bundles, "kernels": kernels}).encode()
+        own = [package.entry for package in packages if not package.job]
+        kernels = [*built.manifest.raw["kernels"], *own]
+        whole_raw = {**built.manifest.raw, "bundles": bundles, "kernels": kernels}
+        source = json.dumps({**whole_raw, "jobs": jobs} if jobs else whole_raw).encode()
         whole = replace(self._of(source, files, built.problem), built=built)
         _must_fit(names_of(built.manifest), names_of(whole.manifest), taken or {})
         return whole

@@ -26,11 +26,12 @@ SIMD, FIRST_RELAXED, AFTER_RELAXED = 0xFD, 0x100, 0x130
 
 @dataclass(frozen=True)
 class Package:
-    """`files` by path below the catalogue's root; `bundles` as the manifest lists them."""
+    """`files` by path below the catalogue's root; `bundles` as the manifest lists them. A job has neither."""
 
     entry: dict[str, Any]
     bundles: dict[str, dict[str, Any]]
     files: dict[str, bytes]
+    job: bool = False
 
 
 def build(kernel: OwnKernel) -> Package:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from fleetune.manifest import Kernel, Manifest, ManifestError
 from fleetune_server.common.assets import Asset
 from fleetune_server.kernels.catalogue import Catalogue, names_of
-from fleetune_server.kernels.package import Package, build
-from fleetune_server.kernels.shelf import MAX_KERNELS, Shelf, read_document
+from fleetune_server.kernels.package import Package
+from fleetune_server.kernels.shelf import MAX_KERNELS, Shelf, package_of
 
 log = logging.getLogger(__name__)
 EARLIER = 4  # catalogues whose files stay, for pages that hold their address
@@ -61,17 +61,19 @@ class ServedCatalogue:
                 log.info("kernels taken over", extra={"kernels": sorted(marks)})
 
     async def add(self, document: bytes) -> Package:
-        """Serve a kernel from now on. SpecError or ManifestError say what is wrong with it, FullError that
+        """Serve a kernel, or take reports about a job, from now on.
+
+        SpecError or ManifestError say what is wrong with it, FullError that
         there are too many; then nothing was changed."""
-        kernel = await asyncio.to_thread(read_document, document)
-        package = await asyncio.to_thread(build, kernel)
+        package = await asyncio.to_thread(package_of, document)
+        name = package.entry["name"]
         async with self._changing:
             packages, _ = await self._shelf.packages()
-            others = [other for other in packages if other.entry["name"] != kernel.name]
+            others = [other for other in packages if other.entry["name"] != name]
             if len(others) >= MAX_KERNELS:
                 raise FullError(f"there are {MAX_KERNELS} kernels already: remove one")
             await asyncio.to_thread(self.current.with_own, [*others, package], self._known(self.current))
-            await self._shelf.put(kernel.name, document)
+            await self._shelf.put(name, document)
             await self._adopt(await self._shelf.marks())
         return package
 

@@ -1,4 +1,4 @@
-"""Where an operator's own kernels are kept: in the store, exactly what was given; replicas share it."""
+"""Where an operator's own kernels and jobs are kept: in the store, exactly what was given; replicas share it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from fleetune_server.kernels import job
 from fleetune_server.kernels.fields import SpecError
 from fleetune_server.kernels.package import Package, build
 from fleetune_server.kernels.spec import (
@@ -36,12 +37,24 @@ def to_document(raw: Mapping[str, Any], source: str, modules: Mapping[str, bytes
     return json.dumps(document, sort_keys=True).encode()
 
 
-def read_document(data: bytes) -> OwnKernel:
-    """The kernel of a document; SpecError for whatever is wrong with it."""
+def package_of(data: bytes) -> Package:
+    """What a document describes, ready to be served; SpecError for whatever is wrong with it."""
+    document = _decoded(data)
+    if isinstance(document, dict) and document.keys() == {"job"}:
+        return job.package(job.read_job(document["job"]))
+    return build(read_document(data))
+
+
+def _decoded(data: bytes) -> Any:
     try:
-        document = msgspec.json.decode(data)
+        return msgspec.json.decode(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise SpecError(["the document is not JSON in UTF-8"]) from None
+
+
+def read_document(data: bytes) -> OwnKernel:
+    """The kernel of a document; SpecError for whatever is wrong with it."""
+    document = _decoded(data)
     if not isinstance(document, dict) or document.keys() != {"kernel", "script", "modules"}:
         raise SpecError(["the document must have exactly the fields kernel, script and modules"])
     packed, source = document["modules"], document["script"]
@@ -87,7 +100,7 @@ def _built(documents: Mapping[str, Any]) -> tuple[list[Package], list[str]]:
     found, problems = [], []
     for name, document in documents.items():
         try:
-            found.append(build(read_document(str(document).encode())))
+            found.append(package_of(str(document).encode()))
         except SpecError as error:
             problems += [f"{name}: {problem}" for problem in error.problems]
     return found, problems

@@ -1,8 +1,9 @@
 """What the stable model, or a candidate on trial, would choose for a kind of browser, and where it doubts.
 
 Pages ask for the answer of their engine, which is the same for all its browsers, and look up their own kind
-in it themselves: so that no environment is sent before a choice about telemetry. Tools may ask for one and
-get its engine's: what strangers ask for is computed once a version and engine, and never for each of them.
+in it themselves: so that no environment is sent before a choice about telemetry. A page that calls few kernels
+asks for one at a time. Tools may ask for one environment and get its engine's: what strangers ask for is computed
+once a version and engine, and never for each of them.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fleetune.choose import choose
@@ -45,13 +47,23 @@ class Offer(Protocol):
         """URL prefix of the catalogue's files, for pages that call kernels."""
 
 
+@dataclass(frozen=True)
+class EngineAnswer:
+    """What every browser of one engine may fetch; the same bytes for all of them, each zipped once at most."""
+
+    whole: Asset
+    names: Asset  # `whole` with every kernel's table empty: which kernels there are
+    kernels: Mapping[str, Asset]  # `whole` with one kernel's table
+    jobs: Mapping[str, Asset]  # likewise, with the job's description
+
+
 class Decisions:
     """Answers by (catalogue, version, engine), computed once each, off the event loop."""
 
     def __init__(self, offer: Callable[[], Offer]) -> None:
         self._offer = offer  # as served now
         self._answers: OrderedDict[tuple[str, int, str], asyncio.Task[tuple[Asset, Asset]]] = OrderedDict()
-        self._engines: OrderedDict[tuple[str, int, str], asyncio.Task[Asset]] = OrderedDict()
+        self._engines: OrderedDict[tuple[str, int, str], asyncio.Task[EngineAnswer]] = OrderedDict()
 
     async def answer(self, model: Model, environment: Environment) -> tuple[Asset, Asset]:
         """(decisions, plan) for the engine of a kind of browser."""
@@ -66,8 +78,8 @@ class Decisions:
         # Several requests share one task: none of them may cancel it.
         return await asyncio.shield(self._answers[key])
 
-    async def of_engine(self, model: Model, engine: str) -> Asset:
-        """What every browser of one engine may fetch; the same bytes for all of them."""
+    async def of_engine(self, model: Model, engine: str) -> EngineAnswer:
+        """The tables of every kernel, of each alone, and the list of kernels."""
         offer = self._offer()
         key = offer.root, model.version, engine
         if key not in self._engines:
@@ -85,16 +97,35 @@ def engine_of(environment: Environment) -> str:
     return environment.browser + (suffix if environment.simd else "")
 
 
-def _of_engine(offer: Offer, model: Model, engine: str) -> Asset:
-    general = ENGINES[engine]
-    common = _by_kernel(_table(offer, model, general), general)
+def _of_engine(offer: Offer, model: Model, engine: str) -> EngineAnswer:
+    general, manifest = ENGINES[engine], offer.manifest
+    kernels, jobs = list(manifest.kernels.values()), list(manifest.jobs.values())
+
+    def rows(environment: Environment) -> Rows:
+        return _by_kernel(model.predict_table([*kernels, *jobs], environment), environment)
+
+    common = rows(general)
     kinds = {
-        _name(environment): list(
-            _different(_by_kernel(_table(offer, model, environment), environment), common)
-        )
+        _name(environment): list(_different(rows(environment), common))
         for environment in _known(model, general)
     }
-    return _asset({"version": model.version, "root": offer.root, "kernels": common, "kinds": kinds})
+
+    def asset(names: Sequence[str], **more: Any) -> Asset:
+        own = {kind: [row for row in rows if row[0] in names] for kind, rows in kinds.items()}
+        answer = {
+            "version": model.version,
+            "root": offer.root,
+            "kernels": {name: common[name] for name in names},
+            "kinds": {kind: rows for kind, rows in own.items() if rows},
+        }
+        return _asset({**answer, **more})
+
+    return EngineAnswer(
+        asset(list(manifest.kernels)),
+        asset([], kernels={name: {} for name in manifest.kernels}),
+        {name: asset([name]) for name in manifest.kernels},
+        {entry["name"]: asset([entry["name"]], job=entry) for entry in manifest.raw.get("jobs", ())},
+    )
 
 
 def _of_kind(offer: Offer, model: Model, environment: Environment) -> tuple[Asset, Asset]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fleetune.artefact import SMOOTH, Artefact, pack
 from fleetune.features import Features
@@ -24,6 +26,16 @@ ARCHITECTURE = "smooth-wide-trees-1"
 MAX_ROWS = 400_000  # wide rows kept in the artefact
 SWEEPS = 10
 PRIOR_ROWS = "priorRows"  # note: of how many rows the prior was trained
+
+
+def _prior(rows: Rows, features: Features, seed: int) -> dict[str, NDArray[Any]]:
+    """A new prior, from everything but the contexts that are kept out and jobs, which have no features."""
+    f = rows.frame
+    readable = ~np.array([kernel.job for kernel in f.kernels], dtype=bool)[f.kernel]
+    if not readable.any():
+        return constant(rows)
+    teaches = readable & ~kept_out(f)
+    return train_prior(rows, features, teaches if teaches.any() else readable, seed)
 
 
 @dataclass(frozen=True)
@@ -70,11 +82,8 @@ def fit(
     codes = codes_of(rows.frame, index)
     if init is not None and prior == "keep":
         stored = kept(init)
-    elif prior == "none":
-        stored = constant(rows)
     else:
-        teaches = ~kept_out(rows.frame)
-        stored = train_prior(rows, features, teaches if teaches.any() else ~teaches, seed)
+        stored = _prior(rows, features, seed) if prior == "train" else constant(rows)
     trees = TreePart(Artefact(version, NEWCOMER, features, vocabulary, CROSSES, stored, {}))
     old = old_codes(init)
     smooth = smooth_rows(rows, trees, vocabulary, old)

@@ -207,12 +207,14 @@ def smooth_rows(
     """The smooth part of all kernels that were measured.
 
     Each kernel's process is conditioned around the overall mean or around the prior's predictions,
-    whichever explains its rows better. The inflation is kept apart: then the rows of a kernel that was
-    measured again say the same as before about their variances.
+    whichever explains its rows better; a job's around 0. The inflation is kept apart: then the rows of a
+    kernel that was measured again say the same as before about their variances.
     """
     frame = rows.frame
     engines = Engines(vocabulary["engine"], vocabulary["family"])
-    overall = float(rows.target.mean())
+    job = np.array([kernel.job for kernel in frame.kernels], dtype=bool)
+    ordinary = ~job[frame.kernel]
+    overall = float(rows.target[ordinary].mean()) if ordinary.any() else 0.0
     present = [frame.environments[i] for i in np.unique(frame.environment)]
     reference = max(present, key=lambda e: len(e.features))
     # One engine's prior for all of them: rows of every engine are corrections of the same rows above them.
@@ -229,7 +231,7 @@ def smooth_rows(
         _, expected, _ = collapsed(frame, mine, unmeasured, rows.variance, engines, names)
         plain = Posterior.of(points, mean - overall, variance)
         posterior, offset = plain, _constant(overall)
-        if plain.surprise(mean - overall) > plain.surprise(mean - expected):
+        if job[number] or plain.surprise(mean - overall) > plain.surprise(mean - expected):
             posterior = Posterior.of(points, mean - expected, variance)
             offset = _from(prior, kernel, reference)
         parts.append(grid(kernel, posterior, offset, engines, vocabulary, previous))
