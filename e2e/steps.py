@@ -36,8 +36,9 @@ PUBLIC = {
     "/api/plan",
     "/api/privacy.json",
 }
-# All that may follow a question mark then: language, the version in use or announced, a lot drawn anew.
-QUERIES = {"lang", "version", "model", "draw"}
+# All that may follow a question mark then: language, the version in use or announced, a lot drawn anew, and which
+# kernel, whose script and modules are asked for by name in any case.
+QUERIES = {"lang", "version", "model", "draw", "kernel"}
 
 
 def open_home(page: Page, wire: Wire) -> None:

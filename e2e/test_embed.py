@@ -56,6 +56,12 @@ const same = calls[1](bytes, hash, 64) === before;
 return { confirmed, rows, again: said(), swaps: swaps.length, sum, same };
 """
 
+# What the next visit follows, once storage has answered.
+KEPT = """(() => {
+  const said = tuner.explain("dot", { size: 8, copied: true });
+  return said.source === "measured" && said;
+})()"""
+
 # A page whose own module worker measures; the page keeps every message of that worker.
 IN_WORKER = """
 window.heard = [];
@@ -224,6 +230,11 @@ def test_a_page_that_measures_confirms_the_calls_it_makes(page: Page, wire: Wire
     assert found["swaps"] == 2, "measured and confirmed at once, refreshed"
     assert found["sum"] == 32
     assert found["same"]
+    page.reload()
+    wait_for(page, "window.tuner || window.failed")
+    kept = wait_for(page, KEPT)
+    assert kept == found["rows"][0], "the next visit follows it, without Python"
+    assert page.evaluate("return tuner.running") is False
     assert_only_public(wire)
     assert page.console() == []
 

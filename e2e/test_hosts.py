@@ -40,7 +40,7 @@ return [() => new Worker("/page.js"), () => (document.body.innerHTML = "<p>")].m
 IN_NODE = """
 delete globalThis.navigator;
 const { connect } = await import("fleetune");
-const tuner = await connect({ server: process.argv[1], push: true });
+const tuner = await connect({ server: process.argv[1], push: true, all: true });
 const events = [];
 tuner.addEventListener("failed", ({ detail }) => events.push(detail.message));
 const failure = (call) => call.then(() => "", ({ message }) => message);

@@ -22,11 +22,11 @@ const at = (name) => new URL("static/" + name, location.href).href;
 const { crowdDecisions } = await import(at("shared/api.js"));
 const { detectEnvironment } = await import(at("shared/environment.js"));
 const environment = detectEnvironment();
-const choices = async (model) =>
-  Object.values((await crowdDecisions("", environment, model)).kernels)
+const choices = async (query) =>
+  Object.values((await crowdDecisions("", environment, query)).kernels)
     .flatMap((patterns) => Object.values(patterns).flat())
     .map(({ choice }) => choice);
-const [old, now] = [await choices("first"), await choices()];
+const [old, now] = [await choices("?model=first"), await choices()];
 return [now.filter((choice, i) => choice !== old[i]).length, now.length];
 """
 CROWD = 300  # packets of other clients; the page's own is the one that reaches the threshold

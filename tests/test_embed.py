@@ -105,12 +105,13 @@ def loaded_by(entry: str) -> set[Path]:
 
 
 def before_pyodide(entry: str) -> set[Path]:
-    """Without what starts Pyodide and what only own kernels fetch, and for the module without the consent
-    question's words and look."""
+    """Without what starts Pyodide or follows what it measured, what only own kernels fetch, and for the module
+    without the consent question's words and look."""
     later = {
         WEB / name
         for name in (
             "embed/confirm_calls.js",
+            "embed/confirmed.js",
             *(f"shared/{one}.js" for one in ("python", "rpc", "nested", "protocol", "own_kernel")),
         )
     }

@@ -1,10 +1,11 @@
 // @ts-check
 /** Measuring for an embedding page: first kernels alone, in Python's bench worker, then calls as this page makes them (calls_worker.js). */
 /** @import { CallsOperations, CallTimes, LocalDecision, PythonOperations, Remote } from "../shared/operations" @import { RemoteWorker } from "../shared/rpc" */
-/** @import { Decision, DecisionTables } from "../shared/wire" @import { BenchmarkOptions } from "./fleetune" @import { TunedKernel } from "./tuned_kernel" */
+/** @import { DecisionTables, Environment } from "../shared/wire" @import { BenchmarkOptions } from "./fleetune" @import { TunedKernel } from "./tuned_kernel" */
+import { keep, withConfirmed } from "./confirmed.js";
 import { connectWorker, despiteSilence } from "../shared/rpc.js";
 
-/** @typedef {{kernel: string, pattern: string, size: number, row: Decision}} Confirmed `pattern` with its copy marker */
+/** @import { Confirmed } from "./confirmed" */
 /** @typedef {(confirm: (tables: DecisionTables) => DecisionTables) => Promise<unknown>} Follow follows the newest decisions, with the confirmed ones put in */
 
 const COPIED = "+copied";
@@ -89,30 +90,20 @@ async function confirmCalls({ server, root, kernels, tables, budgetMs, signal })
   return found;
 }
 
-/** The tables with the confirmed decisions. @param {DecisionTables} tables @param {Confirmed[]} rows */
-function withConfirmed(tables, rows) {
-  const changed = { ...tables };
-  for (const { kernel, pattern, size, row } of rows) {
-    if (!changed[kernel]?.[pattern]) continue; // removed meanwhile
-    changed[kernel] = { ...changed[kernel], [pattern]: changed[kernel][pattern].map((old) => (old.size === size ? row : old)) };
-  }
-  return changed;
-}
-
 /**
  * Measure in Python's bench worker, time the calls of the kernels that this page has loaded, then follow both.
- * @param {() => Promise<Remote<PythonOperations>>} start gives Python's operations @param {BenchmarkOptions} options @param {string} server @param {string} root of the kernels' files
+ * @param {() => Promise<Remote<PythonOperations>>} start gives Python's operations @param {BenchmarkOptions} options @param {string} server @param {Environment} environment @param {string} root of the kernels' files
  * @param {Map<string, TunedKernel>} loaded @param {Follow} follow
  */
-export function measure(start, options, server, root, loaded, follow) {
-  return despiteSilence(async () => measureWith(await start(), options, server, root, loaded, follow));
+export function measure(start, options, server, environment, root, loaded, follow) {
+  return despiteSilence(async () => measureWith(await start(), options, server, environment, root, loaded, follow));
 }
 
 /**
- * @param {Remote<PythonOperations>} ops @param {BenchmarkOptions} options @param {string} server @param {string} root
+ * @param {Remote<PythonOperations>} ops @param {BenchmarkOptions} options @param {string} server @param {Environment} environment @param {string} root
  * @param {Map<string, TunedKernel>} loaded @param {Follow} follow
  */
-async function measureWith(ops, { budgetMs = 2000, kernels, signal }, server, root, loaded, follow) {
+async function measureWith(ops, { budgetMs = 2000, kernels, signal }, server, environment, root, loaded, follow) {
   signal?.throwIfAborted();
   await ops.update();
   const stop = () => ops.stop();
@@ -124,8 +115,9 @@ async function measureWith(ops, { budgetMs = 2000, kernels, signal }, server, ro
     const outcome = await ops.benchmark({ budgetMs: alone, kernels });
     const { kernels: tables } = await ops.decisions();
     const rows = outcome.stopped ? [] : await confirmCalls({ server, root, kernels: here, tables, budgetMs: budgetMs - alone, signal });
+    const known = await keep(server, environment, root, tables, rows);
     // Both at once, because every change uses up call sites (tuned_kernel.js); and a new model may have come meanwhile.
-    await follow((given) => withConfirmed(given, rows));
+    await follow((given) => withConfirmed(given, known));
     return { ...outcome, confirmed: rows.length };
   } finally {
     signal?.removeEventListener("abort", stop);

@@ -1,5 +1,5 @@
 // @ts-check
-/** The visitor's choice about telemetry on the embedding page's origin. */
+/** The visitor's choice about telemetry on the embedding page's origin (fleetune.d.ts). */
 /** @import { PythonOperations, Remote } from "../shared/operations" @import { Boot } from "../shared/wire" */
 import { getJson } from "../shared/api.js";
 
@@ -34,14 +34,14 @@ export class EmbedConsent {
     return { on, state: words.slice("consent.".length), epsilon: record?.epsilon ?? 2, server: this.#server };
   }
 
-  /** Ask the visitor in a dialog. @param {{lang?: string}} [options] */
+  /** @param {{lang?: string}} [options] */
   async request({ lang } = {}) {
     const { askConsent } = await import("./consent_dialog.js");
     const answer = await askConsent(this.#server, lang);
     return answer ? this.record(answer.choice, answer.strict) : this.get();
   }
 
-  /** Keep the choice; a yes needs a click. @param {"on" | "off"} choice @param {boolean} [strict] more noise */
+  /** @param {"on" | "off"} choice */
   async record(choice, strict = false) {
     if (choice === "on" && globalThis.navigator?.userActivation?.isActive === false) throw new Error("consent needs the visitor's click");
     const { writeConsent, kept } = await this.#parts();
@@ -49,7 +49,6 @@ export class EmbedConsent {
     return this.get();
   }
 
-  /** Switch off and delete the reports that are not aggregated yet. */
   async withdraw() {
     await this.record("off");
     const { kept } = await this.#parts();

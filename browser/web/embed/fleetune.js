@@ -1,11 +1,8 @@
 // @ts-check
-/**
- * Fleetune for your own page (EMBED.md, fleetune.d.ts). `connect` makes one cacheable request, `kernel` loads the chosen modules.
- * Pyodide, sockets, storage and telemetry wait until the page asks for them.
- */
+/** Fleetune for your own page; fleetune.d.ts says what each method does. Pyodide, sockets and telemetry wait until they are asked for. */
 import { EmbedConsent } from "./consent.js";
 import { detectEnvironment } from "../shared/environment.js";
-import { crowdDecisions, getJson } from "../shared/api.js";
+import { crowdDecisions, getJson, within } from "../shared/api.js";
 import { checkMemoryBytes } from "../shared/arena.js";
 import { moduleLoader, TunedKernel } from "./tuned_kernel.js";
 
@@ -22,12 +19,12 @@ function serverAddress(given) {
   throw new Error("Fleetune: connect({ server }) must name the server: this file came from elsewhere");
 }
 
-/** Connect to the server that served this module, or to `server`. @param {ConnectOptions} [options] */
+/** @param {ConnectOptions} [options] */
 export async function connect(options = {}) {
   const server = serverAddress(options.server);
   checkMemoryBytes(options.memoryBytes ?? DEFAULT_MEMORY);
   const environment = detectEnvironment();
-  return new Tuner(server, environment, options, await crowdDecisions(server, environment, undefined, true));
+  return new Tuner(server, environment, options, await crowdDecisions(server, environment, options.all ? "" : "?kernel=", true));
 }
 
 export class Tuner extends EventTarget {
@@ -57,7 +54,18 @@ export class Tuner extends EventTarget {
     this.#options = options;
     this.#decisions = decisions;
     this.consent = new EmbedConsent(server, () => this.#ops(), () => this.running);
+    this.#recall().catch(() => {}); // a storage that refuses knows nothing
     if (options.push) this.subscribe().catch(this.#failed);
+  }
+
+  /** Follow what an earlier visit measured. */
+  async #recall() {
+    const { storageOf } = await import("../shared/storage.js");
+    const kept = await storageOf(this.server).get("confirmed");
+    if (!kept || this.#measured) return;
+    const { recalled } = await import("./confirmed.js");
+    this.#confirm = recalled(kept, this.environment, this.#root);
+    await this.#swap(async () => this.#decisions);
   }
 
   get version() {
@@ -72,10 +80,7 @@ export class Tuner extends EventTarget {
     return Object.keys(this.#decisions.kernels);
   }
 
-  /**
-   * A function that calls the best variant for each size, with the JavaScript's arguments.
-   * @param {string} name @param {PatternOptions} [options]
-   */
+  /** @param {string} name @param {PatternOptions} [options] */
   async kernel(name, { pattern } = {}) {
     const key = keyOf(name, pattern);
     let loading = this.#loading.get(key);
@@ -90,8 +95,8 @@ export class Tuner extends EventTarget {
   async #load(name, pattern) {
     this.#patterns(name);
     const root = this.#root;
-    const files = await Promise.all([getJson(`${root}embed/${name}.json`, true), import(/* webpackIgnore: true */ /* @vite-ignore */ `${root}embed/${name}.js`)]);
-    const [entry, script] = /** @type {[KernelEntry, EmbedScript]} */ (files);
+    const files = Promise.all([getJson(`${root}embed/${name}.json`, true), import(/* webpackIgnore: true */ /* @vite-ignore */ `${root}embed/${name}.js`), this.#know(name)]);
+    const [entry, script] = /** @type {[KernelEntry, EmbedScript, void]} */ (await within(files));
     const chosen = pattern ?? entry.patterns[0];
     if (!entry.patterns.includes(chosen)) throw new Error(`Fleetune: ${name} knows ${entry.patterns.join(", ")}, not ${chosen}`);
     const kernel = new TunedKernel(entry, script, this.#options.memoryBytes ?? DEFAULT_MEMORY, moduleLoader(root, name), chosen, (candidate, reason) =>
@@ -100,16 +105,22 @@ export class Tuner extends EventTarget {
     let followed;
     do {
       followed = this.#decisions; // a swap may come while modules are loading
+      await this.#know(name);
       await kernel.follow(followed.kernels[name]);
     } while (followed !== this.#decisions);
     return kernel;
   }
 
+  /** Ask for a kernel's decisions unless they are known, or it was removed. @param {string} name */
+  async #know(name, decisions = this.#decisions) {
+    if (Object.keys(decisions.kernels[name] ?? "?").length) return;
+    const { kernels } = await crowdDecisions(this.server, this.environment, `?kernel=${name}&model=${decisions.version}`, true);
+    decisions.kernels[name] = this.#confirm(kernels)[name];
+  }
+
   /**
-   * A typed array in a loaded kernel's memory, which calls take without copying.
    * @template T
-   * @param {string} name @param {ArrayType<T>} Type
-   * @param {number} length @param {PatternOptions} [options] @returns {T}
+   * @param {string} name @param {ArrayType<T>} Type @param {number} length @param {PatternOptions} [options] @returns {T}
    */
   alloc(name, Type, length, { pattern } = {}) {
     return this.#arena(name, pattern).alloc(Type, length);
@@ -128,10 +139,7 @@ export class Tuner extends EventTarget {
     return kernel.arena;
   }
 
-  /**
-   * Which candidate makes calls of a size, by which way, and why; without a size, of the last call that was made.
-   * @param {string} name @param {ExplainOptions} [call] @returns {Explanation}
-   */
+  /** @param {string} name @param {ExplainOptions} [call] @returns {Explanation} */
   explain(name, { size, pattern, copied } = {}) {
     const patterns = this.#patterns(name);
     const kernel = this.#loaded.get(keyOf(name, pattern));
@@ -141,7 +149,7 @@ export class Tuner extends EventTarget {
     const inside = last?.inside ?? !(copied ?? (kernel !== undefined && !kernel.arena.used));
     const resident = pattern ?? Object.keys(patterns)[0];
     const rows = (!inside && patterns[`${resident}+copied`]) || patterns[resident];
-    if (!rows) throw new Error(`Fleetune: ${name} has no decisions for ${resident}`);
+    if (!rows) throw new Error(`Fleetune: ${name} has no decisions for ${resident ?? "calls: it is not loaded"}`);
     const log2 = Math.log2(Math.max(at, 1));
     const row = rows.reduce((best, next) => (Math.abs(next.log2Size - log2) < Math.abs(best.log2Size - log2) ? next : best));
     const { variant, why } = last ?? kernel?.chosen(at, inside) ?? { variant: row.choice, why: undefined };
@@ -172,10 +180,14 @@ export class Tuner extends EventTarget {
     return this.#decisions.kernels[name];
   }
 
-  /** Get the newest decisions and follow them; event `model`. @param {number} [announced] version */
+  /** @param {number} [announced] version */
   refresh(announced = this.version) {
     return this.#swap(async () => {
-      if (!this.#measured) return crowdDecisions(this.server, this.environment, announced);
+      if (!this.#measured) {
+        const next = await crowdDecisions(this.server, this.environment, `?${this.#options.all ? "" : "kernel=&"}model=${announced}`);
+        await Promise.all([...this.#loaded.keys()].map((key) => this.#know(nameOf(key), next)));
+        return next;
+      }
       // Python decides with the model and with what was measured here.
       const ops = await this.#ops();
       await ops.update();
@@ -228,13 +240,12 @@ export class Tuner extends EventTarget {
     return (await this.#python).ops();
   }
 
-  /** Measure here and follow the results. Nothing is sent. @param {BenchmarkOptions} [options] */
+  /** @param {BenchmarkOptions} [options] */
   async benchmark(options = {}) {
     options.signal?.throwIfAborted();
     const { measure } = await import("./confirm_calls.js");
-    return measure(() => this.#ops(), options, this.server, this.#root, this.#loaded, (confirm) => {
-      const earlier = this.#confirm;
-      this.#confirm = (tables) => confirm(earlier(tables));
+    return measure(() => this.#ops(), options, this.server, this.environment, this.#root, this.#loaded, (confirm) => {
+      this.#confirm = confirm;
       this.#measured = true;
       return this.refresh();
     });

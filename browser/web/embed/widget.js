@@ -27,7 +27,7 @@ export function sharedTuner(server, push) {
   const key = new URL(given ?? "../../", given ? document.baseURI : import.meta.url).href;
   let tuner = tuners.get(key);
   if (!tuner) {
-    tuners.set(key, (tuner = connect({ server: given })));
+    tuners.set(key, (tuner = connect({ server: given, all: true })));
     tuner.catch(() => tuners.delete(key)); // an element that is added later tries again
   }
   if (push) tuner.then((one) => one.subscribe(), () => {}); // the elements show the error

@@ -49,7 +49,7 @@ class Absence {
 
 /** Get the decisions of an announced version; the choices that changed. */
 async function refreshDecisions(version = 0) {
-  return view.predict(runnable(await crowdDecisions("", environment, version)));
+  return view.predict(runnable(await crowdDecisions("", environment, version ? `?model=${version}` : "")));
 }
 
 /** Say why a model was refused; that the server's keys are not those of earlier visits, where nobody can miss it. @param {UpdateOutcome} outcome */
@@ -127,7 +127,7 @@ async function main() {
   /** Compare with the choices of the oldest model that the server has: the difference is what everyone's reports brought. */
   async function beforeEveryone() {
     if (view.version < 2 || !view.measuredRows().length) return;
-    view.compare(await crowdDecisions("", environment, "first").catch(() => undefined));
+    view.compare(await crowdDecisions("", environment, "?model=first").catch(() => undefined));
     showResults();
   }
   beforeEveryone();

@@ -15,21 +15,21 @@ export async function ask(url, kept) {
 /** @type {(url: string, kept?: boolean) => Promise<unknown>} */
 export const getJson = async (url, kept) => (await ask(url, kept)).json();
 
-/**
- * Where an engine's decisions are; the page picks its own rows from them (`decisionsFor`).
- * @param {Environment} environment @param {number | "first"} [model] announced version, or the server's oldest
- */
-export function crowdPath({ browser, simd, relaxedSimd }, model) {
-  const engine = browser + (relaxedSimd ? "-relaxedSimd" : simd ? "-simd" : "");
-  return `api/decisions/${engine}${model ? `?model=${model}` : ""}`;
-}
+/** Fails in the end what cannot be aborted. @template T @param {Promise<T>} promise @returns {Promise<T>} */
+export const within = (promise, signal = AbortSignal.timeout(PATIENCE)) =>
+  Promise.race([promise, new Promise((_, fail) => (signal.onabort = () => fail(signal.reason)))]);
 
 /**
- * What the public model would run here.
- * @param {string} server its address, or "" @param {Environment} environment @param {number | "first"} [model] @param {boolean} [kept]
+ * Where an engine's decisions are; the page picks its own rows from them (`decisionsFor`).
+ * @param {Environment} environment @param {string} [query] `?model=` an announced version or `first`, `?kernel=` only one's, or none's
  */
-export async function crowdDecisions(server, environment, model, kept) {
-  return decisionsFor(/** @type {EngineDecisions} */ (await getJson(server + crowdPath(environment, model), kept)), environment);
+export const crowdPath = ({ browser, simd, relaxedSimd }, query = "") => `api/decisions/${browser}${relaxedSimd ? "-relaxedSimd" : simd ? "-simd" : ""}${query}`;
+
+/**
+ * @param {string} server its address, or "" @param {Environment} environment @param {string} [query] @param {boolean} [kept]
+ */
+export async function crowdDecisions(server, environment, query, kept) {
+  return decisionsFor(/** @type {EngineDecisions} */ (await getJson(server + crowdPath(environment, query), kept)), environment);
 }
 
 /** @param {EngineDecisions} answer @param {Environment} environment @returns {Decisions} */

@@ -99,13 +99,7 @@ export class Arena {
     return true;
   }
 
-  /**
-   * A typed array in this memory, which kernels take without copying.
-   * @template T
-   * @param {import("../embed/fleetune").ArrayType<T>} Type
-   * @param {number} length elements
-   * @returns {T}
-   */
+  /** @template T @param {import("../embed/fleetune").ArrayType<T>} Type @param {number} length @returns {T} */
   alloc(Type, length) {
     const type = typeof Type === "function" ? TYPES[Type.name] : undefined;
     if (!type) throw new TypeError(`alloc makes ${Object.keys(TYPES).join(", ")}`);
@@ -123,7 +117,6 @@ export class Arena {
     return view;
   }
 
-  /** Take back all arrays of `alloc`: none may be used again. */
   release() {
     this.#next = this.#first;
   }

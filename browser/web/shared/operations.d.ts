@@ -112,6 +112,8 @@ export interface PythonOperations {
   resume(): boolean;
   decisions(): { version: number; kernels: DecisionTables<LocalDecision> };
   update(args?: { draw?: number }): UpdateOutcome;
+  /** What choose() timed, ms a call; the reference is called `js`. */
+  timed_job(args: { job: string; signature: string; cells: { pattern: string; size: number; times: Record<string, number> }[] }): { taken: number };
   preview(): Preview;
   send(): { ok: boolean; status: number; body: string };
   history(): { sent: SentReport[]; budget: Budget };

@@ -1,8 +1,5 @@
 // @ts-check
-/**
- * Small values that outlive the tab, in IndexedDB, one database a server; each key has one writer, the page or Python. Where
- * storage is blocked they last as long as the tab.
- */
+/** Small values that outlive the tab, in IndexedDB, one database a server; each key has one writer. Where storage is blocked they last as long as the tab. */
 
 const STORE = "kv";
 const HERE = new URL("../../", String(import.meta.url)).href; // String: no file for bundlers
@@ -87,9 +84,8 @@ function open(database) {
   }
 
   /**
-   * One transaction. It resolves once committed, which is later than the request's success.
-   * @template T
-   * @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest<T>} ask @param {() => T} fallback
+   * Resolves once committed, which is later than the request's success.
+   * @template T @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest<T>} ask @param {() => T} fallback
    * @returns {Promise<T>}
    */
   async function transact(mode, ask, fallback) {
