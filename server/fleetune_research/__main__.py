@@ -11,6 +11,7 @@ COMMANDS = {
     "client": ("fleetune_research.commands.client", "send reports as from many browsers, without browsers"),
     "drift": ("fleetune_research.commands.drift", "how many reports it takes to change its mind"),
     "evaluate": ("fleetune_research.commands.evaluate", "the model against measured truth and baselines"),
+    "job": ("fleetune_research.commands.job", "how many reports a job for choose() needs"),
     "lab": ("fleetune_research.commands.lab", "report what the lab measurements say"),
     "simulate": ("fleetune_research.commands.simulate", "the network effect on a simulated fleet"),
 }
