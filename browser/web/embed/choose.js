@@ -150,6 +150,19 @@ export class Chooser extends EventTarget {
   /** @param {Record<string, Cell>} sizes @param {(name: string) => boolean} usable */
   #stepsOf = (sizes, usable) => (this.options.measure === "calls" ? stepsWithin : stepsOf)(sizes, usable, this.reference.name);
 
+  /** Follow a server's guess while nothing is known here. @param {string} server */
+  async guess(server) {
+    if (this.#measuredAt) return;
+    const guess = await (await import("./first_guess.js")).firstGuess(this.described(), this.versions, server);
+    if (guess && !this.#measuredAt && this.#adopt(guess)) await this.#prepare();
+  }
+
+  /** What a server may know this job by. */
+  described() {
+    const { name, options: { patterns } } = this;
+    return { name, patterns, implementations: this.implementations.map(({ name, stated }) => ({ name, stated })) };
+  }
+
   /** How many calls a visit makes, as far as is known. */
   get expected() {
     return Math.max(this.options.expect?.calls ?? 0, this.calls, this.#earlierCalls);
@@ -294,8 +307,9 @@ export class Chooser extends EventTarget {
 export async function choose(name, implementations, options = {}) {
   const chooser = new Chooser(name, implementations, options);
   const call = await chooser.start();
+  if (options.server) chooser.guess(options.server).catch((error) => chooser.dispatchEvent(new CustomEvent("failed", { detail: error })));
   const ready = chooser.learn();
   ready.catch((error) => chooser.dispatchEvent(new CustomEvent("failed", { detail: error })));
-  const bound = (/** @type {"measure" | "explain" | "contexts" | "close" | "addEventListener" | "removeEventListener"} */ method) => [method, /** @type {any} */ (chooser)[method].bind(chooser)];
-  return Object.assign(call, { ready }, Object.fromEntries(["measure", "explain", "contexts", "close", "addEventListener", "removeEventListener"].map(/** @type {any} */ (bound))));
+  const bound = (/** @type {"measure" | "explain" | "contexts" | "described" | "close" | "addEventListener" | "removeEventListener"} */ method) => [method, /** @type {any} */ (chooser)[method].bind(chooser)];
+  return Object.assign(call, { ready }, Object.fromEntries(["measure", "explain", "contexts", "described", "close", "addEventListener", "removeEventListener"].map(/** @type {any} */ (bound))));
 }

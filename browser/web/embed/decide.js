@@ -110,6 +110,10 @@ export function explained(implementations, implementation, sizes, size) {
   const [near] = Object.keys(sizes).sort((a, b) => apart(a) - apart(b));
   if (near === undefined) return { implementation, source: "default", verdict: "unsure", times: {}, setAside, why: `Nothing was measured yet, so the reference ${implementation} runs.` };
   const [reference, { times, verdict }] = [implementations[0].name, sizes[near]];
+  if (verdict === "guessed") {
+    const why = `Not measured here yet; browsers like this one say that for size ${near} ${implementation} is ${(times[reference] / times[implementation]).toFixed(1)}× as fast as ${reference}.`;
+    return { implementation, source: "predicted", verdict, times, setAside, why };
+  }
   const what = implementation === reference ? "nothing that was timed is clearly faster" : `${(times[reference] / times[implementation]).toFixed(1)}× as fast as ${reference}`;
   return { implementation, source: "measured", verdict, times, setAside, why: `Measured here for size ${near}: ${implementation} takes ${times[implementation]?.toPrecision(3)} ms, ${what}.` };
 }

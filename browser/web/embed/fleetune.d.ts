@@ -7,6 +7,8 @@ export interface ConnectOptions {
   push?: boolean;
   /** WebAssembly memory of each kernel, in bytes, 1 GiB at most: half for `alloc`, half for copies. Default: 16 MiB. */
   memoryBytes?: number;
+  /** Ask for the decisions of all kernels at once, so that `explain` and `contexts` know those that are not loaded. Default: false, each kernel's when it is loaded. */
+  all?: boolean;
 }
 
 export interface Environment {
@@ -208,21 +210,26 @@ export interface ChooseOptions<Call extends (...args: any[]) => any = (...args: 
   async?: boolean;
   /** Changes when all that was kept shall be forgotten. */
   version?: string;
+  /** A Fleetune server where the job is registered with the same description (`fleetune jobs add`): its first guess is followed until this browser has measured. Everything works without it. */
+  server?: string;
 }
+
+/** `guessed`: by a server, from other browsers; then times are relative to the reference's. */
+export type Verdict = "changed" | "unchanged" | "unsure" | "guessed";
 
 export interface ChoiceContext {
   pattern: string;
   size: number;
   choice: string;
-  verdict: "changed" | "unchanged" | "unsure";
+  verdict: Verdict;
   /** implementation → ms a call */
   times: Record<string, number>;
 }
 
 export interface ChoiceExplanation {
   implementation: string;
-  source: "measured" | "default";
-  verdict: "changed" | "unchanged" | "unsure";
+  source: "measured" | "predicted" | "default";
+  verdict: Verdict;
   times: Record<string, number>;
   /** implementation → why it is not used */
   setAside: Record<string, string>;
@@ -252,7 +259,26 @@ export interface Chosen extends Pick<EventTarget, "removeEventListener"> {
   measure(options?: { budgetMs?: number; signal?: AbortSignal }): Promise<MeasureOutcome>;
   explain(call?: { size?: number; pattern?: string }): ChoiceExplanation;
   contexts(): ChoiceContext[];
+  /** What a server may know this job by. */
+  described(): Described;
   /** Stop measuring; from now on the reference runs. */
+  close(): void;
+}
+
+export interface Described {
+  name: string;
+  patterns: string[];
+  /** `stated`: the version that the page gave, if it gave one. */
+  implementations: { name: string; stated?: string }[];
+}
+
+/** Reports about jobs that a server has registered (share.d.ts). */
+export interface Sharing {
+  readonly consent: Consent;
+  /** Hand over what was measured here: how many contexts fit the registered description. Nothing is sent. */
+  add(chosen: Pick<Chosen, "contexts" | "described">): Promise<{ taken: number }>;
+  preview: Tuner["preview"];
+  send: Tuner["send"];
   close(): void;
 }
 

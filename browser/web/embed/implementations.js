@@ -84,6 +84,8 @@ export class Implementation {
     /** Whether its calls give promises, as far as that can be told without one. */
     this.async = plain ? given.constructor.name === "AsyncFunction" : given.async ?? true;
     const { params = {}, version = "", load } = this.#given;
+    /** The version that the page states. @type {string | undefined} */
+    this.stated = version || undefined;
     this.version = version || digest(String(plain ? given : load) + JSON.stringify(params));
   }
 

@@ -58,8 +58,12 @@ export const tried = (job) => get(`${keyOf(job)}/trying`, true).then((name) => (
 /** @param {string} job @param {string} name @returns {Promise<unknown>} */
 export const mark = (job, name) => set(`${keyOf(job)}/trying`, name).catch(() => {});
 
+/** What was measured; a server's guess is asked for anew. @param {Kept["cells"]} cells */
+const measured = (cells) =>
+  Object.fromEntries(Object.entries(cells).map(([pattern, sizes]) => [pattern, Object.fromEntries(Object.entries(sizes).filter(([, { verdict }]) => verdict !== "guessed"))]));
+
 /** @param {string} job @param {Kept} kept @returns {Promise<boolean>} whether it was written */
-export const write = (job, kept) => set(keyOf(job), kept).then(() => true, () => false);
+export const write = (job, kept) => set(keyOf(job), { ...kept, cells: measured(kept.cells) }).then(() => true, () => false);
 
 /** Whether what was measured then need not be measured again. @param {number} at */
 export const isFresh = (at) => Date.now() >= at && Date.now() - at < MOST_AGE;

@@ -10,7 +10,7 @@ import { batchMs, clockStep, timeBatch } from "../shared/timing.js";
 /** @typedef {import("../shared/timing.js").Clock} Clock */
 /** @typedef {{run: (n: number) => any, chunk: number, warm: number, last: any}} Runner `warm`: ms a call; `last`: a result, so that none is optimised away */
 /** @typedef {Clock & {idle: (until: number) => Promise<unknown>}} PageClock `idle` resolves when the page has nothing to do, or at `until` */
-/** @typedef {{times: Record<string, number>, choice: string, verdict: import("../shared/rounds.js").Verdict}} Cell */
+/** @typedef {{times: Record<string, number>, choice: string, verdict: import("../shared/rounds.js").Verdict | "guessed"}} Cell */
 /**
  * @typedef {object} Job
  * @property {boolean} waits calls give promises

@@ -1,0 +1,56 @@
+// @ts-check
+/** What a server's visitors found out about a job, until it is measured here. Loaded only with `choose(…, { server })`. */
+/** @import { EngineDecisions } from "../shared/wire" @import { Described } from "./fleetune" @import { Kept } from "./kept.js" */
+import { crowdPath, decisionsFor, getJson } from "../shared/api.js";
+import { detectEnvironment } from "../shared/environment.js";
+import { engine } from "./kept.js";
+
+/** @typedef {{patterns: string[], implementations: {name: string, version: string}[], profileSignature: string, sizes: number[]}} Job as it is registered */
+
+const REFERENCE = "js"; // its name there
+/** @type {"guessed"} */
+export const GUESSED = "guessed"; // the verdict: times are relative to the reference's
+
+/** The server's address, ending in a slash. @param {string} server */
+export const addressOf = (server) => new URL(server.endsWith("/") ? server : `${server}/`, globalThis.document?.baseURI).href;
+
+/**
+ * Whether the page does the job as it is registered: the same implementations in the same order, and the versions that the page states.
+ * @param {Job} job @param {Described} page
+ */
+export function isSame({ implementations, patterns }, page) {
+  const same = (/** @type {Described["implementations"][number]} */ one, /** @type {number} */ i) => one.name === implementations[i]?.name && (one.stated ?? implementations[i].version) === implementations[i].version;
+  return page.implementations.length === implementations.length && page.implementations.every(same) && page.patterns.every((one) => !one || patterns.includes(one));
+}
+
+/** A job's decisions for this kind of browser. @param {string} server @param {string} name @returns {Promise<{job: Job, rows: import("../shared/wire").DecisionTables[string]}>} */
+export async function askedFor(server, name) {
+  const environment = detectEnvironment();
+  const answer = /** @type {EngineDecisions & {job: Job}} */ (await getJson(addressOf(server) + crowdPath(environment, `?job=${encodeURIComponent(name)}`), true));
+  const { job } = answer;
+  return { job, rows: decisionsFor(answer, environment).kernels[name] };
+}
+
+/**
+ * The guess as something that was measured long ago: followed at once, and measured as soon as there is time.
+ * @param {Described} page @param {Record<string, string>} versions of its implementations @param {string} server @returns {Promise<Kept | undefined>} undefined if nothing is known
+ */
+export async function firstGuess(page, versions, server) {
+  const { job, rows } = await askedFor(server, page.name);
+  if (!isSame(job, page)) throw new Error(`Fleetune: ${server} knows ${page.name} with other implementations, versions or patterns`);
+  const [reference] = page.implementations;
+  const named = (/** @type {string} */ one) => (one === REFERENCE ? reference.name : one);
+  /** @type {Kept["cells"]} */
+  const cells = {};
+  for (const pattern of page.patterns) {
+    const known = rows[pattern || job.patterns[0]].filter(({ candidates }) => Object.keys(candidates).length);
+    cells[pattern] = Object.fromEntries(
+      known.map(({ size, choice, candidates }) => {
+        const times = Object.fromEntries(Object.entries(candidates).map(([one, speedup]) => [named(one), 1 / speedup]));
+        return [size, { times, choice: named(choice), verdict: GUESSED }];
+      }),
+    );
+  }
+  if (!Object.values(cells).some((sizes) => Object.keys(sizes).length)) return undefined;
+  return { schema: 1, engine: engine(), at: 1, versions, waits: false, inPlace: false, cells, loads: {}, aside: {}, calls: 0 };
+}
