@@ -46,7 +46,7 @@ from fleetune_server.telemetry.limits import read_body, read_json
 
 SECONDS = 2.0  # that one input may take on a busy machine
 ROUND = 200  # examples of one round
-ODD = (
+ODD: tuple[Any, ...] = (
     *(
         0,
         -1,

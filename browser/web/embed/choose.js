@@ -152,9 +152,9 @@ export class Chooser extends EventTarget {
 
   /** Follow a server's guess while nothing is known here. @param {string} server */
   async guess(server) {
-    if (this.#measuredAt) return;
+    if (this.measuredAt) return;
     const guess = await (await import("./first_guess.js")).firstGuess(this.described(), this.versions, server);
-    if (guess && !this.#measuredAt && this.#adopt(guess)) await this.#prepare();
+    if (guess && !this.measuredAt && this.adopt(guess)) await this.prepare();
   }
 
   /** What a server may know this job by. */

@@ -67,11 +67,12 @@ async def open_sqlite(path: Path, limit: int, check_seconds: float = 0) -> Async
     Its structure is checked every `check_seconds` (0: never); a damaged file is read from, but takes
     nothing more.
     """
+    connect = partial(aiosqlite.connect, path, timeout=BUSY_SECONDS, isolation_level=None)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with lock_database(path):
             await asyncio.to_thread(prepare, path)
-            async with _connected(path) as writing, _connected(path) as reading:
+            async with connect() as writing, connect() as reading:
                 for pragma in PRAGMAS:
                     await writing.execute_fetchall(f"PRAGMA {pragma}")
                 await reading.execute_fetchall("PRAGMA query_only=ON")
@@ -84,10 +85,6 @@ async def open_sqlite(path: Path, limit: int, check_seconds: float = 0) -> Async
                     await store.close()
     except (sqlite3.Error, OSError) as error:
         raise StoreError(f"{path}: {error}") from error
-
-
-def _connected(path: Path) -> aiosqlite.Connection:
-    return aiosqlite.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
 
 
 class SqliteStore:
