@@ -99,7 +99,8 @@ def test_what_is_wrong_throws_or_remembers_is_set_aside() -> None:
     names = ("liar", "liarWhenLarge", "throws", "throwsLater", "remembers", "liesLater")
     assert set(run["aside"]) == set(names)
     assert "no such thing" in run["aside"]["throws"]
-    assert all(set(cell["times"]) == {"reference"} for cell in run["found"].values())
+    # A size that was measured before its liar was found out keeps that time, and nobody reads it.
+    assert all(set(cell["times"]) - set(names) == {"reference"} for cell in run["found"].values())
 
 
 def test_what_changes_or_takes_its_arguments_away_gets_copies() -> None:
