@@ -24,7 +24,7 @@ KERNEL_SOURCES := $(wildcard kernels_wasm/build/*.py kernels_wasm/profile/*.py k
 	kernels_wasm/src/* kernels_wasm/js/* kernels_wasm/build/verdicts.*) kernels_wasm/profile/profile.py \
 	kernels_wasm/profile/reader.py
 
-.PHONY: help run test unit e2e lint kernels lab wheel clean browsers
+.PHONY: help run test unit e2e lint kernels lab wheel lock clean browsers
 
 help:
 	@echo "make run      install what is missing, build the kernels, start the server, print its address (PORT=8000)"
@@ -34,6 +34,7 @@ help:
 	@echo "make kernels  compile the WebAssembly variants"
 	@echo "make lab      measure every variant in every engine here (LAB='--engines chromium --repeats 3')"
 	@echo "make wheel    a wheel in dist/ that is a complete server"
+	@echo "make lock     pin what the server's image installs, with hashes (server/requirements.lock)"
 	@echo "make clean    remove what was built (not data/)"
 
 run: $(RUNTIME) $(PAGE) $(KERNELS)
@@ -65,6 +66,12 @@ kernels: $(KERNELS)
 wheel: $(RUNTIME) $(PAGE) $(KERNELS)
 	$(PY) -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir dist .
 	@ls -l dist/*.whl
+
+# Nothing of the registry's address stands in the file: pip takes the one that the machine has.
+LOCKED := -m uv pip compile pyproject.toml --extra postgres --universal --python-version 3.12 --generate-hashes
+lock: $(RUNTIME)
+	@$(PIP) 'uv>=0.13,<0.14'
+	@$(PY) $(LOCKED) --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet -o server/requirements.lock
 
 lab: $(DEVELOPMENT) $(PAGE) $(KERNELS) browsers
 	$(PY) -m kernels_wasm.lab.record $(LAB)

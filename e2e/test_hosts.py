@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
+import httpx
 import pytest
 from tests import node, npm
 from tests.kernel_runner import manifest
 
 from e2e.drivers.base import Page, wait_for
 from e2e.embedder import Embedder, policy
+from e2e.server import ROOT
 from e2e.steps import BOOT_SECONDS, assert_only_public
 from e2e.wire import Wire
 
 pytestmark = pytest.mark.only_in(("chromium", "isolated"))
+EMBED = ROOT / "browser" / "EMBED.md"
 HEAD = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Someone\'s page</title>'
 TRUSTED = "; require-trusted-types-for 'script'; trusted-types fleetune"
 MEASURING = """
@@ -103,6 +107,33 @@ def test_a_page_that_demands_trusted_types_measures(page: Page, wire: Wire) -> N
         found = wait_for(page, "window.found", timeout=BOOT_SECONDS)
         assert found == {"sum": 32, "results": 1, "violations": []}
         assert page.evaluate(REFUSED) == [True, True], "the page does demand them"
+
+
+def test_what_is_pinned_runs_and_what_differs_from_it_does_not(page: Page, wire: Wire) -> None:
+    line = EMBED.read_text().split("## Pinning what runs")[1].split("```html\n")[1].split("```")[0]
+    named = httpx.get(f"{wire.url}integrity.json").json()
+    widget = named["entries"]["widget.js"]
+    imported = next(path for path in named["integrity"] if path.endswith("/embed/decide.js"))
+    absolute = {wire.url + path: digest for path, digest in named["integrity"].items()}
+    other = absolute[wire.url + widget]
+
+    def body(digests: Mapping[str, str], digest: str = other) -> str:
+        pinned = line.replace("https://tuner.example/", wire.url).replace("widget-HASH.js", widget)
+        mapped = f'<script type="importmap">{json.dumps({"integrity": digests})}</script>'
+        return f"{HEAD}{mapped}<fleetune-widget></fleetune-widget>{pinned.replace('sha384-DIGEST', digest)}"
+
+    files = {
+        "/same": body(absolute),
+        "/entry": body({}, "sha384-" + "A" * 64),
+        "/import": body(absolute | {wire.url + imported: other}),
+    }
+    with Embedder(files, None) as site:
+        page.open(f"{site.origin}/same")
+        wait_for(page, "customElements.get('fleetune-widget')")
+        for path in ("/entry", "/import"):
+            page.open(f"{site.origin}{path}")
+            wait_for(page, "performance.getEntriesByType('navigation')[0].loadEventEnd > 0")
+            assert page.evaluate("return customElements.get('fleetune-widget') === undefined"), path
 
 
 def test_decisions_are_there_in_node_and_the_rest_says_what_it_needs(bundles: Path, wire: Wire) -> None:

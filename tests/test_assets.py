@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import gzip
+import hashlib
+import http.server
 import io
 import random
+import re
+import threading
 import zipfile
 from pathlib import Path
 
@@ -14,8 +20,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.routing import Route
+from tests import node
 
-from fleetune_server.common.assets import Asset
+from fleetune_server.common.assets import IMMUTABLE, Asset
 from fleetune_server.http import assets as module
 from fleetune_server.http.app import FOLDERS
 from fleetune_server.http.assets import STDLIB, Assets
@@ -27,6 +34,9 @@ def client(assets: Assets) -> httpx.AsyncClient:
         Route("/", assets.page("index.html")),
         Route("/static-{hash}/{path:path}", assets.hashed),
         Route("/static/{path:path}", assets.newest),
+        Route("/fleetune.js", assets.entry("fleetune")),
+        *(Route(f"/{name}-{{hash}}.js", assets.hashed) for name in module.ENTRIES),
+        Route("/integrity.json", assets.integrity),
     ]
     return httpx.AsyncClient(transport=httpx.ASGITransport(Starlette(routes=routes)), base_url="http://test")
 
@@ -80,6 +90,31 @@ async def test_the_same_files_have_the_same_address_on_every_server(folder: Path
     assert addresses[0] == addresses[1]
 
 
+async def test_an_entry_has_an_address_that_never_changes_and_the_integrity_that_is_told(
+    folder: Path,
+) -> None:
+    (folder / "embed").mkdir()
+    (folder / "embed" / "fleetune.js").write_text("export const connect = 1;")
+    assets = trees(folder)
+    told = []
+    async with client(assets) as http:
+        for _ in range(2):
+            named = (await http.get("/integrity.json")).json()
+            pinned = named["entries"]["fleetune.js"]
+            answer = await http.get(f"/{pinned}")
+            assert answer.headers["cache-control"] == IMMUTABLE
+            assert answer.text == (await http.get("/fleetune.js")).text
+            for path, integrity in named["integrity"].items():
+                body = (await http.get(f"/{path}")).content
+                assert integrity == "sha384-" + base64.b64encode(hashlib.sha384(body).digest()).decode()
+            (imported,) = set(re.findall(r'"\./(.*?)"', answer.text))
+            assert imported in named["integrity"], "what it imports can be compared as well"
+            told.append((pinned, answer.text))
+            (folder / "embed" / "fleetune.js").write_text("export const connect = 22;")
+        assert told[0][0] != told[1][0]
+        assert (await http.get(f"/{told[0][0]}")).text == told[0][1], "still there after a change"
+
+
 async def test_only_what_browsers_load_is_served(folder: Path) -> None:
     async with client(trees(folder)) as http:
         assert (await http.get("/static/secret.py")).status_code == 404
@@ -126,3 +161,36 @@ async def test_the_standard_library_is_unpacked_for_the_wire_and_whole() -> None
     served = zipfile.ZipFile(io.BytesIO(assets._hashed[name].body))
     assert served.namelist() == original.namelist()
     assert all(served.read(member) == original.read(member) for member in original.namelist())
+
+
+async def test_the_worker_compares_the_wheel_with_the_hash_in_its_address() -> None:
+    assets = Assets({"static": (), "pyodide": ()})
+    await assets.read()
+    address = str(assets.parts["wheel"])
+    body = assets._hashed[address].body
+    served = {address: body, address.replace("wheels-", "other-"): body[:-1] + b"x"}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200 if self.path in served else 404)
+            self.end_headers()
+            self.wfile.write(served.get(self.path, b""))
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    script = """
+    const [file, ...addresses] = process.argv.slice(1);
+    const { fetchWheel } = await import(file);
+    const found = await Promise.allSettled(addresses.map(fetchWheel));
+    console.log(JSON.stringify(found.map(({ value, reason }) => value?.bytes.length ?? reason.message)));
+    """
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        addresses = [f"http://127.0.0.1:{site.server_port}{path}" for path in (*served, "/wheels-0/gone.whl")]
+        file = (Path(__file__).parents[1] / "browser/web/workers/wheel.js").as_uri()
+        whole, altered, missing = await asyncio.to_thread(node.evaluate, script, file, *addresses)
+        site.shutdown()
+    assert whole == len(body)
+    assert "not the one that its address names" in altered
+    assert "HTTP 404" in missing

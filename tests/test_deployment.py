@@ -5,11 +5,15 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+import tomllib
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml  # type: ignore[import-untyped]
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from fleetune_server.cli import COMMANDS
 from fleetune_server.commands.serve import MAX_HEAD
@@ -53,6 +57,33 @@ def test_every_setting_of_every_replica_exists_and_they_are_the_same(
     for service in replicas.values():
         assert service["volumes"] == [f"data:{first.data}"], "keys are shared and outlast the container"
         assert f":{first.port}/readyz" in service["healthcheck"]["test"][-1]
+
+
+def test_the_image_installs_what_the_lock_names_and_the_lock_fits_the_project() -> None:
+    lock = (SERVER / "requirements.lock").read_text()
+    dockerfile = (SERVER / "Dockerfile").read_text()
+    assert "--require-hashes --only-binary=:all: -r /wheels/requirements.lock" in dockerfile
+    assert "--no-deps --no-index /wheels/*.whl" in dockerfile
+    assert not re.search(r"://|index|simple", lock), "no registry's address"
+    entries = lock.replace("\\\n", " ").splitlines()
+    locked = {}
+    for entry in (entry for entry in entries if entry and not entry.startswith("#")):
+        requirement, *hashes = entry.split(" --hash=")
+        assert hashes
+        assert all(re.fullmatch(r"sha256:[0-9a-f]{64}", one.strip()) for one in hashes), requirement
+        pinned = Requirement(requirement)
+        (exact,) = pinned.specifier
+        assert exact.operator == "=="
+        locked[canonicalize_name(pinned.name)] = exact.version
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    needed = [requirement for name in locked for requirement in metadata.requires(name) or ()]
+    needed = [
+        text for text in needed if not (marker := Requirement(text).marker) or marker.evaluate({"extra": ""})
+    ]
+    for text in (*project["dependencies"], *project["optional-dependencies"]["postgres"], *needed):
+        wanted = Requirement(text)
+        version = locked.get(canonicalize_name(wanted.name))
+        assert version in wanted.specifier if version else False, f"{text}: run `make lock`"
 
 
 def test_the_proxy_reaches_every_replica_and_is_the_one_they_trust(

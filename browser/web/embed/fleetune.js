@@ -99,7 +99,7 @@ export class Tuner extends EventTarget {
     const [entry, script] = /** @type {[KernelEntry, EmbedScript, void]} */ (await within(files));
     const chosen = pattern ?? entry.patterns[0];
     if (!entry.patterns.includes(chosen)) throw new Error(`Fleetune: ${name} knows ${entry.patterns.join(", ")}, not ${chosen}`);
-    const kernel = new TunedKernel(entry, script, this.#options.memoryBytes ?? DEFAULT_MEMORY, moduleLoader(root, name), chosen, (candidate, reason) =>
+    const kernel = new TunedKernel(entry, script, this.#options.memoryBytes ?? DEFAULT_MEMORY, moduleLoader(root, entry), chosen, (candidate, reason) =>
       this.#tell("setaside", { kernel: name, candidate, reason }),
     );
     let followed;

@@ -1,5 +1,5 @@
 // @ts-check
-/** One kernel as a page calls it: its modules, and the dispatcher that follows the decisions. */
+/** One kernel as a page calls it: its modules and its dispatcher. */
 /** @import { CallHooks, CallNote, EmbedScript, KernelCall as Call, KernelEntry, TypedArray, Value } from "../shared/wire" */
 import { ask } from "../shared/api.js";
 import { Arena } from "../shared/arena.js";
@@ -33,9 +33,9 @@ const tooLarge = (name) => `${name} was chosen, but there is no room to copy so 
 /** What the dispatcher knows of its last call. @param {number | CallNote | undefined} last @returns {{size: number, inside: boolean}} */
 const placeOf = (last = -1) => (typeof last === "object" ? last : last < 0 ? { size: -1 - last, inside: false } : { size: Math.floor(last), inside: true });
 
-/** Fetches a kernel's modules. @param {string} root @param {string} kernel */
-export const moduleLoader = (root, kernel) => (/** @type {string} */ candidate) =>
-  WebAssembly.compileStreaming(ask(`${root}embed/${kernel}/${encodeURIComponent(candidate)}.wasm`, true));
+/** Fetches a kernel's modules. @param {string} root @param {KernelEntry} entry */
+export const moduleLoader = (root, { name, variants }) => (/** @type {string} */ candidate) =>
+  WebAssembly.compileStreaming(ask(`${root}embed/${name}/${encodeURIComponent(candidate)}.wasm`, true, variants.find((one) => one.name === candidate)?.integrity));
 
 export class TunedKernel {
   /** Makes a candidate's call, for all arrays or for those in the kernel's memory. @type {Map<string, (outside?: Call) => Call>} */
@@ -120,7 +120,7 @@ export class TunedKernel {
     this.#dispatcher.follow(steps[count]?.[0] ?? NEVER);
   }
 
-  /** The call from each size on: the nearest log2 size's, rounded as contexts are. @param {Decision[]} decisions ascending */
+  /** The call from each size on: the nearest log2 size's. @param {Decision[]} decisions ascending */
   #steps(decisions) {
     const steps = /** @type {Step[]} */ ([]);
     decisions.forEach(({ choice, log2Size }, i) => {
@@ -183,7 +183,7 @@ export class TunedKernel {
     };
   }
 
-  /** The candidate that made the last call, where its arrays lay and, if that was no decision, why; undefined before the first call. */
+  /** The candidate that made the last call, where its arrays lay and, if that was no decision, why. */
   get last() {
     const last = this.#dispatcher.last();
     if (last === undefined) return undefined;

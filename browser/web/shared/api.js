@@ -3,10 +3,10 @@
 
 const PATIENCE = 10_000;
 
-/** Ask without credentials or referrer. `kept`: what is cached stands in for a server that is away. @param {string} url @param {boolean} [kept] */
-export async function ask(url, kept) {
+/** Without credentials or referrer. `kept`: the cache stands in for an absent server. @param {string} url @param {boolean} [kept] @param {string} [integrity] */
+export async function ask(url, kept, integrity) {
   /** @param {RequestCache} [cache] */
-  const get = (cache) => fetch(url, { cache, credentials: "omit", referrerPolicy: "no-referrer", signal: kept ? AbortSignal.timeout(PATIENCE) : null });
+  const get = (cache) => fetch(url, { cache, integrity, credentials: "omit", referrerPolicy: "no-referrer", signal: kept ? AbortSignal.timeout(PATIENCE) : null });
   const response = await (kept ? get().catch(() => get("force-cache")) : get());
   if (!response.ok) throw new Error(`Fleetune: ${url} answered ${response.status}`);
   return response;

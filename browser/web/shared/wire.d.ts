@@ -32,6 +32,7 @@ export interface Variant {
   bundle: string;
   offset: number; // bytes into the bundle
   size: number; // bytes
+  integrity?: string; // of the module by itself, in `embed/<name>.json`; as `fetch` takes it
   /** Kernels of an operator's own: the export that is called, or the script's adapter that calls it. */
   export?: string;
   adapter?: string;

@@ -66,7 +66,7 @@ async function behind({ entry, root, pattern, copied }, candidate) {
     /** @type {EmbedScript} */
     const script = await import(`${root}embed/${entry.name}.js#${encodeURIComponent(key)}`);
     const own = entry.memory ? undefined : arena;
-    one = new TunedKernel(entry, script, /** @type {Arena} */ (arena).end, moduleLoader(root, entry.name), pattern, undefined, own);
+    one = new TunedKernel(entry, script, /** @type {Arena} */ (arena).end, moduleLoader(root, entry), pattern, undefined, own);
     await one.follow({ [pattern]: [{ choice: candidate, log2Size: 0 }] });
     tuned.set(key, one);
   }

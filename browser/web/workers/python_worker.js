@@ -9,6 +9,7 @@ import { detectEnvironment } from "../shared/environment.js";
 import { lock } from "./lock.js";
 import { errorData, RemoteError, WORKER_NAME } from "../shared/protocol.js";
 import { beat, emit, refuse, seesPrivacyControl, serve } from "../shared/rpc.js";
+import { fetchWheel } from "./wheel.js";
 import * as storage from "../shared/storage.js";
 
 const server = new URL("../../", import.meta.url);
@@ -147,8 +148,10 @@ async function main() {
   emit("boot", { stage: "numpy" });
   await pyodide.loadPackage(["numpy", "micropip"], { messageCallback: () => {} });
   emit("boot", { stage: "fleetune" });
+  const wheel = await fetchWheel(new URL(parts.wheel, server).href);
+  pyodide.FS.writeFile(`/tmp/${wheel.name}`, wheel.bytes);
   // Without its dependencies: numpy is loaded already, and asking an index for it would leave our origin.
-  await pyodide.pyimport("micropip").install.callKwargs(new URL(parts.wheel, server).href, { deps: false });
+  await pyodide.pyimport("micropip").install.callKwargs(`emfs:/tmp/${wheel.name}`, { deps: false });
 
   const bench = new Bench({ ...manifest, root: new URL(manifest.root, server).href });
   const app = await pyodide.pyimport("fleetune.app.platform_js").start(host(bench, boot, manifest));

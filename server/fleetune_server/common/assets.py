@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import threading
@@ -37,6 +38,11 @@ PACKERS: Mapping[str, Callable[[bytes], bytes]] = {  # the first that a browser 
     "br": lambda body: brotli.compress(body, quality=7, lgwin=24),
     "gzip": lambda body: gzip.compress(body, compresslevel=6, mtime=0),
 }
+
+
+def sri(body: bytes) -> str:
+    """The integrity of a file as browsers compare it (Subresource Integrity)."""
+    return "sha384-" + base64.b64encode(hashlib.sha384(body).digest()).decode()
 
 
 @dataclass

@@ -17,7 +17,7 @@ from fleetune_server.common.errors import HTTP, RefusedError
 from fleetune_server.common.health import open_files
 from fleetune_server.http import decisions, own_kernels
 from fleetune_server.http import endpoints as api
-from fleetune_server.http.assets import Assets
+from fleetune_server.http.assets import ENTRIES, Assets
 from fleetune_server.http.headers import BrowserHeaders
 from fleetune_server.http.pages import missing as missing_page
 from fleetune_server.http.pages import privacy as privacy_page
@@ -53,9 +53,9 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/regressions", public.page),
         Route("/data/", public.data),
         Route("/data/{file}", public.export),
-        Route("/fleetune.js", assets.entry("embed/fleetune.js")),
-        Route("/widget.js", assets.entry("embed/widget.js")),
-        Route("/choose.js", assets.entry("embed/choose.js")),
+        *(Route(f"/{name}.js", assets.entry(name)) for name in ENTRIES),
+        *(Route(f"/{name}-{{hash}}.js", assets.hashed) for name in ENTRIES),
+        Route("/integrity.json", assets.integrity),
         Route("/sw.js", assets.page("page/sw.js")),  # at the root: it may serve every page
         *(Route(f"/{tree}-{{hash}}/{{path:path}}", assets.hashed) for tree in TREES),
         *(Route(f"/{tree}/{{path:path}}", assets.newest) for tree in TREES),

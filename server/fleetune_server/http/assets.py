@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fleetune_server.common.assets import IMMUTABLE, REVALIDATE, TYPES, Asset
+from fleetune_server.common.assets import IMMUTABLE, REVALIDATE, TYPES, Asset, sri
 from fleetune_server.http import wheel
 from fleetune_server.kernels.catalogue import Catalogue
 from fleetune_server.settings import IN_CHECKOUT
@@ -33,6 +33,8 @@ RUNTIME = (
     "pyodide-lock.json",
     STDLIB,
 )  # and every wheel
+ENTRIES = ("fleetune", "widget", "choose")  # modules that embedders import, in `embed/` of the pages
+EMBEDDED = ("embed/", "shared/", "words/")  # where their imports are
 
 Folders = Mapping[
     str, tuple[tuple[str, Path], ...]
@@ -67,6 +69,8 @@ class Assets:
         self._stamps: Mapping[Path, tuple[int, int]] = {}
         self._trees: Mapping[str, Tree] = {}
         self._pages: Mapping[str, Asset] = {}  # HTML, which names the scripts of this release
+        self._entries: Mapping[str, Asset] = {}  # by name
+        self._integrity = Asset(b"", ".json")
         self._hashed: dict[str, Asset] = {}  # by address
         self._others: dict[str, Asset] = {}  # the same, of other releases; bounded by what the store keeps
         self._reading = asyncio.Lock()
@@ -99,9 +103,35 @@ class Assets:
             if asset.suffix == ".html"
         }
         self._trees = trees
-        for tree in trees.values():
-            root = tree.root
-            self._hashed |= {root + path: asset for path, asset in tree.files.items()}
+        self._entries = {name: self._module(f"embed/{name}.js", "./", IMMUTABLE) for name in ENTRIES}
+        self._hashed |= self._served()
+        self._integrity = Asset(json.dumps(self._named()).encode(), ".json")
+
+    def _served(self) -> dict[str, Asset]:
+        """This release's files under their addresses that never change."""
+        files = {
+            tree.root + path: asset for tree in self._trees.values() for path, asset in tree.files.items()
+        }
+        return files | {f"/{name}-{asset.sha256}.js": asset for name, asset in self._entries.items()}
+
+    def _named(self) -> dict[str, dict[str, str]]:
+        """What embedders pin: the address of each entry, and the integrity of each script, as import maps have it."""
+        static = self._trees["static"]
+        entries = {f"{name}-{asset.sha256}.js": asset for name, asset in self._entries.items()}
+        scripts = {
+            static.root[1:] + path: asset
+            for path, asset in static.files.items()
+            if asset.suffix == ".js" and path.startswith(EMBEDDED)
+        }
+        return {
+            "entries": {f"{name}.js": f"{name}-{asset.sha256}.js" for name, asset in self._entries.items()},
+            "integrity": {path: sri(asset.body) for path, asset in (entries | scripts).items()},
+        }
+
+    async def integrity(self, request: Request) -> Response:
+        """`GET /integrity.json`: addresses, without the slash before them, and what browsers compare them with."""
+        await self.read()
+        return self._integrity.respond(request.headers)
 
     def measuring(self) -> list[Asset]:
         """What a browser fetches before Python can measure."""
@@ -115,9 +145,7 @@ class Assets:
         A store that cannot is no reason not to start: the log says what will be missing.
         """
         await self.read()
-        served = {
-            tree.root + path: asset for tree in self._trees.values() for path, asset in tree.files.items()
-        }
+        served = self._served()
         for catalogue in catalogues:
             served |= {catalogue.root + path: asset for path, asset in catalogue.files.items()}
         bodies = {address: asset.body for address, asset in served.items()}
@@ -166,20 +194,20 @@ class Assets:
 
         return endpoint
 
-    def entry(self, path: str) -> Callable[[Request], object]:
-        """An endpoint for a module that embedders import, whose files are among the pages'."""
+    def entry(self, name: str) -> Callable[[Request], object]:
+        """An endpoint for one of ENTRIES under its address without a hash."""
 
         async def endpoint(request: Request) -> Response:
             await self.read()
-            return self._module(path, "./").respond(request.headers)
+            return self._entries[name].respond(request.headers, REVALIDATE)
 
         return endpoint
 
-    def _module(self, path: str, up: str) -> Asset:
+    def _module(self, path: str, up: str, cache: str = REVALIDATE) -> Asset:
         """A module that stands for a script of this release; `up` leads from it to the server."""
         script = f'"{up}{self._trees["static"].root[1:]}{path}"'
         text = f"export * from {script};\nimport * as all from {script};\nexport default all.default;\n"
-        return Asset(text.encode(), ".js")
+        return Asset(text.encode(), ".js", cache)
 
     async def respond(self, request: Request, name: str, path: str) -> Response:
         """Serve one file of a tree, to be asked for again each time; 404 if there is none."""

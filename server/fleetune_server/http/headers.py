@@ -10,12 +10,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from fleetune_server.common.errors import RefusedError
 from fleetune_server.common.security import ISOLATION, SECURITY
+from fleetune_server.http.assets import ENTRIES
 
 # What pages of other origins may fetch; there are no cookies, so any origin may.
 EMBEDDABLE = (
-    "/fleetune.js",
-    "/widget.js",
-    "/choose.js",
+    *(f"/{name}{end}" for name in ENTRIES for end in (".js", "-")),
+    "/integrity.json",
     *(f"/{tree}{end}" for tree in ("static", "pyodide", "wheels") for end in "-/"),  # with a hash and without
     "/kernels/",
     "/keys.json",

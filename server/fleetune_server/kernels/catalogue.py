@@ -7,10 +7,11 @@ import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from fleetune.limits import CAPACITY
 from fleetune.manifest import BASELINE, SCHEMA, Manifest, ManifestError
-from fleetune_server.common.assets import IMMUTABLE, Asset
+from fleetune_server.common.assets import IMMUTABLE, Asset, sri
 from fleetune_server.kernels.package import Package
 
 _NOTHING = json.dumps({"schema": SCHEMA, "bundles": {}, "kernels": []}).encode()
@@ -90,8 +91,7 @@ class Catalogue:
                 files[path] = Asset(body, PurePosixPath(path).suffix, IMMUTABLE)
             for variant in package.entry["variants"]:
                 files[f"embed/{name}/{variant['name']}.wasm"] = files[variant["bundle"]]
-            entry = json.dumps(package.entry, separators=(",", ":")).encode()
-            files[f"embed/{name}.json"] = Asset(entry, ".json", IMMUTABLE)
+            files[f"embed/{name}.json"] = _entry(package.entry, files)
         own = [package.entry for package in packages if not package.job]
         kernels = [*built.manifest.raw["kernels"], *own]
         whole_raw = {**built.manifest.raw, "bundles": bundles, "kernels": kernels}
@@ -144,9 +144,19 @@ def _embedded(folder: Path, manifest: Manifest, bundles: Mapping[str, Asset]) ->
             if hashlib.sha256(script).hexdigest() != entry["embed"]["sha256"]:
                 raise ManifestError(f"{name}.js is not the file that manifest.json names: run `make kernels`")
             files[f"{name}.js"] = Asset(script, ".js", IMMUTABLE)
-        files[f"{name}.json"] = Asset(json.dumps(entry, separators=(",", ":")).encode(), ".json", IMMUTABLE)
         for variant in manifest.kernels[entry["name"]].variants.values():
             bundle = bundles[manifest.bundles[variant.bundle].path].body
             module = bundle[variant.offset : variant.offset + variant.size]
             files[f"{name}/{variant.name}.wasm"] = Asset(module, ".wasm", IMMUTABLE)
+        files[f"{name}.json"] = _entry(entry, files)
     return files
+
+
+def _entry(entry: Mapping[str, Any], files: Mapping[str, Asset]) -> Asset:
+    """A kernel's manifest entry by itself, with what browsers compare its modules with."""
+    variants = [
+        {**variant, "integrity": sri(files[f"embed/{entry['name']}/{variant['name']}.wasm"].body)}
+        for variant in entry["variants"]
+    ]
+    whole = json.dumps({**entry, "variants": variants}, separators=(",", ":"))
+    return Asset(whole.encode(), ".json", IMMUTABLE)
