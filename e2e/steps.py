@@ -19,7 +19,7 @@ BENCHMARK = "Benchmark this browser"
 THOROUGH = "Measure thoroughly (4 minutes)"
 
 # All that may be asked for while telemetry is off: files and the public model, by GET, without a body.
-STATIC = ("/static/", "/pyodide/", "/wheels/", "/kernels/", "/models/", "/api/decisions/")
+STATIC = ("/static/", "/pyodide/", "/wheels/", "/kernels/", "/models/", "/roots/", "/api/decisions/")
 PUBLIC = {
     "/",
     "/privacy",
@@ -32,6 +32,7 @@ PUBLIC = {
     "/ws",
     "/api/boot.json",
     "/api/kernels",
+    "/api/log",
     "/api/model/latest",
     "/api/plan",
     "/api/privacy.json",

@@ -129,7 +129,7 @@ def test_what_is_pinned_runs_and_what_differs_from_it_does_not(page: Page, wire:
     }
     with Embedder(files, None) as site:
         page.open(f"{site.origin}/same")
-        wait_for(page, "customElements.get('fleetune-widget')")
+        wait_for(page, "customElements.get('fleetune-widget') !== undefined")
         for path in ("/entry", "/import"):
             page.open(f"{site.origin}{path}")
             wait_for(page, "performance.getEntriesByType('navigation')[0].loadEventEnd > 0")

@@ -90,8 +90,8 @@ class World:
         """The log as the server's store would have it."""
         versions = [(record.version, record.sha256, int(record.created)) for record in self.records.values()]
         entries = [entry.to_wire() for entry in extend(None, versions)]
-        after = int(request.query_params["after"])
-        return JSONResponse({"entries": [entry for entry in entries if entry["version"] > after][:PAGE]})
+        first = int(request.query_params["version"])
+        return JSONResponse({"entries": [entry for entry in entries if entry["version"] >= first][:PAGE]})
 
     async def _read(self, sha256: str) -> bytes | None:
         return self.files.get(sha256)

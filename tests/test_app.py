@@ -16,9 +16,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from tests import tiny
 from tests.running import Running, server
 
+from fleetune.signed import canonical
 from fleetune_server.http import wheel
 
 
@@ -58,6 +60,29 @@ def client(running: Running) -> Iterator[httpx.Client]:
 def test_every_page_is_served_with_its_type(client: httpx.Client, path: str, kind: str) -> None:
     response = client.get(path)
     assert (response.status_code, response.headers["content-type"]) == (200, kind)
+
+
+def test_roots_and_the_log_answer_only_what_can_be_asked(client: httpx.Client) -> None:
+    assert (
+        client.get("/roots/1").json()
+        == client.get("/roots/newest").json()
+        == client.get("/api/boot.json").json()["root"]
+    )
+    assert "immutable" in client.get("/roots/1").headers["cache-control"]
+    for name in ("0", "2", "x", "-1", "9" * 11, "1.json", "..%2fx", "²"):
+        assert client.get(f"/roots/{name}").status_code == 404, name
+    log = client.get("/api/log").json()
+    assert (
+        log["entries"][-1]["version"]
+        == log["head"]["version"]
+        == client.get("/api/model/latest").json()["version"]
+    )
+    ((name, signature),) = log["signature"].items()
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(client.get("/keys.json").json()[name]))
+    key.verify(base64.b64decode(signature), canonical(log["head"]))
+    assert client.get("/api/log?version=2147483647").json() == {"entries": [], "head": None, "signature": {}}
+    for version in ("", "x", "-1", "2147483648", "9" * 11, "1.5", "²"):
+        assert client.get(f"/api/log?version={version}").status_code == 400, version
 
 
 def test_a_preflight_for_telemetry_is_answered(client: httpx.Client) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests import tiny
+from tests import releases, tiny
 from tests.releases import World
 
 from fleetune.app import update as updating
@@ -79,7 +79,7 @@ async def test_a_browser_remembers_the_last_entry_and_follows_from_there(
 ) -> None:
     world = World(tmp_path)
     monkeypatch.setattr(witnessing, "PAGE", 2)
-    monkeypatch.setattr("tests.releases.PAGE", 2)
+    monkeypatch.setattr(releases, "PAGE", 2)
     world.publish()
     visitor = Visitor(world)
     assert await visitor.update() == []
@@ -89,7 +89,7 @@ async def test_a_browser_remembers_the_last_entry_and_follows_from_there(
     assert await visitor.update() == []
     assert visitor.seen == 5
     asked = [request for request in world.requests if "log" in request]
-    assert asked == [f"/api/log?after={after}" for after in (0, 1, 2, 3)]
+    assert asked == [f"/api/log?version={version}" for version in (1, 2, 3, 4)]
 
 
 async def test_a_log_that_was_changed_is_told_and_refuses_nothing(tmp_path: Path) -> None:
@@ -128,6 +128,22 @@ async def test_a_release_that_the_log_does_not_name_is_told(tmp_path: Path) -> N
         visitor.platform.events.clear()
         await witnessing.witness(visitor.platform, dataclasses.replace(release, **change))
         assert words in visitor.platform.events[0][1]["text"]
+
+
+async def test_a_log_without_end_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(tmp_path)
+    world.publish()
+    visitor = Visitor(world)
+    await visitor.update()
+    for _ in range(4):
+        world.publish()
+    for module in (witnessing, releases):
+        monkeypatch.setattr(module, "PAGE", 2)
+    monkeypatch.setattr(witnessing, "MAX_PAGES", 2)
+    world.requests.clear()
+    (said,) = await visitor.update()
+    assert "more than 4 entries" in said
+    assert len([request for request in world.requests if "log" in request]) == 3
 
 
 async def test_a_server_without_a_log_and_a_broken_one_stop_no_update(tmp_path: Path) -> None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from fleetune.context import canonical_json
 from fleetune.signed import MAX_TIME, MAX_VERSION, SignedError, integer
 
 BEGINNING = "0" * 64  # what the first entry has for the digest of the one before
-PAGE = 500  # entries of one answer
+PAGE = 200  # entries of one answer
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -35,7 +35,12 @@ class LogEntry:
         return hashlib.sha256(canonical_json(self.to_wire())).hexdigest()
 
     def to_wire(self) -> dict[str, Any]:
-        return asdict(self)
+        return {
+            "version": self.version,
+            "sha256": self.sha256,
+            "created": self.created,
+            "previous": self.previous,
+        }
 
     @classmethod
     def from_wire(cls, wire: object) -> LogEntry:

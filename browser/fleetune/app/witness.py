@@ -14,7 +14,8 @@ from fleetune.signed import Release
 from fleetune.version_log import PAGE, LogEntry, LogError, follows
 
 LOG = "log"  # store key: the last entry that was seen
-MAX_ANSWER = 262_144  # bytes of JSON; a page takes 110,000
+MAX_ANSWER = 131_072  # bytes of JSON; a page takes 44,000
+MAX_PAGES = 50  # that are followed in one go
 
 
 async def witness(platform: Platform, release: Release) -> None:
@@ -40,7 +41,7 @@ async def _lead(platform: Platform, last: LogEntry | None, release: Release) -> 
         raise LogError(
             f"version {last.version} was published before, and now {release.version} is the newest"
         )
-    async for page in _pages(platform, (last.version if last else release.version) - 1):
+    async for page in _pages(platform, last.version if last else release.version):
         if last and page[0] != last:
             raise LogError(f"version {last.version} is not what it was")
         page = [entry for entry in page if entry.version <= release.version]
@@ -57,17 +58,18 @@ async def _lead(platform: Platform, last: LogEntry | None, release: Release) -> 
     raise LogError(f"version {release.version} is not in it")
 
 
-async def _pages(platform: Platform, after: int) -> AsyncIterator[list[LogEntry]]:
-    """Entries after this version, a page at a time; each page begins with the last entry of the one before."""
-    while True:
-        response = await platform.fetch("GET", f"/api/log?after={after}")
+async def _pages(platform: Platform, version: int) -> AsyncIterator[list[LogEntry]]:
+    """Entries from this version on, a page at a time; each page begins with the last entry of the one before."""
+    for _ in range(MAX_PAGES):
+        response = await platform.fetch("GET", f"/api/log?version={version}")
         page = _read(response)
         if len(page) < 1:
             return
         yield page
         if len(page) < PAGE:
             return
-        after = page[-1].version - 1
+        version = page[-1].version
+    raise LogError(f"it goes on for more than {MAX_PAGES * PAGE:,} entries")
 
 
 def _read(response: Response) -> list[LogEntry]:

@@ -212,12 +212,12 @@ async def root(request: Request) -> Response:
 
 
 async def version_log(request: Request) -> Response:
-    """`GET /api/log?after=`: every version ever published, a page at a time, whose last entry is signed."""
-    after = request.query_params.get("after", "0")
-    if not (after.isascii() and after.isdecimal() and len(after) <= 10 and int(after) <= MAX_VERSION):
+    """`GET /api/log?version=`: what was published from that version on, a page at a time; its last entry signed."""
+    first = request.query_params.get("version", "1")
+    if not (first.isascii() and first.isdecimal() and len(first) <= 10 and int(first) <= MAX_VERSION):
         raise HTTPException(400)
     state = state_of(request)
-    entries = await state.store.log(int(after), PAGE)
+    entries = await state.store.log(int(first) - 1, PAGE)
     head = {"type": "log", "version": entries[-1].version, "digest": entries[-1].digest} if entries else None
     return JSONResponse(
         {
