@@ -47,9 +47,11 @@ class TreePart:
     def _rows(self, frame: Frame) -> Floats:
         engines = [engine_key(environment) for environment in frame.environments]
         engine = np.array([engines.index(key) for key in engines], dtype=np.int64)[frame.environment]
-        columns = np.stack([frame.kernel, frame.context, engine, frame.candidate])
-        distinct, inverse = np.unique(columns, axis=1, return_inverse=True)
-        return self.answer(design(self.artefact.features, frame, *distinct))[inverse.reshape(-1)]
+        code = frame.kernel * len(frame.contexts) + frame.context
+        code = (code * len(engines) + engine) * len(frame.candidates) + frame.candidate
+        _, first, inverse = np.unique(code, return_index=True, return_inverse=True)
+        columns = (column[first] for column in (frame.kernel, frame.context, engine, frame.candidate))
+        return self.answer(design(self.artefact.features, frame, *columns))[inverse]
 
     def answer(self, x: Floats, ensemble: str = "trees") -> Floats:
         """What an ensemble says for feature vectors (n, features): (n,)."""

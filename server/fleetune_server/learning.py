@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -11,6 +12,7 @@ from typing import Generic, TypeVar
 from fleetune_server.publish.history import VERSIONS, superseded
 from fleetune_server.publish.library import Library
 from fleetune_server.store.base import CellSum, Merge, Store
+from fleetune_server.store.merging import portions
 from fleetune_server.store.snapshot import read_folded, read_sums
 from fleetune_server.training import old
 from fleetune_server.training.train import TrainRequest, TrainResult
@@ -48,12 +50,18 @@ class Training:
 
 @dataclass(frozen=True)
 class Merging:
-    """What becomes of the rounds up to a version."""
+    """What becomes of the rounds up to a version, in parts that are quickly unpickled one by one."""
 
     url: str
 
-    def __call__(self, newest: int) -> list[Merge]:
-        return old.merges(read_folded(self.url), newest)
+    def __call__(self, newest: int) -> list[bytes]:
+        return [pickle.dumps(some) for some in portions(old.merges(read_folded(self.url), newest))]
+
+    @staticmethod
+    def read(part: bytes) -> list[Merge]:
+        """One of the parts."""
+        merges: list[Merge] = pickle.loads(part)  # noqa: S301 - our own process made it
+        return merges
 
 
 class OldCells:
@@ -79,8 +87,8 @@ class OldCells:
         if self._clock() < self._due or not self._library.records:
             return 0
         newest = await self.newest()
-        merges = await self._trainer.run(Merging(self._url), newest) if newest else []
-        merged = await self._store.merge(merges)
+        parts = await self._trainer.run(Merging(self._url), newest) if newest else []
+        merged = sum([await self._store.merge(Merging.read(part)) for part in parts])
         if merged:
             log.info("merged", extra={"cells": merged, "upTo": newest})
         self._due = self._clock() + (MORE_SECONDS if merged else LOOK_SECONDS)

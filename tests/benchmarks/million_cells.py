@@ -46,7 +46,7 @@ NEWEST = {"chromium": 156, "firefox": 153, "webkit": 26}
 GROUP = 2000  # packets of one commit
 PAUSE = 0.02  # seconds between two probes
 EFFECT = 0.1  # ln speedup that every cell is faster than version 1 says
-PATIENCE = 1200.0  # seconds that one training may take
+PATIENCE = 3600.0  # seconds that one training may take
 SETTINGS: dict[str, object] = {"rate_packets": 0, "hold_seconds": 0, "retrain_seconds": 0, "check_seconds": 0}
 
 
@@ -201,8 +201,9 @@ async def merged(path: Path) -> dict[str, Any]:
         probe = asyncio.create_task(_append(store, (await store.sums(1))[0].cell, waits))
         begin = time.perf_counter()
         cpu = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-        while some := await asyncio.to_thread(Merging(str(path)), 1):
-            await store.merge(some)
+        while parts := await asyncio.to_thread(Merging(str(path)), 1):
+            for part in parts:
+                await store.merge(Merging.read(part))
         figures["merge_s"] = round(time.perf_counter() - begin, 1)
         figures["merge_cpu_s"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_utime - cpu, 1)
         probe.cancel()

@@ -29,7 +29,7 @@ def portions(merges: Sequence[Merge]) -> list[list[Merge]]:
             size = 0
         groups[-1].append(one)
         size += len(one.sources)
-    return groups
+    return groups if merges else []
 
 
 async def apply(run: Run, many: Many, mark: Callable[[int], str], merges: Sequence[Merge]) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,9 +65,7 @@ def roll_up(rows: Sequence[CellSum], least: int = GROUP) -> list[CellSum]:
     counts = _group_counts(rows)
     large = [row for row in rows if counts[_group(row)] >= least]
     small = (row for row in rows if counts[_group(row)] < least)
-    coarse = merge(
-        replace(row, cell=replace(row.cell, environment=coarsen(row.cell.environment))) for row in small
-    )
+    coarse = merge(map(at_engine, small))
     coarse_counts = _group_counts(coarse)
     return large + [row for row in coarse if coarse_counts[_group(row)] >= least]
 
@@ -85,14 +84,19 @@ def fit_environments(
     new.sort(key=lambda one: (-counts[one], environment_key(one)))
     crowded = set(new[room:])
     kept = [row for row in rows if row.cell.environment not in crowded]
-    moved = [
-        replace(row, cell=replace(row.cell, environment=coarsen(row.cell.environment)))
-        for row in rows
-        if row.cell.environment in crowded
-    ]
+    moved = [at_engine(row) for row in rows if row.cell.environment in crowded]
     return merge([*kept, *moved]) if moved else list(rows)
 
 
+def at_engine(row: CellSum) -> CellSum:
+    """The sums as reports of the engine that their environment belongs to. Made for each of a million rows."""
+    c = row.cell
+    engine = coarsen(c.environment)
+    cell = Cell(c.signature, c.context, engine, c.candidate, c.version, c.epsilon, c.clip, c.base_log)
+    return CellSum(cell, row.heldout, row.count, row.total, row.squares)
+
+
+@lru_cache(maxsize=10_000)
 def coarsen(environment: Environment) -> Environment:
     """The engine that an environment belongs to: browser and features only."""
     return replace(environment, version=0, os="other", cores="1", threads=False)

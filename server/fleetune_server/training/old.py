@@ -30,7 +30,7 @@ NARROWEST = 0.01  # clip: nothing is surer than BASE_ERROR anyway
 Group = tuple[str, Environment]
 
 
-def merges(rows: Sequence[CellSum], newest: int, room: int = ROOM, at_once: int = 100_000) -> list[Merge]:
+def merges(rows: Sequence[CellSum], newest: int, room: int = ROOM, at_once: int = 300_000) -> list[Merge]:
     """What becomes of the rounds up to `newest`, given all folded sums; about `at_once` sources at most.
 
     Reports that training doubts stay as they are: beside honest ones they would be believed.

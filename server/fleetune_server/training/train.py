@@ -211,13 +211,8 @@ def report_quality(model: Model, heldout: Sequence[CellSum], manifest: Manifest)
     count = np.array([row.count for row in rows], dtype=float)
     if count.sum() < 30:
         return {"count": int(count.sum())}
-    parts = []
-    for row in rows:
-        kernel = manifest.by_signature[row.cell.signature]
-        cell = row.cell
-        predicted = model.predict(kernel, cell.context, cell.environment, (cell.candidate,)).mean[0]
-        parts.append(float(predicted) - cell.base_log)
-    shift = np.array(parts)
+    predicted = model.predict_frame(frame_of(rows, manifest)).mean
+    shift = predicted - np.array([row.cell.base_log for row in rows])
     scale = np.array([row.cell.clip / (2 * mechanism(row.cell.epsilon).scale) for row in rows])
     clip = np.array([row.cell.clip for row in rows])
     mean = scale * np.array([row.total for row in rows]) / count
@@ -225,7 +220,7 @@ def report_quality(model: Model, heldout: Sequence[CellSum], manifest: Manifest)
     noise = np.array(
         [
             mechanism(row.cell.epsilon).variance(part / row.cell.clip)
-            for row, part in zip(rows, parts, strict=True)
+            for row, part in zip(rows, shift.tolist(), strict=True)
         ]
     )
     noise = clip**2 * noise  # at the prediction: at the observed value it would follow the noise itself
