@@ -28,6 +28,12 @@ class World {
   }
 }
 
+/** This world's time only: a real timer would end what a busy machine computes slowly. */
+function until(world, budget, stopped = () => false) {
+  const end = world.now() + budget;
+  return { until: end, ended: new Promise(() => {}), over: () => stopped() || world.time >= end, clear() {} };
+}
+
 /** Run one measuring; `costs[name](size, calls, spent)` is ms of a call. */
 async function run({ costs, sizes = [64], budget = 2000, waits = false, current, stopAfter, same = equal, input, ...how }) {
   const world = new World(how);
@@ -50,8 +56,7 @@ async function run({ costs, sizes = [64], budget = 2000, waits = false, current,
     setAside: (one, reason) => (one.setAside(reason), (aside[one.name] = reason)),
   };
   const clock = { now: world.now, pause: world.pause, idle: async () => (stopAfter && world.time > stopAfter && controller.abort(), world.idle()) };
-  // This world's time only: a real timer would end what a busy machine computes slowly.
-  const deadline = { until: world.now() + budget, ended: new Promise(() => {}), over: () => controller.signal.aborted || world.time >= deadline.until, clear() {} };
+  const deadline = until(world, budget, () => controller.signal.aborted);
   const found = {};
   const [reference] = implementations;
   await measureJob(job, implementations, sizes.map((size) => ({ size, pattern: "" })), clock, deadline, seeded(how.seed ?? 1), () => current ?? reference.name, ({ size }, cell) => (found[size] = cell));
@@ -98,7 +103,7 @@ async function faults(given, options = {}) {
   const job = { waits: false, inPlace: false, same: equal, trying: async () => {}, input: (n, random) => Float64Array.from({ length: n }, () => 1 + random()), setAside: (one, reason) => (one.setAside(reason), (aside[one.name] = reason)), ...options };
   const clock = { now: world.now, pause: world.pause, idle: world.idle };
   const found = {};
-  const deadline = deadlineIn(options.waits ? { now: () => performance.now() } : clock, options.budget ?? 3000);
+  const deadline = options.waits ? deadlineIn({ now: () => performance.now() }, options.budget) : until(world, 3000);
   const began = performance.now();
   await measureJob(job, implementations, (options.sizes ?? [16, 4096]).map((size) => ({ size, pattern: "" })), options.waits ? { now: () => performance.now(), pause: () => new Promise(setImmediate), idle: () => new Promise(setImmediate) } : clock, deadline, seeded(1), () => "reference", ({ size }, cell) => (found[size] = cell));
   deadline.clear();

@@ -290,6 +290,14 @@ def test_times_are_interpolated_between_sizes_and_a_choice_holds_at_its_size() -
     """) == [[[0, "a"], [140, "b"]], [[0, "a"]], [[0, "a"]], [[0, "a"]]]
 
 
+def test_sizes_far_below_what_was_measured_run_the_reference_until_they_are() -> None:
+    """Threads and streams take long to begin, which large sizes do not show."""
+    assert run("""
+        const sizes = { 65536: { times: { a: 2, b: 1 }, choice: "b", verdict: "changed" } };
+        answer = [16, 16384].map((least) => stepsOf(sizes, () => true, "a", least));
+    """) == [[[0, "a"], [16384, "b"]], [[0, "b"]]]
+
+
 def test_loading_is_worth_it_when_the_calls_pay_it_back() -> None:
     assert run("""
         const cell = { times: { a: 2, b: 1, c: 0.9 }, choice: "c" };

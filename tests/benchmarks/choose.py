@@ -116,7 +116,7 @@ def measure(engine: str, origin: str, jobs: list[str]) -> dict[str, Any]:
                 OPEN + CHOOSE + "const f = await choose(...job); await f.ready;"
                 "const at = (size) => [size, f.explain({ size }).implementation];"
                 "return { chosen: Object.fromEntries(job[2].sizes.map(at)),"
-                " aside: f.explain().setAside, calls: job[2].expect.calls };",
+                " aside: f.explain().setAside, calls: job[2].expect.calls, reference: Object.keys(job[1])[0] };",
                 job,
                 timeout=120,
             )
@@ -135,7 +135,7 @@ def measure(engine: str, origin: str, jobs: list[str]) -> dict[str, Any]:
             fractions["handwritten"][job] = fraction(by_hand)
             if job == "fft":
                 fractions["webfft"][job] = fraction(profiled(page, origin, real["cells"]))
-            reference = next(iter(real["loads"]))
+            reference = found["reference"]  # WebKit's driver gives keys in an order of its own
             for size, times in real["cells"].items():
                 cells += 1
                 slower += times[found["chosen"][size]] > 1.03 * times[reference]
@@ -170,6 +170,26 @@ def profiled(page: Page, origin: str, cells: Cells) -> dict[str, str]:
     fresh(page, f"{origin}/")
     name = page.evaluate('return (await import("/www/webfft_profile.js")).profile()', timeout=120)
     return dict.fromkeys(cells, WEBFFT.get(name, "fftJs"))
+
+
+def recorded(engine: str, origin: str, jobs: list[str]) -> dict[str, Any]:
+    """30 interleaved batches of everything, as tests/recorded/choose_series.json has them."""
+    made: dict[str, Any] = {}
+    with ENGINES[engine].launch() as browser:
+        for job in jobs:
+            browser.fresh()
+            page = browser.new_page()
+            fresh(page, f"{origin}/")
+            real = page.evaluate(OPEN + "return page.truth(job, 30)", job, timeout=600)
+            for size, by in real["batches"].items():
+                made[f"{engine} {job} {size}"] = {
+                    name: {
+                        "ms": [float(f"{ms:.4g}") for ms in one["ms"]],
+                        "quantum": float(f"{one['quantum']:.3g}"),
+                    }
+                    for name, one in by.items()
+                }
+    return made
 
 
 def second_load(page: Page, origin: str, job: str) -> float:
@@ -234,6 +254,7 @@ def main() -> int:
     parser.add_argument("--engines", default="chromium,firefox,webkit")
     parser.add_argument("--jobs", default=",".join(JOBS))
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--record", action="store_true", help="print series of batches instead")
     options = parser.parse_args()
     if not (EXAMPLES / "www").exists():
         parser.error("first: cd examples/choose && npm ci && npm run build")
@@ -241,9 +262,14 @@ def main() -> int:
         ("127.0.0.1", 0), functools.partial(Handler, directory=str(EXAMPLES))
     )
     threading.Thread(target=server.serve_forever, daemon=True).start()
+    origin, jobs = f"http://127.0.0.1:{server.server_port}", options.jobs.split(",")
+    if options.record:
+        series = [recorded(engine, origin, jobs) for engine in options.engines.split(",")]
+        print(json.dumps({place: one for made in series for place, one in made.items()}))
+        return 0
     figures: dict[str, Any] = {**client_bytes(), "load": [os.getloadavg()[0]]}
     for engine in options.engines.split(","):
-        figures[engine] = measure(engine, f"http://127.0.0.1:{server.server_port}", options.jobs.split(","))
+        figures[engine] = measure(engine, origin, jobs)
     server.shutdown()
     figures["load"].append(os.getloadavg()[0])
     print(json.dumps(figures, indent=None if options.json else 2))

@@ -15,8 +15,8 @@ async function series(call, inputs, calls) {
   return (performance.now() - began) / calls;
 }
 
-/** How long a batch lasts: the shortest of three steps of the clock decides. */
-function batchMs() {
+/** The shortest of three steps of the clock. */
+function clockStep() {
   const steps = [0, 0, 0].map(() => {
     const began = performance.now();
     let now = began;
@@ -25,7 +25,7 @@ function batchMs() {
     while (now === then) now = performance.now();
     return now - then;
   });
-  return Math.max(BATCH_MS, STEPS * Math.min(...steps));
+  return Math.min(...steps);
 }
 
 /** How many calls a batch takes. @param {Function} call @param {any[]} inputs @param {number} batch ms */
@@ -53,25 +53,28 @@ export async function loaded([, implementations]) {
   return all;
 }
 
-/** The faster half of six interleaved batches of each implementation, by size, and what loading took. */
-export async function truth(job) {
+/** The faster half of six interleaved batches of each implementation, by size, what loading took, and the batches. */
+export async function truth(job, rounds = ROUNDS) {
   const all = await loaded(job);
   const { sizes, input } = job[2];
   const cells = {};
-  const batch = batchMs();
+  const batches = {};
+  const step = clockStep();
+  const batch = Math.max(BATCH_MS, STEPS * step);
   for (const size of sizes) {
     const inputs = [1, 2, 3].map((seed) => input(size, seeded(seed)));
     const calls = {};
     const times = {};
     for (const [name, { call }] of Object.entries(all)) [calls[name], times[name]] = [await calibrated(call, inputs, batch), []];
-    for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < rounds; round++) {
       for (const [name, { call }] of Object.entries(all)) times[name].push(await series(call, inputs, calls[name]));
     }
     // The least alone would be what a coarse clock took away.
-    const faster = (all) => all.sort((a, b) => a - b).slice(0, ROUNDS / 2).reduce((sum, one) => sum + one, 0) / (ROUNDS / 2);
+    const faster = (all) => [...all].sort((a, b) => a - b).slice(0, rounds / 2).reduce((sum, one) => sum + one, 0) / (rounds / 2);
+    batches[size] = Object.fromEntries(Object.entries(times).map(([name, ms]) => [name, { ms, quantum: step / calls[name] }]));
     cells[size] = Object.fromEntries(Object.entries(times).map(([name, all]) => [name, faster(all)]));
   }
-  return { cells, loads: Object.fromEntries(Object.entries(all).map(([name, { loadMs }]) => [name, loadMs])) };
+  return { cells, loads: Object.fromEntries(Object.entries(all).map(([name, { loadMs }]) => [name, loadMs])), batches };
 }
 
 /** What a developer writes in an afternoon: time all once, keep the winner of each size. */

@@ -51,8 +51,9 @@ export class Chooser extends EventTarget {
   calls = 0;
   #earlierCalls = 0;
   measuredAt = 0;
-  /** Hears of calls, where they are what is learnt from. @type {((pattern: string, ...tick: Parameters<import("./dispatch.js").Tick>) => any) | undefined} */
-  heard;
+  /** Calls until one is heard, and what makes it. @type {(pattern: string, args: any[], call: (...args: any[]) => any) => any} */
+  hear = (_, args, call) => call(...args);
+  left = 0;
   closed = new AbortController();
 
   /** @param {string} name @param {Record<string, any>} given @param {ChooseOptions} options */
@@ -86,7 +87,8 @@ export class Chooser extends EventTarget {
     job.waits = options.async ?? (this.implementations.some((one) => one.async) || (await this.#givePromises(kept)));
     for (const pattern of options.patterns) {
       const fall = (/** @type {number} */ n, /** @type {unknown} */ error, /** @type {any[]} */ args) => this.#fall(pattern, n, error, args);
-      this.#lanes.set(pattern, dispatcher(options.size, job.waits, /** @type {any} */ (reference.call), fall, this.#tick(pattern)));
+      const lane = dispatcher(options.size, job.waits, /** @type {any} */ (reference.call), fall, this.#tick);
+      this.#lanes.set(pattern, options.measure === "calls" ? { ...lane, call: this.#heard(pattern, lane.call) } : lane);
     }
     await Promise.race([this.prepare(), pause(Math.max(0, began + WINNER_MS - performance.now()))]);
     const [first] = this.#lanes.values();
@@ -148,7 +150,7 @@ export class Chooser extends EventTarget {
   }
 
   /** @param {Record<string, Cell>} sizes @param {(name: string) => boolean} usable */
-  #stepsOf = (sizes, usable) => (this.options.measure === "calls" ? stepsWithin : stepsOf)(sizes, usable, this.reference.name);
+  #stepsOf = (sizes, usable) => (this.options.measure === "calls" ? stepsWithin : stepsOf)(sizes, usable, this.reference.name, this.options.sizes[0]);
 
   /** Follow a server's guess while nothing is known here. @param {string} server */
   async guess(server) {
@@ -225,13 +227,14 @@ export class Chooser extends EventTarget {
     return write(this.key, this.record());
   }
 
-  /** @param {string} pattern @returns {import("./dispatch.js").Tick} */
-  #tick = (pattern) => (size, calls, args, call, again) => {
+  /** @param {number} _size @param {number} calls */
+  #tick = (_size, calls) => {
     this.calls += calls;
-    if (this.heard) return this.heard(pattern, size, calls, args, call, again);
-    again(Math.min(2 * calls, MOST_COUNT));
-    return call(...args);
+    return Math.min(2 * calls, MOST_COUNT);
   };
+
+  /** A call of which now and then one is heard, where calls are what is learnt from. @param {string} pattern @param {(...args: any[]) => any} call */
+  #heard = (pattern, call) => (/** @type {any[]} */ ...args) => --this.left > 0 ? call(...args) : this.hear(pattern, args, call);
 
   /** A call failed. The reference says whether its arguments were to blame. @param {string} pattern @param {number} size @param {unknown} error @param {any[]} args @returns {any} */
   #fall(pattern, size, error, args) {

@@ -7,6 +7,7 @@
 
 const CLOSE = 1.03; // an implementation that is not loaded for its own sake must be this much faster than the reference
 const PARTS = 4; // of an octave
+const DOWN = 2; // octaves below the least size that was measured: what takes long to begin shows in smaller ones
 
 /**
  * The choice among the usable: what was decided, else the fastest that clearly beats the reference.
@@ -21,9 +22,9 @@ function choiceOf({ times, choice }, usable, reference) {
 
 /**
  * Steps over all sizes: ln times are interpolated between the sizes that were measured, over log2 of the size.
- * @param {Sizes} sizes @param {(name: string) => boolean} usable @param {string} reference @returns {Step[]}
+ * @param {Sizes} sizes @param {(name: string) => boolean} usable @param {string} reference @param {number} [least] size that is to be measured @returns {Step[]}
  */
-export function stepsOf(sizes, usable, reference) {
+export function stepsOf(sizes, usable, reference, least = Infinity) {
   const names = [...new Set(Object.values(sizes).flatMap(({ times }) => Object.keys(times).filter(usable)))];
   // A context in which some were not timed knows less than its neighbours, if they know more.
   const whole = Object.entries(sizes).filter(([, { times }]) => names.every((name) => name in times));
@@ -34,7 +35,9 @@ export function stepsOf(sizes, usable, reference) {
   const steps = [];
   /** @param {number} from @param {string} name */
   const add = (from, name) => steps.at(-1)?.[1] !== name && steps.push([from, name]);
-  add(0, points[0]?.choice ?? reference);
+  const far = points.length > 0 && points[0].at > Math.log2(Math.max(least, 1)) + DOWN;
+  add(0, far ? reference : points[0]?.choice ?? reference);
+  if (far) add(Math.ceil(2 ** (points[0].at - DOWN)), points[0].choice);
   for (let i = 0; i + 1 < points.length; i++) {
     const [left, right] = [points[i], points[i + 1]];
     const costs = names.map((name) => ({ name, from: cost(left, right, name, reference), to: cost(right, left, name, reference) }));

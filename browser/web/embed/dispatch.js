@@ -7,14 +7,9 @@ const SITES = 6; // written out below
 const FIRST_COUNT = 16;
 
 /**
- * Hears of a call now and then, makes it by `call(...args)`, and says with `again` after how many calls the next one is told of.
- * @typedef {(size: number, calls: number, args: any[], call: Call, again: (calls: number) => void) => any} Tick
- */
-
-/**
  * @param {(...args: any[]) => number} size @param {boolean} waits calls give promises @param {Call} reference for sizes that are no numbers
  * @param {(size: number, error: unknown, args: any[]) => any} fall what to do about a call that failed
- * @param {Tick} tick
+ * @param {(size: number, calls: number) => number} tick hears of a call's size now and then; gives the number of calls until the next time
  */
 export function dispatcher(size, waits, reference, fall, tick) {
   let [left, counted] = [FIRST_COUNT, FIRST_COUNT];
@@ -23,14 +18,13 @@ export function dispatcher(size, waits, reference, fall, tick) {
   /** @type {[number, Call][]} from which size, beyond the sites */
   let beyond = [];
   const more = (/** @type {number} */ n) => beyond.findLast(([from]) => from <= n)?.[1] ?? reference;
-  const again = (/** @type {number} */ calls) => void (left = (counted = calls) + 1); // one more: this call comes by again
-  const count = (/** @type {number} */ n, /** @type {any[]} */ args) => tick(n, counted, args, call, again);
+  const count = (/** @type {number} */ n) => (left = counted = tick(n, counted));
 
   /** @type {Call} */
   const call = waits
     ? async (...args) => {
         const n = size(...args);
-        if (--left === 0) return count(n, args);
+        if (--left === 0) count(n);
         try {
           if (n < t0) return await f0(...args);
           if (n < t1) return await f1(...args);
@@ -45,7 +39,7 @@ export function dispatcher(size, waits, reference, fall, tick) {
       }
     : (...args) => {
         const n = size(...args);
-        if (--left === 0) return count(n, args);
+        if (--left === 0) count(n);
         try {
           if (n < t0) return f0(...args);
           if (n < t1) return f1(...args);

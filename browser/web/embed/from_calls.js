@@ -48,7 +48,10 @@ export async function learnFromCalls(chooser) {
   let charged = Infinity; // since when time is spent on measuring
   let wake = () => {};
 
-  chooser.heard = (pattern, size, calls, args, call, again) => {
+  let due = 1; // calls since the one that was heard last
+  const again = (/** @type {number} */ calls) => void (chooser.left = due = calls);
+  chooser.hear = (pattern, args, call) => {
+    const [size, calls] = [chooser.options.size(...args), due];
     const key = `${pattern} ${octaveOf(size)}`;
     const group = groups.get(key) ?? { pattern, size: octaveOf(size), sets: [], since: 0 };
     if (!(size >= 0 && size < Infinity)) return again(MOST_CALLS), call(...args);
@@ -110,6 +113,7 @@ export async function learnFromCalls(chooser) {
   } catch (error) {
     if (!(error instanceof Over)) throw error;
   } finally {
-    chooser.heard = undefined;
+    chooser.hear = (_, args, call) => call(...args);
+    chooser.left = Infinity;
   }
 }
