@@ -66,7 +66,9 @@ def _row(known: Known, seen: Seen, language: str) -> str:
     one = seen.change
     place = Place(one.browser, one.after, one.simd, one.relaxed_simd)
     kernel = known.manifest.by_signature.get(one.signature)
-    if kernel:
+    if kernel and kernel.job:  # it has no page of its own
+        function = escape(kernel.name)
+    elif kernel:
         function = f'<a href="functions/{quote(kernel.name)}?lang={language}">{escape(kernel.name)}</a>'
     else:
         function = say(language, "changes.gone" if one.signature else "changes.every")
