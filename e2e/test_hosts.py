@@ -113,7 +113,7 @@ def test_what_is_pinned_runs_and_what_differs_from_it_does_not(page: Page, wire:
     line = EMBED.read_text().split("## Pinning what runs")[1].split("```html\n")[1].split("```")[0]
     named = httpx.get(f"{wire.url}integrity.json").json()
     widget = named["entries"]["widget.js"]
-    imported = next(path for path in named["integrity"] if path.endswith("/embed/decide.js"))
+    imported = next(path for path in named["integrity"] if path.endswith("/embed/widget.js"))
     absolute = {wire.url + path: digest for path, digest in named["integrity"].items()}
     other = absolute[wire.url + widget]
 
