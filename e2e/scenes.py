@@ -12,9 +12,10 @@ from e2e.test_offline import NO_ANSWERS
 from e2e.test_robust import CRASH, WATCH_WORKERS
 from e2e.wire import Wire
 
-HOME = ("header.top", ".hero", "#benchmark", "#results", "#together", "#privacy", "#live")
+HOME = ("header.top", ".hero", "#benchmark", "#outcome", "#results", "#together", "#privacy", "#live")
 DASHBOARD = ("main > section:first-of-type", "#quality", "#effect", "#best", "#time", "#versions")
 CONTROLLED = "navigator.serviceWorker?.controller != null"
+LINK = "#result=1;7;156;dot:2.41,matmul:3.9,memchr:0.98,saxpy:1.21,sieve:1.32,sort:1.6:1.4,transpose:2.2:1.08;chromium"
 CLICK = "document.querySelector(a[0]).click()"
 SITE = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
 THEME = "<style>body { font: 16px sans-serif; margin: 1rem } %s</style>"
@@ -70,6 +71,19 @@ def home(studio: Studio) -> None:
     page.evaluate(CLICK, "#withdraw")
     wait_for(page, "find('#withdrawAnswer').innerText")
     studio.take(page, "home-withdrawn", "#privacy")
+    page.close()
+
+
+def shared(studio: Studio) -> None:
+    """Opened by a link that holds a result, and by one that was cut off."""
+    page = studio.home()
+    page.evaluate("location.hash = a[0]", LINK)
+    wait_for(page, "!find('#shared').hidden")
+    page.evaluate("document.querySelector('#shared details').open = true")
+    studio.take(page, "home-shared", "#shared")
+    page.evaluate("location.hash = a[0]", LINK[:-4])
+    wait_for(page, "find('#shared').hidden")
+    studio.take(page, "home-broken-link", "#notices")
     page.close()
 
 
@@ -174,6 +188,7 @@ def offline(studio: Studio) -> None:
 SCENES: Mapping[str, Callable[[Studio], None]] = {
     "dashboard": dashboard,
     "home": home,
+    "shared": shared,
     "words": words,
     "crash": crash,
     "widget": widget,

@@ -2,6 +2,7 @@
 
 Real results: the page measures, telemetry is turned on, a crowd's reports made versions for the dashboard.
 `DIR/index.html` shows them all; `DIR/sheets/` has one picture a section and language. `--only` names scenes.
+`--readme FILE` makes the README's picture and no other.
 """
 
 from __future__ import annotations
@@ -45,6 +46,24 @@ def _trial(browser: PlaywrightBrowser, server: Server) -> None:
     wait_for(watching, f"{VERSIONS} > 1", timeout=TRAIN_SECONDS)
 
 
+def _readme(file: Path) -> int:
+    """The page as a first visitor sees it."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        tempfile.TemporaryDirectory() as data,
+        Server(Path(data)) as server,
+        ENGINES["chromium"].launch() as browser,
+    ):
+        assert isinstance(browser, PlaywrightBrowser)
+        page = Studio(browser, server, file.parent, "en", 0).home()
+        page.look(1100, 720, color_scheme="light", reduced_motion="reduce")
+        page.evaluate(
+            "document.querySelector('.hero').style.padding = '2rem'"
+        )  # room around it in the README
+        page.picture(".hero", file)
+    return 0
+
+
 def _sheets(browser: PlaywrightBrowser, out: Path, pictures: Sequence[Path]) -> None:
     """One page of all pictures, and one picture of the whole pages of each kind."""
     groups: dict[str, list[Path]] = {}
@@ -67,11 +86,15 @@ def _sheets(browser: PlaywrightBrowser, out: Path, pictures: Sequence[Path]) -> 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e.screenshots", description=__doc__)
-    parser.add_argument("--out", type=Path, required=True)
+    where = parser.add_mutually_exclusive_group(required=True)
+    where.add_argument("--out", type=Path)
+    where.add_argument("--readme", type=Path, help="docs/page.png")
     parser.add_argument("--measure", type=int, default=15, help="seconds of measuring before the pictures")
     parser.add_argument("--only", help="of " + ", ".join(("lacking", *SCENES)))
     parser.add_argument("--languages", default=",".join(LANGUAGES))
     args = parser.parse_args()
+    if args.readme:
+        return _readme(args.readme)
     args.out.mkdir(parents=True, exist_ok=True)
     wanted = args.only.split(",") if args.only else ("lacking", *SCENES)
     pictures: list[Path] = []
@@ -89,7 +112,8 @@ def main() -> int:
                     _lacking(Studio(browser, server, args.out, language, args.measure, pictures), engine)
         with ENGINES["chromium"].launch() as browser:
             assert isinstance(browser, PlaywrightBrowser)
-            _trial(browser, server)
+            if "dashboard" in wanted:
+                _trial(browser, server)
             for name in SCENES:
                 for language in args.languages.split(",") if name in wanted else ():
                     browser.fresh()
