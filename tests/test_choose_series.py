@@ -1,7 +1,8 @@
-"""The stopping rules of `choose` and of Python's benchmark over the same series, recorded in three engines on a busy machine.
+"""The stopping rules of `choose` and of Python's benchmark over the same series, recorded on a busy machine.
 
-`python tests/benchmarks/choose.py --record --jobs sha256,fft,deflate` made them: 30 interleaved batches of everything, at a
-load of 18 on two cores. What a rule chooses is judged by the faster half of all batches, most of which it did not ask for.
+`python tests/benchmarks/choose.py --record --jobs sha256,fft,deflate` made them in three engines: 30 interleaved
+batches of everything, at a load of 18 on two cores. What a rule chooses is judged by the faster half of all batches,
+most of which it did not ask for.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ def cost(series: Recorded, chosen: str) -> float:
     """Time of the one chosen ÷ that of the fastest, over everything that was recorded."""
     times = {name: sorted(one["ms"])[: len(one["ms"]) // 2] for name, one in series.items()}
     means = {name: sum(faster) / len(faster) for name, faster in times.items()}
-    return means[chosen] / min(means.values())
+    return float(means[chosen] / min(means.values()))
 
 
 @pytest.mark.parametrize(("rule", "least"), [(javascript, 34), (python, 29)], ids=["choose", "benchmark"])

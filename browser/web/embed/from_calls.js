@@ -6,7 +6,7 @@
 import { loadAll } from "./learn.js";
 import { measureCell, Over } from "./measure.js";
 import { isPromise } from "./implementations.js";
-import { PAGE } from "./page_clock.js";
+import { PAGE, pause } from "./page_clock.js";
 import { copyOf } from "./values.js";
 import { seeded } from "../shared/numbers.js";
 import { clockStep } from "../shared/timing.js";
@@ -16,8 +16,9 @@ import { clockStep } from "../shared/timing.js";
 const SHARE = 0.02; // of the time that calls take, until their octave is decided
 const STEADY = 0.005; // from then on, to see what changes
 const START_MS = 2; // saved up before anything is tried
-const SETS = 4; // of arguments, as many as measuring takes in turn
+const SETS = 2; // of arguments: each is one call more of everyone
 const SET_BYTES = 1 << 22; // that they may hold together, beyond the first
+const TURN_MS = 50; // that a call of the page waits for a turn at most
 const LOOK_MS = 4; // of calls between two that are timed
 const MOST_CALLS = 1024; // between them
 
@@ -72,38 +73,54 @@ export async function learnFromCalls(chooser) {
     };
     began = PAGE.now();
     const result = call(...args);
-    if (job.waits) return result.finally(note);
+    if (job.waits) return result.finally(() => (note(), offer()));
     note();
     if (isPromise(result)) chooser.dispatchEvent(new CustomEvent("failed", { detail: new Error(`Fleetune: calls of ${chooser.name} give promises: say async: true`) }));
     return result;
   };
 
+  /** What waits for a turn, and what a turn's end tells. @type {(() => void) | undefined} */
+  let take;
+  let done = () => {};
+  /** A turn at the end of a call that gives a promise: whoever waits for it does nothing else meanwhile, so nothing else is timed. */
+  const offer = () => {
+    if (!take || credit <= 0) return undefined;
+    const over = new Promise((resolve) => (done = () => resolve(undefined)));
+    take();
+    take = undefined;
+    return Promise.race([over, pause(TURN_MS)]);
+  };
   /** Until there is something to learn that may be paid for. @param {() => boolean} ready */
-  const until = async (ready) => {
+  const saved = async (ready) => {
     if (charged < Infinity) credit -= PAGE.now() - charged;
     charged = Infinity;
+    done();
     while (!ready()) await Promise.race([new Promise((resolve) => (wake = () => resolve(undefined))), deadline.ended]);
-    await PAGE.idle(Infinity);
+  };
+  const turn = async () => {
+    await saved(() => credit > 0);
+    await (job.waits ? Promise.race([new Promise((resolve) => (take = () => resolve(undefined))), deadline.ended]) : PAGE.idle(Infinity));
     charged = PAGE.now();
   };
   /** @type {Promise<never>} */
   const ended = new Promise((_, reject) => closed.signal.addEventListener("abort", () => reject(new Over())));
   ended.catch(() => {});
   const deadline = { until: Infinity, ended, over: () => closed.signal.aborted, clear() {} };
-  const clock = { ...PAGE, idle: () => until(() => credit > 0) };
+  const clock = { ...PAGE, idle: turn };
   const next = () => [...groups.values()].filter(({ sets }) => sets.length).reduce((/** @type {Group | undefined} */ most, one) => (most && most.since >= one.since ? most : one), undefined);
   try {
-    await until(() => credit > START_MS && next() !== undefined);
+    await saved(() => credit > START_MS && next() !== undefined);
+    await PAGE.idle(Infinity);
+    charged = PAGE.now();
     const step = await clockStep({ ...clock, over: deadline.over });
     for (;;) {
-      await until(() => credit > 0 && next() !== undefined);
+      await saved(() => credit > 0 && next() !== undefined);
       await loadAll(chooser, implementations, deadline);
       const group = /** @type {Group} */ (next());
       const { pattern, size, sets } = group;
       [group.since, group.sets] = [0, []];
-      let turn = 0;
-      const mine = { ...job, input: async () => sets[turn++ % sets.length] };
-      charged = PAGE.now(); // loading is no measuring
+      let i = 0;
+      const mine = { ...job, brief: true, input: async () => sets[i++ % sets.length] };
       const cell = await measureCell(mine, implementations, size, pattern, chooser.choice(pattern, size), clock, step, deadline, Infinity, random);
       job.inPlace ||= mine.inPlace;
       if (!cell) continue;
@@ -113,6 +130,7 @@ export async function learnFromCalls(chooser) {
   } catch (error) {
     if (!(error instanceof Over)) throw error;
   } finally {
+    done();
     chooser.hear = (_, args, call) => call(...args);
     chooser.left = Infinity;
   }

@@ -14,6 +14,7 @@ import { batchMs, clockStep, timeBatch } from "../shared/timing.js";
 /**
  * @typedef {object} Job
  * @property {boolean} waits calls give promises
+ * @property {boolean} [brief] time is so short that nothing is warmed up
  * @property {boolean} inPlace the reference changes its arguments; found out here
  * @property {(size: number, random: () => number, pattern: string) => any} input
  * @property {(a: any, b: any, argsOfA: any[], argsOfB: any[]) => any} same
@@ -56,11 +57,11 @@ export function deadlineIn({ now }, budgetMs, signal) {
 }
 
 /** @param {Job} job @param {number} size @param {string} pattern @param {() => number} random @returns {Promise<any[][]>} */
-async function inputSets({ input }, size, pattern, random) {
+async function inputSets({ input, brief }, size, pattern, random) {
   const began = performance.now();
   const sets = [argumentsOf(await input(size, random, pattern))];
   const bytes = sets[0].reduce((sum, value) => sum + (value?.byteLength ?? value?.data?.byteLength ?? value?.length ?? 0), 0);
-  while (sets.length < Math.min(SETS, SET_BYTES / bytes) && performance.now() - began < LONG_MS) sets.push(argumentsOf(await input(size, random, pattern)));
+  while (sets.length < Math.min(brief ? SETS / 2 : SETS, SET_BYTES / bytes) && performance.now() - began < LONG_MS) sets.push(argumentsOf(await input(size, random, pattern)));
   return sets;
 }
 
@@ -146,9 +147,9 @@ export async function measureCell(job, implementations, size, pattern, current, 
   const byName = new Map([reference, ...others].map((one) => [one.name, one]));
   const rounds = new Rounds([...runners.keys()], { reference: reference.name, current, random });
   const named = (/** @type {string} */ name) => /** @type {Implementation} */ (byName.get(name));
-  const coarse = batchMs(step, !clock.pause) > COARSE_MS; // no time to warm up: the slower half of the rounds does not count
+  const brief = job.brief || batchMs(step, !clock.pause) > COARSE_MS; // no time to warm up: the slower half of the rounds does not count
   try {
-    for (const name of coarse ? [] : [...runners.keys()]) {
+    for (const name of brief ? [] : [...runners.keys()]) {
       await trying(named(name), async (runner) => {
         for (let before = Infinity, batches = 0; batches < MOST_WARM && (batches < 2 || runner.warm < FASTER * before); batches++) {
           before = runner.warm;
