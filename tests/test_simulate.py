@@ -10,9 +10,11 @@ from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
+from tests import tiny
 from tests.synthetic import ENGINES, catalogue, measured
 
 from fleetune_research.commands.simulate import lines, recorded, run_simulation
+from fleetune_research.fleet.job import Truth, registered, summary
 from fleetune_research.fleet.plot import chart
 from fleetune_research.fleet.scenarios import attackers, evolution, individual, time_to_expertise
 from fleetune_research.fleet.simulate import Fleet, original_scheme, schedule
@@ -123,3 +125,22 @@ def test_the_chart_is_an_svg_with_a_line_for_every_series(tmp_path: Path) -> Non
     assert len(root.findall("{http://www.w3.org/2000/svg}polyline")) == 2
     with pytest.raises(ValueError, match="nothing"):
         chart("Empty", {"a": []}, "y")
+
+
+def test_a_simulated_job_differs_by_engine_and_size_and_the_worst_world_is_told() -> None:
+    _, job = registered(tiny.manifest())
+    one, again = Truth.draw(job, 1), Truth.draw(job, 1)
+    assert np.array_equal(one.reported.truth, again.reported.truth)
+    contexts = one.reported.contexts()
+    best = {contexts.frame.candidates[i] for i in contexts.frame.candidate[contexts.best()]}
+    assert len(best) > 1, "no implementation wins everywhere"
+    reported, silent = (set(world.frame.environments) for world in (one.reported, one.silent))
+    assert not reported & silent
+    worlds: list[dict[str, float | None]] = [
+        {"reports_needed": needed, "first_guess": share, "first_guess_silent": share}
+        for needed, share in ((200, 0.99), (300, 0.97))
+    ]
+    told = summary(worlds)
+    assert (told["reports_needed_per_environment"], told["first_guess_percent_of_oracle"]) == (300, 0.97)
+    worlds[0]["reports_needed"] = None
+    assert summary(worlds)["reports_needed_per_environment"] is None

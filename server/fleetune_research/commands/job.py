@@ -21,7 +21,7 @@ KERNELS = 6  # of the lab beside the job: more of them take longer and change no
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true")
-    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--seeds", type=int, default=3)
 
 
 def run(args: argparse.Namespace) -> int:
