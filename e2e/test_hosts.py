@@ -137,6 +137,7 @@ def test_what_is_pinned_runs_and_what_differs_from_it_does_not(page: Page, wire:
 
 
 def test_decisions_are_there_in_node_and_the_rest_says_what_it_needs(bundles: Path, wire: Wire) -> None:
+    wire.requests.clear()  # of the pages before
     found = node.evaluate(IN_NODE, wire.url, cwd=bundles)
     assert (found["environment"], found["consent"]) == ("other", "undecided")
     assert found["explained"] in manifest().kernels["dot"].variants
