@@ -1,7 +1,7 @@
 """What strangers tried on the server, tried again: `python -m tests.attacks [--only NAME] [--json]`.
 
 Each scenario says what came of it `before` (computed by the old rule where that is short, else as the review of
-issue 22 measured it) and what comes of it now. It fails unless the attack does.
+0.1 had it) and what comes of it now. It fails unless the attack does.
 """
 
 from __future__ import annotations

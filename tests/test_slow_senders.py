@@ -144,7 +144,7 @@ async def test_many_sockets_that_say_no_more_stop_nobody(running: Running, openi
 
 
 def test_one_network_leaves_connections_for_others_and_heads_must_end(tmp_path: Path) -> None:
-    """`ulimit -n 160`, as issue 22 tried it: 139 sockets of one client, each of which stops in its head."""
+    """`ulimit -n 160`: 139 sockets of one client, each of which stops in its head."""
     settings = {"kernels": tiny.write(tmp_path / "dist"), "lab": tmp_path}
     with server(tmp_path, **settings, program="tests.few_files") as running, contextlib.ExitStack() as stack:
         address = ("127.0.0.1", port(running))
