@@ -11,6 +11,7 @@ from typing import Any
 from kernels_wasm.build import catalogue, verdicts
 from kernels_wasm.build.catalogue import KernelRow, VariantRow
 from kernels_wasm.forge.proof.cases import WIDTHS, Spec
+from kernels_wasm.forge.proof.decide import ORDER
 from kernels_wasm.forge.proof.operations import Operations
 from kernels_wasm.forge.proof.prove import Prover, Verdict
 from kernels_wasm.forge.proof.terms import Terms
@@ -134,12 +135,12 @@ def report(table: catalogue.Catalogue, found: dict[str, dict[str, Any]], chosen:
             continue
         rows = [found[row.label] for row in kernel.variants if row.label in found]
         kernels[kernel.name] = {
-            "n": min((r["n"] for r in rows if r["kind"] in ("equal", "reassociated", "fused")), default=None),
+            "n": min((r["n"] for r in rows if r["kind"] in ORDER), default=None),
             "verdicts": dict(Counter(r["kind"] for r in rows)),
             "seconds": round(sum(r["seconds"] for r in rows), 1),
         }
     kinds = Counter(row["kind"] for row in found.values())
-    decided = sum(kinds[kind] for kind in ("equal", "reassociated", "fused"))
+    decided = sum(kinds[kind] for kind in ORDER)
     return {
         "modules": len(found),
         "scalar": sum(1 for k in table.kernels if not chosen or k.name in chosen),
