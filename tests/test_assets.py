@@ -8,6 +8,7 @@ import gzip
 import hashlib
 import http.server
 import io
+import json
 import random
 import re
 import threading
@@ -25,7 +26,7 @@ from tests import node
 from fleetune_server.common.assets import IMMUTABLE, Asset
 from fleetune_server.http import assets as module
 from fleetune_server.http.app import FOLDERS
-from fleetune_server.http.assets import STDLIB, Assets
+from fleetune_server.http.assets import ARCHIVES, LOCK, Assets
 from fleetune_server.http.transfer import Transfer
 
 
@@ -150,17 +151,30 @@ async def test_what_measuring_transfers_is_what_is_served_and_fits_in_eight_mega
         for accepted in served:
             served[accepted] += len(asset.respond(Headers({"accept-encoding": accepted})).body)
     assert {accepted: transfer.known(accepted) for accepted in served} == served
-    assert served["br"] < 8_000_000 < served["gzip"] < 9_000_000
+    assert served["br"] < 7_200_000 < served["gzip"] < 8_800_000
 
 
-async def test_the_standard_library_is_unpacked_for_the_wire_and_whole() -> None:
+async def test_pythons_archives_are_unpacked_for_the_wire_and_whole_and_the_lock_file_names_them() -> None:
     assets = Assets(FOLDERS)
     await assets.read()
-    name = next(path for path in assets._hashed if path.endswith(STDLIB))
-    original = zipfile.ZipFile(FOLDERS["pyodide"][0][1] / STDLIB)
-    served = zipfile.ZipFile(io.BytesIO(assets._hashed[name].body))
-    assert served.namelist() == original.namelist()
-    assert all(served.read(member) == original.read(member) for member in original.namelist())
+    served = {
+        Path(address).name: asset.body for address, asset in assets._hashed.items() if "/pyodide-" in address
+    }
+    originals = [
+        path for _, folder in FOLDERS["pyodide"] for path in folder.iterdir() if path.suffix in ARCHIVES
+    ]
+    assert len(originals) == 4  # the standard library, numpy, micropip and what micropip needs
+    for path in originals:
+        original, stored = zipfile.ZipFile(path), zipfile.ZipFile(io.BytesIO(served[path.name]))
+        assert stored.namelist() == original.namelist()
+        assert all(stored.read(member) == original.read(member) for member in original.namelist())
+        assert {member.compress_type for member in stored.infolist()} == {zipfile.ZIP_STORED}
+    packages = json.loads(served[LOCK])["packages"].values()
+    named = {package["file_name"]: package["sha256"] for package in packages}
+    wheels = [path.name for path in originals if path.suffix == ".whl"]
+    assert {name: named[name] for name in wheels} == {
+        name: hashlib.sha256(served[name]).hexdigest() for name in wheels
+    }
 
 
 async def test_the_worker_compares_the_wheel_with_the_hash_in_its_address() -> None:

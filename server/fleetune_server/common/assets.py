@@ -32,7 +32,7 @@ TYPES: Mapping[str, str] = {
     ".whl": "application/zip",
     ".zip": "application/zip",
 }
-_PACKED = frozenset({".png", ".ico", ".woff2", ".whl"})  # compressed already
+_PACKED = frozenset({".png", ".ico", ".woff2"})  # compressed already
 LARGE = 32_768  # bytes from which Brotli is worth its time
 PACKERS: Mapping[str, Callable[[bytes], bytes]] = {  # the first that a browser takes
     "br": lambda body: brotli.compress(body, quality=7, lgwin=24),

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import logging
+import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -25,14 +26,9 @@ from fleetune_server.store.base import Store, StoreError
 
 log = logging.getLogger(__name__)
 RELEASES = 3  # whose files are served: this one and the two before it
-STDLIB = "python_stdlib.zip"
-RUNTIME = (
-    "pyodide.mjs",
-    "pyodide.asm.js",
-    "pyodide.asm.wasm",
-    "pyodide-lock.json",
-    STDLIB,
-)  # and every wheel
+LOCK = "pyodide-lock.json"
+RUNTIME = ("pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", LOCK, "python_stdlib.zip")  # and every wheel
+ARCHIVES = (".whl", ".zip")
 ENTRIES = ("fleetune", "widget", "choose")  # modules that embedders import, in `embed/` of the pages
 EMBEDDED = ("embed/", "shared/", "words/")  # where their imports are
 
@@ -220,15 +216,24 @@ class Assets:
 
 
 def _files(folders: tuple[tuple[str, Path], ...]) -> dict[str, Asset]:
-    """What browsers may ask for in these folders, by path in the tree; the first folder that has one wins."""
-    found: dict[str, Asset] = {}
+    """What browsers may ask for in these folders, by path in the tree; the first folder that has one wins.
+
+    Archives are stored anew, and a lock file beside them names what they are now.
+    """
+    bodies: dict[str, bytes] = {}
+    renewed: dict[bytes, bytes] = {}  # SHA-256 in hex, of an archive as it was and as it is served
     for below, folder in folders:
         for path in sorted(folder.rglob("*")):
             name = below + path.relative_to(folder).as_posix()
-            if path.suffix in TYPES and path.is_file() and name not in found:
-                body = path.read_bytes()
-                found[name] = Asset(_stored(body) if name == STDLIB else body, path.suffix, IMMUTABLE)
-    return found
+            if path.suffix in TYPES and path.is_file() and name not in bodies:
+                bodies[name] = path.read_bytes()
+                if path.suffix in ARCHIVES:
+                    stored = _stored(bodies[name])
+                    renewed[_hex(bodies[name])] = _hex(stored)
+                    bodies[name] = stored
+    if LOCK in bodies:
+        bodies[LOCK] = re.sub(rb"[0-9a-f]{64}", lambda found: renewed.get(found[0], found[0]), bodies[LOCK])
+    return {name: Asset(body, PurePosixPath(name).suffix, IMMUTABLE) for name, body in bodies.items()}
 
 
 def _stored(archive: bytes) -> bytes:
@@ -236,8 +241,14 @@ def _stored(archive: bytes) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(packed, "w") as new:
         for member in old.infolist():
-            new.writestr(zipfile.ZipInfo(member.filename, member.date_time), old.read(member))
+            entry = zipfile.ZipInfo(member.filename, member.date_time)
+            entry.external_attr = member.external_attr
+            new.writestr(entry, old.read(member))
     return packed.getvalue()
+
+
+def _hex(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest().encode()
 
 
 def _stamps(paths: list[Path]) -> dict[Path, tuple[int, int]]:

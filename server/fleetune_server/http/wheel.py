@@ -46,10 +46,9 @@ def build(package: Path = PACKAGE) -> bytes:
     record = "".join(f"{name},sha256={_digest(body)},{len(body)}\n" for name, body in files.items())
     files[f"{_INFO}/RECORD"] = f"{record}{_INFO}/RECORD,,\n".encode()
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
+    with zipfile.ZipFile(buffer, "w") as archive:  # not compressed: the server does that better, for the wire
         for name, body in files.items():
             entry = zipfile.ZipInfo(name, _EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
             entry.external_attr = 0o644 << 16
             archive.writestr(entry, body)
     return buffer.getvalue()
