@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,6 @@ from kernels_wasm.forge.source import Source, read, run
 from tests.forge_programs import programs
 
 SCRIPT = Path(__file__).with_name("forge_node.mjs")
-NODE = shutil.which("node") or "node"
 FAILED = "failed"
 
 
@@ -31,7 +30,10 @@ class Node:
 
     def __init__(self) -> None:
         self.process = subprocess.Popen(
-            [NODE, SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            [Path(sys.executable).with_name("node"), SCRIPT],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def run(self, source: Source, arguments: list[Any]) -> Any:

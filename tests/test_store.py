@@ -15,6 +15,7 @@ from tests.postgres import Server, cluster
 
 from fleetune.context import Context, Environment
 from fleetune.version_log import follows
+from fleetune_server.store import encoding as rows
 from fleetune_server.store.base import (
     Cell,
     CellSum,
@@ -266,3 +267,13 @@ async def test_files_are_kept_for_as_many_editions_and_go_with_the_last_that_ser
     await store.keep_files("e5", {}, keep=3)
     assert [await store.kept_file(f"/{number}/a") for number in range(1, 5)] == [None, b"2", None, b"4"]
     assert await store.kept_file("/2/more") == b"more"
+
+
+def test_files_are_kept_in_gzip_and_those_of_before_are_read_as_they_are() -> None:
+    body = b"a script " * 1000
+    ((sha256, kept),) = rows.new_files({"new": body, "old": b""}, {"old"})
+    assert sha256 == "new"
+    assert len(kept) < len(body) / 10
+    assert rows.file_body([(kept,)]) == rows.file_body([(body,)]) == body
+    assert rows.file_body([]) is None
+    assert rows.file_body([(b"",)]) == b""

@@ -4,10 +4,11 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -167,6 +168,17 @@ def by_hash(files: Mapping[str, bytes]) -> tuple[dict[str, bytes], dict[str, str
     """Files by address as bodies by SHA-256, and the SHA-256 of each address."""
     named = {address: hashlib.sha256(body).hexdigest() for address, body in files.items()}
     return {named[address]: body for address, body in files.items()}, named
+
+
+def new_files(bodies: Mapping[str, bytes], known: Container[str]) -> list[tuple[str, bytes]]:
+    """Rows of the files that are not known yet: SHA-256, and the content in gzip."""
+    return [(sha, gzip.compress(body, 1, mtime=0)) for sha, body in bodies.items() if sha not in known]
+
+
+def file_body(found: Sequence[Any]) -> bytes | None:
+    """The content of the file that a query found, if it did; until November 2026 it was stored as it is."""
+    body = bytes(found[0][0]) if found else None
+    return gzip.decompress(body) if body and body.startswith(b"\x1f\x8b") else body
 
 
 def nonce_ranges() -> list[tuple[bytes, bytes]]:

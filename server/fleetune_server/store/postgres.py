@@ -213,7 +213,7 @@ class PostgresStore:
             await run("LOCK TABLE editions IN EXCLUSIVE MODE")  # another replica may start, too
             await run(rows.EDITION.format("$1", "$2"), edition, time.time())
             known = {sha256 for (sha256,) in await self._connection.fetch(rows.KNOWN_FILES)}
-            await many(rows.FILE.format("$1", "$2"), [one for one in bodies.items() if one[0] not in known])
+            await many(rows.FILE.format("$1", "$2"), rows.new_files(bodies, known))
             served = [(address, edition, sha256) for address, sha256 in named.items()]
             await many(rows.SERVED.format("$1", "$2", "$3"), served)
             await run(rows.OLD_SERVED.format("$1"), keep)
@@ -224,7 +224,7 @@ class PostgresStore:
 
     async def kept_file(self, address: str) -> bytes | None:
         found = await self._read(rows.SERVED_FILE.format("$1"), address)
-        return found[0][0] if found else None
+        return rows.file_body(found)
 
     async def get(self, key: str) -> Any:
         found = await self._read("SELECT value FROM settings WHERE key = $1", key)

@@ -221,7 +221,7 @@ class SqliteStore:
             run, many = self._writing.execute_fetchall, self._writing.executemany
             await run(rows.EDITION.format("?", "?"), (edition, time.time()))
             known = {sha256 for (sha256,) in await run(rows.KNOWN_FILES)}
-            await many(rows.FILE.format("?", "?"), [one for one in bodies.items() if one[0] not in known])
+            await many(rows.FILE.format("?", "?"), rows.new_files(bodies, known))
             served = [(address, edition, sha256) for address, sha256 in named.items()]
             await many(rows.SERVED.format("?", "?", "?"), served)
             await run(rows.OLD_SERVED.format("?"), (keep,))
@@ -232,7 +232,7 @@ class SqliteStore:
 
     async def kept_file(self, address: str) -> bytes | None:
         found = await self._read(rows.SERVED_FILE.format("?"), address)
-        return found[0][0] if found else None
+        return rows.file_body(found)
 
     async def get(self, key: str) -> Any:
         found = await self._read("SELECT value FROM settings WHERE key = ?", key)
