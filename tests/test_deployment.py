@@ -62,8 +62,8 @@ def test_every_setting_of_every_replica_exists_and_they_are_the_same(
 def test_the_image_installs_what_the_lock_names_and_the_lock_fits_the_project() -> None:
     lock = (SERVER / "requirements.lock").read_text()
     dockerfile = (SERVER / "Dockerfile").read_text()
-    assert "--require-hashes --only-binary=:all: -r /wheels/requirements.lock" in dockerfile
-    assert "--no-deps --no-index /wheels/*.whl" in dockerfile
+    assert "--require-hashes --only-binary=:all: -r server/requirements.lock" in dockerfile
+    assert "--no-deps --no-index dist/*.whl" in dockerfile
     assert not re.search(r"://|index|simple", lock), "no registry's address"
     entries = lock.replace("\\\n", " ").splitlines()
     locked = {}
