@@ -13,6 +13,7 @@ COMMANDS = {
     "evaluate": ("fleetune_research.commands.evaluate", "the model against measured truth and baselines"),
     "job": ("fleetune_research.commands.job", "how many reports a job for choose() needs"),
     "lab": ("fleetune_research.commands.lab", "report what the lab measurements say"),
+    "learners": ("fleetune_research.commands.learners", "learners compared on kernels left out"),
     "simulate": ("fleetune_research.commands.simulate", "the network effect on a simulated fleet"),
 }
 
