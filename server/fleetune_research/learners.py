@@ -1,8 +1,8 @@
 """Learners compared on kernels that they have not seen, and how much each further kernel teaches the shipped one.
 
-Every learner gets the same rows, the same features (the time of the JavaScript reference among them) and the same cap on
-what a copied call can gain, and chooses the candidate that it expects to be fastest. Kernels are left out in groups, as in
-`evaluate --split heldout_kernel`; every kernel weighs the same in training and in the figures.
+Every learner gets the same rows, the same features (the time of the JavaScript reference among them) and the same
+cap on what a copied call can gain, and chooses the candidate that it expects to be fastest. Kernels are left out in
+groups, as in `evaluate --split heldout_kernel`; every kernel weighs the same in training and in the figures.
 """
 
 from __future__ import annotations

@@ -14,11 +14,14 @@ from itertools import pairwise
 
 import numpy as np
 
+from fleetune.context import Context
 from fleetune.covariance import HYPER, NONE, Points, covariance, nearness
-from fleetune.features import Floats
+from fleetune.features import Floats, Ints
 
 OUTLIER = 25.0  # squared error ÷ variance beyond which one row counts no more
 INFLATION = (0.5, 6.0)  # bounds of the correction of variances
+COVERED, COVERED_DEVIATIONS = 0.9, 1.645  # the intervals that are shown
+UNSEEN_SCALE = (0.05, 6.0)  # bounds of the same where nobody has measured the call at all
 
 
 def prior_variance(points: Points, hyper: Mapping[str, float] = HYPER) -> Floats:
@@ -53,6 +56,16 @@ class Posterior:
         """residualᵀ K⁻¹ residual: which of two means explains the rows better (less is better)."""
         half = self.inverse_root @ residual
         return float(half @ half)
+
+    def call_errors(self) -> Floats:
+        """|error| ÷ promised deviation of every row when its whole call (size and data pattern, in every engine,
+        copied or not) is left out, (n,)."""
+        ratios = np.zeros(len(self.points))
+        for rows in _calls(self.points):
+            columns = self.inverse_root[:, rows]
+            block = np.linalg.inv(columns.T @ columns)
+            ratios[rows] = np.abs(block @ self.weights[rows]) / np.sqrt(np.diag(block))
+        return ratios
 
     def at(self, points: Points) -> tuple[Floats, Floats, Floats]:
         """Posterior mean, variance, and variance of the part that candidates do not share, (m,) each; the
@@ -95,6 +108,26 @@ def _inflation(points: Points, weights: Floats, inverse_root: Floats) -> float:
     cells = weights**2 / np.einsum("ij,ij->j", inverse_root, inverse_root)
     contexts = np.mean(np.minimum(ratios, OUTLIER))
     return float(np.clip(max(contexts, np.mean(np.minimum(cells, OUTLIER))), *INFLATION))
+
+
+def unseen_scale(errors: Floats) -> float:
+    """The factor of the variances of calls that nobody measured, at which 90 % intervals cover 90 % of calls left out:
+    split conformal prediction (Lei et al., 2018), with the error ÷ deviation of `call_errors` as the score.
+    """
+    return float(np.clip((np.quantile(errors, COVERED) / COVERED_DEVIATIONS) ** 2, *UNSEEN_SCALE))
+
+
+def call_of(context: Context) -> tuple[int, str]:
+    """What calls in all engines, copied or not, have in common."""
+    return context.log2_size, context.base_pattern
+
+
+def _calls(points: Points) -> list[Ints]:
+    """The rows of every call."""
+    names = [call_of(context) for context in points.contexts]
+    number = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    call = np.array([number[name] for name in names], dtype=np.int64)[points.context]
+    return [np.flatnonzero(call == i) for i in np.unique(call)]
 
 
 def _own(engine: int, family: int) -> float:

@@ -4,9 +4,10 @@ engine."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fleetune.artefact import SD_BASE, SMOOTH, VALUE_STEP
 from fleetune.context import Context, Environment
@@ -16,7 +17,7 @@ from fleetune.manifest import Kernel
 from fleetune.model import table_keys
 from fleetune.trees import TreePart
 from fleetune_server.training.rows import Rows
-from fleetune_server.training.smooth import Posterior
+from fleetune_server.training.smooth import Posterior, call_of, unseen_scale
 
 ENVIRONMENT_VARIANCE = 0.05**2  # of one environment's cell around its engine's
 NEGLIGIBLE = 2  # steps of sd below which a finer row that says nothing new is left out
@@ -26,12 +27,23 @@ HELD = 1.0  # or deviations of its own and of the environments that it speaks fo
 
 @dataclass(frozen=True)
 class WideRows:
-    """Wide rows ready to be written, (n,) each: packed key, value code, variance, contrast variance."""
+    """Wide rows ready to be written, (n,) each: packed key, value code, variance, contrast variance, and whether
+    nobody measured the call that they speak of."""
 
     keys: Ints
     value: Ints
     variance: Floats
     contrast: Floats
+    unseen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))  # of no rows: of none
+
+    def __post_init__(self) -> None:
+        if len(self.unseen) != len(self.keys):
+            object.__setattr__(self, "unseen", np.zeros(len(self.keys), dtype=bool))
+
+    def calibrated(self, scale: float) -> WideRows:
+        """With the variances of unseen calls times `scale`."""
+        factor = np.where(self.unseen, scale, 1.0)
+        return replace(self, variance=self.variance * factor, contrast=self.contrast * factor)
 
     @classmethod
     def join(cls, parts: Sequence[WideRows]) -> WideRows:
@@ -40,6 +52,7 @@ class WideRows:
             np.concatenate([part.value for part in parts]),
             np.concatenate([part.variance for part in parts]),
             np.concatenate([part.contrast for part in parts]),
+            np.concatenate([part.unseen for part in parts]),
         )
 
 
@@ -136,7 +149,10 @@ def grid(
     keys = _keys(kernel, asked, engines, vocabulary)
     kept, codes = _coded(asked, keys, mean, variance, previous)
     finest = _level(asked) == len(SMOOTH) - 1
-    return WideRows(keys[kept], codes, variance[kept], contrast[kept]), keys[finest], mean[finest]
+    calls = {call_of(points.contexts[c]) for c in np.unique(points.context)}
+    unseen = np.array([call_of(c) not in calls for c in contexts], dtype=bool)[context]
+    rows = WideRows(keys[kept], codes, variance[kept], contrast[kept], unseen[kept])
+    return rows, keys[finest], mean[finest]
 
 
 def _keys(kernel: Kernel, asked: Points, engines: Engines, vocabulary: Mapping[str, Sequence[str]]) -> Ints:
@@ -220,7 +236,9 @@ def smooth_rows(
     # One engine's prior for all of them: rows of every engine are corrections of the same rows above them.
     everywhere = np.full(len(frame), frame.environments.index(reference))
     unmeasured = prior.rows(replace(frame, environment=everywhere))
-    parts = []
+    parts: list[tuple[WideRows, Ints, Floats]] = []
+    errors: list[Floats] = []
+    inflated: list[float] = []
     inflation = np.ones(len(vocabulary["kernel"]))
     for number in np.unique(frame.kernel):
         kernel = frame.kernels[number]
@@ -235,8 +253,16 @@ def smooth_rows(
             posterior = Posterior.of(points, mean - expected, variance)
             offset = _from(prior, kernel, reference)
         parts.append(grid(kernel, posterior, offset, engines, vocabulary, previous))
+        inflated.append(posterior.inflation)
         inflation[vocabulary["kernel"].index(kernel.signature)] = posterior.inflation
+        if not job[number]:
+            # Around the overall mean: the prior's trees have learned from these very calls.
+            errors.append(plain.call_errors())
     rows_of, keys, exact = zip(*parts, strict=True)
+    if errors:
+        scale = unseen_scale(np.concatenate(errors))
+        measured = zip(rows_of, inflated, job[np.unique(frame.kernel)], strict=True)
+        rows_of = tuple(part if of_job else part.calibrated(scale / by) for part, by, of_job in measured)
     order = np.argsort(joined := np.concatenate(keys))
     return Smooth(WideRows.join(rows_of), joined[order], np.concatenate(exact)[order], inflation)
 
