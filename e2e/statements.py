@@ -26,12 +26,13 @@ from tests import node
 
 from e2e.flake import Recorder
 from e2e.server import ROOT
-from fleetune import fields
-from fleetune_server.http.pages import policy
+from fleetune import fields, proof
+from fleetune_server.http.pages import policy, public_words
 
 TABLE = Path(__file__).with_suffix(".toml")
 WORDS = ROOT / "browser" / "web" / "words"
 LANGUAGES = ("en", "ru")
+PUBLIC = ("proofs.", "write.")  # keys of the public pages' words
 _END = re.compile(r"(?<=[.!?]) (?=[A-ZА-ЯЁε])")  # of a sentence: not of "30 дн. только"
 
 
@@ -39,7 +40,7 @@ _END = re.compile(r"(?<=[.!?]) (?=[A-ZА-ЯЁε])")  # of a sentence: not of "30
 class Sentence:
     """One sentence in both languages; blanks such as `{hold}` are left as they are in the source."""
 
-    source: str  # policy, fields or words: a part of the table
+    source: str  # policy, fields, public or words: a part of the table
     name: str  # a key of words, a field, or how a sentence of the policy begins
     texts: tuple[str, ...]  # by LANGUAGES
 
@@ -89,6 +90,17 @@ def of_fields() -> Iterator[Sentence]:
             yield Sentence("fields", f"{name}, {i}", texts)
 
 
+def of_public() -> Iterator[Sentence]:
+    """Of the public pages, what is proved of builds and what becomes of a function that a visitor writes."""
+    english, russian = (public_words.WORDS[language] for language in LANGUAGES)
+    named = {key: (text, russian[key]) for key, text in english.items() if key.startswith(PUBLIC)}
+    named |= {f"proof, {letter or 'none'}": tuple(words.values()) for letter, words in proof.VERDICTS.items()}
+    for text in (proof.ASSUMED, proof.ALWAYS, proof.FLOATS):
+        named |= {f"proof, {text['en']}": tuple(text.values())}
+    for name, texts in named.items():
+        yield Sentence("public", name, texts)
+
+
 def of_words() -> Iterator[Sentence]:
     """Of the page, the widget and the dashboard: one a key, which may be more than one sentence."""
     load = f"await Promise.all({json.dumps(LANGUAGES)}.map((name) => import(`./${{name}}.js`)))"
@@ -99,7 +111,7 @@ def of_words() -> Iterator[Sentence]:
 
 def read() -> list[Sentence]:
     """All sentences, whether they claim something or not."""
-    return [*of_policy(), *of_fields(), *of_words()]
+    return [*of_policy(), *of_fields(), *of_public(), *of_words()]
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from fleetune.app.benchmark import Benchmark
 from fleetune.app.control import Control, TimeBudget
 from fleetune.app.measure import FIXED, Rules
 from fleetune.app.workloads import Workload, every_workload, parse, spread
+from fleetune.proof import in_words
 
 
 @pytest.fixture
@@ -210,6 +211,8 @@ async def test_measurements_survive_a_reload_but_not_another_browser(platform: F
 async def test_without_a_model_the_safe_default_is_the_first_choice(platform: FakePlatform) -> None:
     session = await a_session(platform)
     row = await call(session, "predict", kernel=KERNEL.name, size=256, pattern="random")
+    variant = KERNEL.variants.get(row["choice"])
+    assert row["proof"] == (in_words(KERNEL, variant) if variant else None)
     assert (row["version"], row["source"]) == (0, "default")
     outcome = await call(session, "benchmark", workloads=[CELL])
     (result,) = outcome["results"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +77,10 @@ def test_the_last_call_is_explained(tmp_path: Path) -> None:
     assert "no room to copy" in whys[6], "after the first alloc the memory cannot grow"
     assert "no room to copy" in whys[7]
     assert (found[6]["speedup"], found[6]["source"]) == (1, "default")
+    proofs = [one.get("proof") for one in found]
+    assert proofs[2] == proofs[4] == proofs[8], "the same module"
+    assert re.match(
+        r"Equal to the plain module for every n up to \d+, bit for bit\. Assumed: arrays do not overlap; .*NaN",
+        proofs[2],
+    )
+    assert [bool(proof) for proof in proofs] == [one["way"] != "javascript" for one in found]

@@ -19,6 +19,8 @@ from kernels_wasm.forge.proof.prove import thresholds
 from kernels_wasm.forge.proof.replay import replays
 from tests.forge_mutants import Attack
 
+from fleetune import proof
+
 TABLE, MODULES = load_modules()
 KERNELS = {kernel.name: kernel for kernel in TABLE.kernels}
 
@@ -117,6 +119,9 @@ def test_the_committed_verdicts_are_of_the_catalogue_as_it_is() -> None:
     assert all(row["n"] >= row["wanted"] for row in decided)
     assert len(decided) >= 0.7 * 249
     assert all(("difference" in row) == (row["kind"] != "equal") for row in decided)
+    assert all(row["tested"] >= 300 for row in rows.values() if row["kind"] == "undecided")
+    said = {text for row in decided for text in row["assumptions"] if text not in verdicts.USUAL}
+    assert all(proof.own(text, "ru") != text for text in said - {verdicts.EVERY}), "say it in Russian too"
 
 
 def write_rows(root: Path, rows: dict[str, Any]) -> None:
@@ -127,15 +132,27 @@ def write_rows(root: Path, rows: dict[str, Any]) -> None:
 def test_the_build_carries_proofs_and_refuses_what_is_refuted(tmp_path: Path) -> None:
     modules = {"k/a": b"one", "k/b": b"two", "k/c": b"three"}
     rows: dict[str, Any] = {
-        sha256(b"one").hexdigest(): {"label": "k/a", "kind": "equal", "n": 64},
-        sha256(b"two").hexdigest(): {"label": "k/b", "kind": "undecided", "n": 3},
+        sha256(b"one").hexdigest(): {
+            "label": "k/a",
+            "kind": "fused",
+            "n": 64,
+            "difference": 3e-7,
+            "assumptions": ["every width up to N", "arrays do not overlap", "something rare"],
+        },
+        sha256(b"two").hexdigest(): {"label": "k/b", "kind": "undecided", "n": -1, "tested": 900},
         sha256(b"old").hexdigest(): {"label": "k/c", "kind": "refuted", "n": 3},  # of other bytes: stale
     }
     write_rows(tmp_path, rows)
-    assert read_proofs(modules, tmp_path) == {"k/a": "E64"}
+    first = {
+        "proof": "F64",
+        "scope": "every width up to N",
+        "assumed": ["something rare"],
+        "difference": 3e-7,
+    }
+    assert read_proofs(modules, tmp_path) == {"k/a": first, "k/b": {"proof": "U0", "tested": 900}, "k/c": {}}
     with pytest.raises(BuildError, match="k/c"):
         read_proofs({"k/c": b"old"}, tmp_path)
-    assert read_proofs(modules, tmp_path / "without") == {}
+    assert not any(read_proofs(modules, tmp_path / "without").values())
 
 
 def test_the_command_resumes_and_names_an_unknown_kernel(

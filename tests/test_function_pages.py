@@ -23,7 +23,8 @@ from tests.test_words import exported
 from fleetune.manifest import Manifest
 from fleetune.model import Model
 from fleetune.privacy import mechanism
-from fleetune_server.http.pages import function_words
+from fleetune.proof import in_words
+from fleetune_server.http.pages import function_proofs, function_words
 from fleetune_server.http.pages import functions as function_pages
 from fleetune_server.http.pages.document import LANGUAGES
 from fleetune_server.http.pages.functions import Known, Listing
@@ -262,6 +263,34 @@ def test_builds_are_named_in_plain_words_with_the_name_at_hand() -> None:
     assert function_words.build(dot, "developersOwn", "en") == "developersOwn"
     html = function_pages.function(known([]), "kernel0", "en")
     assert re.search(r'<span title="inlining\+[^"]*vectorization">16 lanes, inlined', html)
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "said"),
+    [
+        ("saxpy", "en", r"Equal to the plain module for every n up to \d+, bit for bit\. Assumed: arrays do not "),
+        ("saxpy", "en", r"words are aligned, bytes lie at odd addresses; NaN payloads are not compared\."),
+        ("crc32", "en", r"bytes lie at odd addresses[.;](?! NaN)"),
+        ("copy", "en", r"thresholds above N only tested: \d+"),
+        ("dot", "en", r"up to reassociation \(.*\); the difference on values from −1 to 1 was at most \d\.\de-7"),
+        ("conv3x3", "en", r"up to N = 32 \(every width up to N with heights 2 to 6\) up to reassociation and fusing"),
+        ("sort", "en", r"Not decided: tested only, on [1-9]\d+ inputs beside the plain module; the proof reached n"),
+        ("conv3x3", "ru", r"до N = 32 \(каждая ширина до N при высоте от 2 до 6\)"),
+        ("dot", "ru", r"разница была не больше \d,\de-7\. Принято без доказательства: массивы не пересекаются"),
+    ],
+)  # fmt: skip
+def test_each_build_has_its_verdict_with_n_and_what_is_assumed(name: str, language: str, said: str) -> None:
+    html = function_proofs.section(CATALOGUE.kernels[name], language)
+    assert re.search(said, html)
+    assert html in function_pages.function(catalogued(), name, language)
+    assert html.count('<tr><th scope="row">') == len(CATALOGUE.kernels[name].variants)
+
+
+def test_of_a_build_that_nobody_tried_to_prove_nothing_is_claimed() -> None:
+    kernel = MANIFEST.kernels["kernel1"]
+    found = [in_words(kernel, variant) for variant in kernel.variants.values()]
+    assert found[0] == "The plain module, with which the others are compared."
+    assert {text[:18] for text in found[1:]} == {"Nothing is proved;"}
 
 
 @pytest.fixture(scope="module")

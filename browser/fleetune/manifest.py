@@ -37,9 +37,11 @@ class Variant:
     size: int  # bytes
     sha256: str
     profile: Mapping[str, float]  # static cost model of this module's innermost loop
-    proof: str = (
-        ""  # E, R or F (equal, up to reassociation, up to fusing) and N, such as `E64`; empty: only tested
-    )
+    proof: str = ""  # a verdict and N, such as `E64` (proof.py); empty: nothing was tried
+    scope: str = ""  # the sizes that its proof is for; empty: every n up to N
+    assumed: tuple[str, ...] = ()  # by its proof, beside what every proof assumes
+    difference: float | None = None  # the largest measured, where the proof is up to rounding
+    tested: int = 0  # inputs tried, where no proof was found
 
 
 @dataclass(frozen=True)
@@ -205,6 +207,10 @@ def _kernel(entry: Mapping[str, Any]) -> Kernel:
             raw["sha256"],
             raw["profile"],
             raw.get("proof", ""),
+            raw.get("scope", ""),
+            tuple(raw.get("assumed", ())),
+            raw.get("difference"),
+            raw.get("tested", 0),
         )
     params = tuple(Parameter(p["name"], p["type"], p.get("dir", "in")) for p in entry["params"])
     return Kernel(

@@ -141,14 +141,13 @@ def outputs(catalogue: Catalogue, modules: dict[str, bytes], root: Path) -> dict
     return files | embeds
 
 
-def read_proofs(modules: dict[str, bytes], root: Path) -> dict[str, str]:
-    """What is proved of each module, such as `E64`; one that is proved to be wrong fails the build."""
+def read_proofs(modules: dict[str, bytes], root: Path) -> dict[str, dict[str, Any]]:
+    """What is proved of each module (verdicts.proof); one that is proved to be wrong fails the build."""
     rows = verdicts.read(root / "build/verdicts.json")
     digests = {sha256(data): label for label, data in modules.items()}
     if wrong := verdicts.refuted(rows, digests):
         raise BuildError(f"refuted by the forge, see build/verdicts.json: {', '.join(sorted(wrong))}")
-    found = {label: verdicts.proof(rows, digest) for digest, label in digests.items()}
-    return {label: proof for label, proof in found.items() if proof}
+    return {label: verdicts.proof(rows, digest) for digest, label in digests.items()}
 
 
 def file_entry(path: str, data: bytes) -> dict[str, Any]:
@@ -160,7 +159,7 @@ def kernel_entry(
     modules: dict[str, bytes],
     bundles: dict[str, bytearray],
     baselines: list[str],
-    proofs: dict[str, str],
+    proofs: dict[str, dict[str, Any]],
 ) -> dict[str, Any]:
     """One kernel's row of the manifest; appends its modules to their bundles."""
     variants, data_end, pages = [], 0, 0
@@ -188,7 +187,7 @@ def kernel_entry(
                 "sha256": sha256(data),
                 "profile": cost,
             }
-            | ({"proof": proofs[row.label]} if row.label in proofs else {})
+            | proofs[row.label]
         )
     features = profile.kernel_profile(modules[f"{kernel.name}/scalar"])
     return {

@@ -9,6 +9,15 @@ from typing import Any
 
 PATH = Path(__file__).with_name("verdicts.json")
 CODES = {"equal": "E", "reassociated": "R", "fused": "F", "refuted": "X", "undecided": "U"}
+EVERY = "every n up to N"
+# Assumed in every proof, or what the kernel's parameters say already; readers are told once.
+USUAL = frozenset(
+    {
+        "arrays do not overlap",
+        "words are aligned, bytes lie at odd addresses",
+        "NaN payloads are not compared",
+    }
+)
 Rows = dict[str, dict[str, Any]]  # by module digest: label, kind, n, wanted, seconds, reason
 
 
@@ -31,9 +40,21 @@ def refuted(rows: Mapping[str, Mapping[str, Any]], digests: Mapping[str, str]) -
     return [label for digest, label in digests.items() if rows.get(digest, {}).get("kind") == "refuted"]
 
 
-def proof(rows: Mapping[str, Mapping[str, Any]], digest: str) -> str | None:
-    """What the manifest says of a module: a letter for the verdict and N, such as `E64`; None: not decided."""
+def proof(rows: Mapping[str, Mapping[str, Any]], digest: str) -> dict[str, Any]:
+    """What the manifest says of a module; nothing of one that nobody tried to prove.
+
+    `proof`: a letter for the verdict and N, such as `E64` (`U3`: not decided, proved up to 3); `scope`: the sizes it
+    holds for, if not EVERY; `assumed`: what is not USUAL; `difference`: the largest measured, of what is equal but for
+    rounding; `tested`: inputs tried where a proof stopped.
+    """
     row = rows.get(digest)
-    if row is None or row["kind"] == "undecided":
-        return None
-    return f"{CODES[row['kind']]}{row['n']}"
+    if row is None:
+        return {}
+    said: dict[str, Any] = {"proof": f"{CODES[row['kind']]}{max(row['n'], 0)}"}
+    scope, *assumed = row.get("assumptions", (EVERY,))  # the prover names the sizes first
+    if scope != EVERY:
+        said["scope"] = scope
+    if assumed := [text for text in assumed if text not in USUAL]:
+        said["assumed"] = assumed
+    said |= {key: row[key] for key in ("difference", "tested") if row.get(key)}
+    return said

@@ -13,6 +13,7 @@ from fleetune.context import Context
 from fleetune.decision import decision_row
 from fleetune.manifest import BASELINE, Kernel
 from fleetune.model import Predictions
+from fleetune.proof import in_words
 from fleetune.stats import Timed
 
 UNKNOWN_SD = 1.0  # ln speedup, where there is no model: nothing beats the safe default then
@@ -95,12 +96,15 @@ def _row(session: Session, kernel: Kernel, size: int, context: Context) -> dict[
 
 
 async def predict(session: Session, args: Args) -> dict[str, Any]:
-    """One context, {kernel, size, pattern, copied}: every candidate's expected speedup, and the choice."""
+    """One context, {kernel, size, pattern, copied}: every candidate's expected speedup, the choice, and what is
+    proved of it (None: JavaScript)."""
     kernel = session.kernel(args["kernel"])
     if type(args.get("size")) is not int or args["size"] < 0:
         raise RequestError("size: a number of elements")
     context = Context.of(args["size"], kernel.dtype, args["pattern"], copied=bool(args.get("copied")))
-    return {"version": version(session), **_row(session, kernel, args["size"], context)}
+    row = _row(session, kernel, args["size"], context)
+    variant = kernel.variants.get(row["choice"])
+    return {"version": version(session), **row, "proof": in_words(kernel, variant) if variant else None}
 
 
 async def decisions(session: Session, args: Args) -> dict[str, Any]:

@@ -35,6 +35,8 @@ export interface Explanation {
   confidence: { low: number; high: number };
   /** One plain sentence. */
   why: string;
+  /** What is proved of the catalogue's module that runs: the verdict, the sizes it holds for, what it assumes. */
+  proof?: string;
 }
 
 export interface ExplainOptions extends PatternOptions {

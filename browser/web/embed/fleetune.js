@@ -154,15 +154,12 @@ export class Tuner extends EventTarget {
     const row = rows.reduce((best, next) => (Math.abs(next.log2Size - log2) < Math.abs(best.log2Size - log2) ? next : best));
     const { variant, why } = last ?? kernel?.chosen(at, inside) ?? { variant: row.choice, why: undefined };
     const way = (kernel?.entry.baselines ?? ["js", "js-tuned"]).includes(variant) ? "javascript" : inside ? "resident" : "copied";
-    // At a border between sizes the neighbour's decision may be the one that was followed.
+    // At a border between sizes the neighbour's decision may be followed.
     const followed = rows.find(({ choice, log2Size }) => choice === variant && Math.abs(log2Size - row.log2Size) <= 4) ?? row;
-    if (followed.choice === variant && !why) {
-      const { speedup, source, low, high } = followed;
-      return { variant, way, speedup, source: source === "only" ? "default" : source, confidence: { low, high }, why: followed.why ?? `${variant} was chosen.` };
-    }
-    const problem = kernel?.setAside.get(row.choice);
-    const instead = `${row.choice} was chosen but set aside (${problem ?? "it is not loaded"}), so JavaScript runs.`;
-    return { variant, way, speedup: 1, source: "default", confidence: { low: 1, high: 1 }, why: why ?? instead };
+    const instead = why ?? (followed.choice !== variant && `${row.choice} was chosen but set aside (${kernel?.setAside.get(row.choice) ?? "it is not loaded"}), so JavaScript runs.`);
+    const { speedup = 1, source = "default", low = 1, high = 1 } = instead ? {} : followed;
+    const proof = kernel?.entry.variants.find(({ name }) => name === variant)?.proof;
+    return { variant, way, speedup, source: source === "only" ? "default" : source, confidence: { low, high }, why: instead || (followed.why ?? `${variant} was chosen.`), proof };
   }
 
   /** @param {string} name */

@@ -33,6 +33,7 @@ export interface Variant {
   offset: number; // bytes into the bundle
   size: number; // bytes
   integrity?: string; // of the module by itself, in `embed/<name>.json`; as `fetch` takes it
+  proof?: string; // a verdict and N, such as `E64`; in `embed/<name>.json` in words (fleetune/proof.py)
   /** Kernels of an operator's own: the export that is called, or the script's adapter that calls it. */
   export?: string;
   adapter?: string;

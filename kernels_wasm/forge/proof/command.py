@@ -118,6 +118,8 @@ def _row(label: str, goal: int, verdict: Verdict) -> dict[str, Any]:
     row["seconds"] = round(verdict.seconds, 1)
     if verdict.difference is not None:
         row["difference"] = float(f"{verdict.difference:.2g}")
+    if verdict.tested:
+        row["tested"] = verdict.tested
     if verdict.reason:
         row["reason"] = verdict.reason[:160]
     if verdict.assumptions:

@@ -22,6 +22,7 @@ REFUTED, UNDECIDED = "refuted", "undecided"
 KINDS = (*ORDER, REFUTED, UNDECIDED)
 ROUNDED = tuple(kind for kind in ORDER if kind != EQUAL)
 RUNS = 150  # inputs tried for each case where a proof failed
+AROUND = 20  # for each size around a threshold
 COMPARE = range(0x46, 0x50)
 CONSTANT = 0x41
 
@@ -93,6 +94,7 @@ class Prover:
         max_n = min(max_n, self.spec.domain.most)
         worst, proved, reads, reason = EQUAL, -1, 0, ""
         failed: Numbers = {}
+        program: Program | None = None
         try:
             program = load(candidate)
             for n in range(max_n + 1):
@@ -104,18 +106,8 @@ class Prover:
                 proved = n
         except Undecided as error:
             reason = str(error)
-        tested = 0
-        found: Difference | None = None
         pair = Pair(self.spec, self.scalar, candidate)
-        if reason:
-            sizes = [failed, *self._near(proved + 1)]
-            found = find_difference(pair, sizes, RUNS, 1)
-            tested += RUNS * len(sizes)
-        limits = thresholds(program, max(proved, 0)) if not found else []
-        sizes = [c for limit in limits for n in (limit - 1, limit, limit + 1) for c in self._sampled(n)]
-        if sizes:
-            found = find_difference(pair, sizes, 20, 2)
-            tested += 20 * len(sizes)
+        found, limits, tested = self.tried(pair, program, proved, failed if reason else None)
         kind = REFUTED if found else worst if proved >= max(enough, 0) else UNDECIDED
         difference = None
         if kind in ROUNDED:
@@ -132,6 +124,24 @@ class Prover:
             difference,
             dict(self.decider.used),
         )
+
+    def tried(
+        self, pair: Pair, program: Program | None, proved: int, failed: Numbers | None
+    ) -> tuple[Difference | None, list[int], int]:
+        """Random inputs where the proof failed, if it did, and around what the code compares sizes with: a
+        difference, those constants above N, and how many inputs it were."""
+        tested = 0
+        found: Difference | None = None
+        if failed is not None:
+            sizes = [failed, *self._near(proved + 1)]
+            found = find_difference(pair, sizes, RUNS, 1)
+            tested += RUNS * len(sizes)
+        limits = thresholds(program, max(proved, 0)) if program and not found else []
+        sizes = [c for limit in limits for n in (limit - 1, limit, limit + 1) for c in self._sampled(n)]
+        if sizes:
+            found = find_difference(pair, sizes, AROUND, 2)
+            tested += AROUND * len(sizes)
+        return found, limits, tested
 
     def _case(self, program: Program, numbers: Numbers, deadline: float) -> tuple[str, int]:
         """The verdict on one call, and how many bytes were read outside; raises Undecided."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from fleetune.limits import CAPACITY
 from fleetune.manifest import BASELINE, SCHEMA, Manifest, ManifestError
+from fleetune.proof import in_words
 from fleetune_server.common.assets import IMMUTABLE, Asset, sri
 from fleetune_server.kernels.package import Package
 
@@ -91,7 +92,7 @@ class Catalogue:
                 files[path] = Asset(body, PurePosixPath(path).suffix, IMMUTABLE)
             for variant in package.entry["variants"]:
                 files[f"embed/{name}/{variant['name']}.wasm"] = files[variant["bundle"]]
-            files[f"embed/{name}.json"] = _entry(package.entry, files)
+            files[f"embed/{name}.json"] = _entry(package.entry, {}, files)
         own = [package.entry for package in packages if not package.job]
         kernels = [*built.manifest.raw["kernels"], *own]
         whole_raw = {**built.manifest.raw, "bundles": bundles, "kernels": kernels}
@@ -144,19 +145,23 @@ def _embedded(folder: Path, manifest: Manifest, bundles: Mapping[str, Asset]) ->
             if hashlib.sha256(script).hexdigest() != entry["embed"]["sha256"]:
                 raise ManifestError(f"{name}.js is not the file that manifest.json names: run `make kernels`")
             files[f"{name}.js"] = Asset(script, ".js", IMMUTABLE)
-        for variant in manifest.kernels[entry["name"]].variants.values():
+        kernel = manifest.kernels[entry["name"]]
+        proofs = {variant.name: in_words(kernel, variant) for variant in kernel.variants.values()}
+        for variant in kernel.variants.values():
             bundle = bundles[manifest.bundles[variant.bundle].path].body
             module = bundle[variant.offset : variant.offset + variant.size]
             files[f"{name}/{variant.name}.wasm"] = Asset(module, ".wasm", IMMUTABLE)
-        files[f"{name}.json"] = _entry(entry, files)
+        files[f"{name}.json"] = _entry(entry, proofs, files)
     return files
 
 
-def _entry(entry: Mapping[str, Any], files: Mapping[str, Asset]) -> Asset:
-    """A kernel's manifest entry by itself, with what browsers compare its modules with."""
-    variants = [
-        {**variant, "integrity": sri(files[f"embed/{entry['name']}/{variant['name']}.wasm"].body)}
-        for variant in entry["variants"]
-    ]
+def _entry(entry: Mapping[str, Any], proofs: Mapping[str, str], files: Mapping[str, Asset]) -> Asset:
+    """A kernel's manifest entry by itself, with what browsers compare its modules with, and proofs in words."""
+    variants = []
+    for variant in entry["variants"]:
+        name = variant["name"]
+        integrity = sri(files[f"embed/{entry['name']}/{name}.wasm"].body)
+        proof = {"proof": proofs[name]} if name in proofs else {}
+        variants.append({**variant, "integrity": integrity, **proof})
     whole = json.dumps({**entry, "variants": variants}, separators=(",", ":"))
     return Asset(whole.encode(), ".json", IMMUTABLE)

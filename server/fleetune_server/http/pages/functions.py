@@ -8,7 +8,7 @@ from html import escape
 from urllib.parse import quote
 
 from fleetune.manifest import Kernel, Manifest
-from fleetune_server.http.pages import function_history, function_words
+from fleetune_server.http.pages import function_history, function_proofs, function_words
 from fleetune_server.http.pages.document import Document, table
 from fleetune_server.http.pages.function_chart import cell, chart
 from fleetune_server.http.pages.function_history import Turn
@@ -159,7 +159,7 @@ def function(known: Known, name: str, language: str) -> str:
 <p>{_model(known, language)} {said}</p>
 </section>
 {"".join(sections)}
-{past}{_sources(language)}"""
+{function_proofs.section(kernel, language)}{past}{_sources(language)}"""
     return page.html(main)
 
 
