@@ -12,11 +12,11 @@ import pytest
 from kernels_wasm.forge import candidates, command, compiling, ranges, rewrites, shuffles, to_c, tune, write
 from kernels_wasm.forge.candidates import Candidate
 from kernels_wasm.forge.compiling import Compiler, a_compiler
-from kernels_wasm.forge.ir import Binary, Const, Load, Var
 from kernels_wasm.forge.rewrites import Form
-from kernels_wasm.forge.source import Source, read
 from kernels_wasm.forge.tune import Timing
 from kernels_wasm.profile import reader
+from kernels_wasm.translate.ir import Binary, Const, Load, Var
+from kernels_wasm.translate.source import Source, read
 
 from fleetune_server import cli
 

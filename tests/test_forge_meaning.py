@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 import wasmtime
 from hypothesis import HealthCheck, Phase, given, settings
-from kernels_wasm.forge import cases, running, to_c, to_js
+from kernels_wasm.forge import cases, running, to_c
 from kernels_wasm.forge.compiling import Compiler, a_compiler
-from kernels_wasm.forge.expressions import SourceError
 from kernels_wasm.forge.rewrites import FIXED
-from kernels_wasm.forge.source import Source, read, run
+from kernels_wasm.translate import to_js
+from kernels_wasm.translate.expressions import SourceError
+from kernels_wasm.translate.source import Source, read, run
 from tests.forge_programs import programs
 
 SCRIPT = Path(__file__).with_name("forge_node.mjs")

@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, Phase, given, settings
 from kernels_wasm.forge import candidates, rewrites, to_c
 from kernels_wasm.forge.candidates import Candidate
 from kernels_wasm.forge.compiling import Compiler, a_compiler
-from kernels_wasm.forge.expressions import SourceError
 from kernels_wasm.forge.rewrites import REWRITES, Form
-from kernels_wasm.forge.source import Source, read
+from kernels_wasm.translate.expressions import SourceError
+from kernels_wasm.translate.source import Source, read
 from tests.forge_programs import loops
 
 SOURCE_REWRITES = tuple(name for name in REWRITES if name not in ("plain", "unrolling", "compiler"))

@@ -38,6 +38,7 @@ TABLE: dict[str, Row] = {
     "/dashboard": Row(OWN, "GET", "/dashboard", 200),
     "/privacy": Row(OWN, "GET", "/privacy", 200),
     "/functions": Row(OWN, "GET", "/functions", 200),
+    "/functions/new": Row(OWN, "GET", "/functions/new", 200),
     "/functions/{name}": Row(OWN, "GET", "/functions/nowhere", 404),
     "/regressions": Row(OWN, "GET", "/regressions", 200),
     "/data/": Row(ANY, "GET", "/data/", 200),
@@ -62,6 +63,8 @@ TABLE: dict[str, Row] = {
     "/static/{path:path}": Row(ANY, "GET", "/static/page/page.js", 200),
     "/pyodide/{path:path}": Row(ANY, "GET", "/pyodide/pyodide.mjs", 200),
     "/wheels/{path:path}": Row(ANY, "GET", f"/wheels/{wheel.NAME}", 200),
+    "/translator/{path:path}": Row(OWN, "GET", f"/translator/{wheel.TRANSLATOR}", 200),
+    "/translator-{hash}/{path:path}": Row(OWN, "GET", "{translator}", 200),
     "/static-{hash}/{path:path}": Row(ANY, "GET", "{static}page/page.js", 200),
     "/pyodide-{hash}/{path:path}": Row(ANY, "GET", "{pyodide}pyodide.mjs", 200),
     "/wheels-{hash}/{path:path}": Row(ANY, "GET", "{wheel}", 200),
@@ -106,6 +109,7 @@ def named(client: httpx.Client) -> dict[str, str]:
         "static": "/" + re.findall(r'src="(static-\w+/)page/page.js"', client.get("/").text)[0],
         "pyodide": client.get("/api/boot.json").json()["pyodide"],
         "wheel": client.get("/api/boot.json").json()["wheel"],
+        "translator": client.get("/api/boot.json").json()["translator"],
         "model": client.get("/api/model/latest").json()["url"],
     }
 

@@ -1,6 +1,6 @@
 """Two grey images through a mask: (front · alpha + back · (255 - alpha)) / 255, rounded."""
 
-from kernels_wasm.forge.language import In, Out, i32, kernel, u8
+from kernels_wasm.translate.language import In, Out, i32, kernel, u8
 
 
 @kernel(family="image", sizes=[16, 256, 4096, 16384, 65536, 262144])

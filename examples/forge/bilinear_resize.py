@@ -1,6 +1,6 @@
 """A grey image in another size, weights in 8 bits."""
 
-from kernels_wasm.forge.language import In, Out, i32, kernel, u8
+from kernels_wasm.translate.language import In, Out, i32, kernel, u8
 
 
 @kernel(

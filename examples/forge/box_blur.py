@@ -1,6 +1,6 @@
 """A 3 × 3 box over a grey image whose border stays as it is outside `out`."""
 
-from kernels_wasm.forge.language import In, Out, i32, kernel, u8
+from kernels_wasm.translate.language import In, Out, i32, kernel, u8
 
 
 @kernel(

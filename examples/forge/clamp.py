@@ -1,6 +1,6 @@
 """Audio samples kept within bounds."""
 
-from kernels_wasm.forge.language import In, Out, f32, i32, kernel
+from kernels_wasm.translate.language import In, Out, f32, i32, kernel
 
 
 @kernel(

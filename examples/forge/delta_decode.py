@@ -1,6 +1,6 @@
 """Values from their differences, as columns of databases and meshes are stored."""
 
-from kernels_wasm.forge.language import In, Out, i16, i32, kernel
+from kernels_wasm.translate.language import In, Out, i16, i32, kernel
 
 
 @kernel(family="scan", sizes=[16, 128, 1024, 8192, 65536, 262144], ranges={"first": (-1000, 1000)})

@@ -1,6 +1,6 @@
 """How far two points are apart, as searches in embeddings ask."""
 
-from kernels_wasm.forge.language import In, f32, i32, kernel, sqrt
+from kernels_wasm.translate.language import In, f32, i32, kernel, sqrt
 
 
 @kernel(family="linear algebra", sizes=[16, 128, 768, 4096, 32768, 262144])

@@ -1,6 +1,6 @@
 """Least and greatest of a list that is not empty."""
 
-from kernels_wasm.forge.language import In, Out, f32, i32, kernel
+from kernels_wasm.translate.language import In, Out, f32, i32, kernel
 
 
 @kernel(family="reduction", sizes=[16, 128, 1024, 8192, 65536, 262144], lengths={"out": "2"})

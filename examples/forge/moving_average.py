@@ -1,6 +1,6 @@
 """The mean of eight neighbours."""
 
-from kernels_wasm.forge.language import In, Out, f32, i32, kernel
+from kernels_wasm.translate.language import In, Out, f32, i32, kernel
 
 
 @kernel(family="signal", sizes=[16, 128, 1024, 8192, 65536, 262144], lengths={"values": "n + 7"})

@@ -1,6 +1,6 @@
 """RGBA pixels to three planes, BT.601 in 7 bits."""
 
-from kernels_wasm.forge.language import In, Out, i32, kernel, u8
+from kernels_wasm.translate.language import In, Out, i32, kernel, u8
 
 
 @kernel(family="image", sizes=[16, 256, 4096, 16384, 65536, 262144], lengths={"rgba": "4 * n"})

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from kernels_wasm.forge import ir, ranges, shuffles, to_c
+from kernels_wasm.forge import ranges, shuffles, to_c
 from kernels_wasm.forge.lanes import SHAPES, Registers
 from kernels_wasm.forge.loops import CannotError, Write, linear
 from kernels_wasm.forge.operators import Operators
 from kernels_wasm.forge.plans import Plan, loads, sure_loads
-from kernels_wasm.forge.printing import bare
+from kernels_wasm.translate import ir
+from kernels_wasm.translate.printing import bare
 
 GATHERED = 64  # most elements that a block may fetch one by one
 

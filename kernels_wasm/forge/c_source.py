@@ -8,9 +8,9 @@ from typing import Any
 
 from kernels_wasm.build.params import Param, ParamError, complete, read_param
 from kernels_wasm.build.scripts import read_text
-from kernels_wasm.forge import ir
-from kernels_wasm.forge.expressions import SourceError
-from kernels_wasm.forge.source import Source, evaluated
+from kernels_wasm.translate import ir
+from kernels_wasm.translate.expressions import SourceError
+from kernels_wasm.translate.source import Source, evaluated
 
 NEEDED = ("name", "family", "summary", "params", "returns", "size", "sizes", "tolerance")
 

@@ -13,10 +13,10 @@ from typing import Any
 import wasmtime
 from kernels_wasm.forge import cases, running, to_c
 from kernels_wasm.forge.compiling import CompileError, Compiler
-from kernels_wasm.forge.language import MeaningError
 from kernels_wasm.forge.rewrites import REWRITES, Form, normalised, of_c
-from kernels_wasm.forge.source import Source, run
 from kernels_wasm.profile import profile, reader
+from kernels_wasm.translate.language import MeaningError
+from kernels_wasm.translate.source import Source, run
 
 SMALL = (*range(0, 20), 31, 32, 33, 47, 48, 63, 64, 65, 67, 100, 127, 128, 129, 130, 193, 257)
 LARGE = (1000, 4096, 16385)

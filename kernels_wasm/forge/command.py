@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 
 from kernels_wasm.build.scripts import ScriptError
-from kernels_wasm.forge import c_source, candidates, rewrites, write
+from kernels_wasm.forge import candidates, rewrites, write
 from kernels_wasm.forge.compiling import CompileError, a_compiler
-from kernels_wasm.forge.expressions import SourceError
+from kernels_wasm.forge.loading import load
 from kernels_wasm.forge.report import Report
-from kernels_wasm.forge.source import load
+from kernels_wasm.translate.expressions import SourceError
 
 ENGINES = "chromium,firefox,webkit"
 
@@ -61,7 +61,7 @@ def run(args: argparse.Namespace) -> int:
 def make(args: argparse.Namespace) -> tuple[Report, list[Path]]:
     """Forge it and write the files."""
     began = time.monotonic()
-    source = (c_source.load if args.source.suffix == ".c" else load)(args.source)
+    source = load(args.source)
     folder = args.out or args.source.parent / f"{source.name}.kernel"
     with a_compiler() as compiler:
         found = candidates.find(source, compiler)

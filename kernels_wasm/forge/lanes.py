@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from kernels_wasm.forge import ir, ranges
-from kernels_wasm.forge.printing import bare
+from kernels_wasm.forge import ranges
+from kernels_wasm.translate import ir
+from kernels_wasm.translate.printing import bare
 
 WIDTHS = {"u8": 1, "i16": 2, "u16": 2, "i32": 4, "f32": 4, "f64": 8}
 LIMITS = {"u8": (0, 255), "i16": (-32768, 32767), "u16": (0, 65535)}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from kernels_wasm.forge import ir
-from kernels_wasm.forge.expressions import NARROW
 from kernels_wasm.forge.ranges import simplified
+from kernels_wasm.translate import ir
+from kernels_wasm.translate.expressions import NARROW
 
 MOST_NODES = 4000
 Linear = tuple[tuple[tuple[ir.Expr, int], ...], int]  # atoms with their factors, and a constant

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from kernels_wasm.forge import ir, ranges
+from kernels_wasm.forge import ranges
 from kernels_wasm.forge.lanes import LIMITS, SHAPES, WIDTHS, Lanes, Registers, fits
 from kernels_wasm.forge.loops import CannotError
-from kernels_wasm.forge.printing import bare
+from kernels_wasm.translate import ir
+from kernels_wasm.translate.printing import bare
 
 
 class Operators(Lanes):

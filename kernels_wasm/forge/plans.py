@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kernels_wasm.forge import ir
 from kernels_wasm.forge.loops import CannotError, Reader, Round, linear, unconditional
 from kernels_wasm.forge.reductions import Reduction, Scan, reduction_of
+from kernels_wasm.translate import ir
 
 
 @dataclass

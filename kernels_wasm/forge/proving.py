@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from kernels_wasm.build.params import Param
 from kernels_wasm.forge.candidates import Candidate
 from kernels_wasm.forge.proof import Domain, Prover, Spec, Verdict
-from kernels_wasm.forge.source import Source, evaluated
 from kernels_wasm.forge.write import Named
+from kernels_wasm.translate.source import Source, evaluated
 
 MOST = 64  # the largest size that is tried
 WIDE = 24  # for each of two sides

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import lru_cache
 
-from kernels_wasm.forge import ir
-from kernels_wasm.forge.language import ELEMENTS
+from kernels_wasm.translate import ir
+from kernels_wasm.translate.language import ELEMENTS
 
 Range = tuple[int, int]
 FULL: dict[str, Range] = {"i32": (-(1 << 31), (1 << 31) - 1), "u32": (0, (1 << 32) - 1)}

@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
-from kernels_wasm.forge import ir, ranges, to_c
+from kernels_wasm.forge import ranges, to_c
 from kernels_wasm.forge.lanes import WIDTHS, Lanes, fits
 from kernels_wasm.forge.loops import CannotError
+from kernels_wasm.translate import ir
 
 OPERATORS = frozenset({"add", "min", "max", "and", "or", "xor"})
 BYTE_SUMS = 28  # counts of at most 8 that fit a byte together, with some to spare

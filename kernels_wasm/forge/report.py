@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kernels_wasm.forge.source import Source
 from kernels_wasm.forge.tune import Tuned, by_place, geometric_mean
 from kernels_wasm.forge.write import Named, tested
+from kernels_wasm.translate.source import Source
 
 JAVASCRIPT = ("js", "js-tuned")
 

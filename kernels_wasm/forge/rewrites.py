@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
-from kernels_wasm.forge import ir
 from kernels_wasm.forge.loops import CannotError, flattened, without_continue
 from kernels_wasm.forge.plans import plan
 from kernels_wasm.forge.scalars import accumulators, bulk, private_counters, totals
 from kernels_wasm.forge.tables import looked_up
 from kernels_wasm.forge.vectorise import written
+from kernels_wasm.translate import ir
 
 FIXED = ("-fno-vectorize", "-fno-slp-vectorize", "-fno-unroll-loops", "-fno-builtin")
 SIMD = ("-msimd128",)

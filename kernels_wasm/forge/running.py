@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 import wasmtime
-from kernels_wasm.forge import ir
 from kernels_wasm.forge.cases import DTYPES
+from kernels_wasm.translate import ir
 
 CANARY = bytes([0xA5]) * 64
 PAGES = 64

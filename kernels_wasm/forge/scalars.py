@@ -6,11 +6,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from kernels_wasm.forge import ir, to_c
+from kernels_wasm.forge import to_c
 from kernels_wasm.forge.loops import CannotError, linear
 from kernels_wasm.forge.plans import plan
-from kernels_wasm.forge.printing import Printer, bare
 from kernels_wasm.forge.reductions import Reduction
+from kernels_wasm.translate import ir
+from kernels_wasm.translate.printing import Printer, bare
 
 LARGEST_TABLE = 1024  # counters that fit the stack three times
 

@@ -6,11 +6,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from kernels_wasm.forge import ir, language
-from kernels_wasm.forge.language import ELEMENTS, NUMBERS, OPERATORS, Number
 from kernels_wasm.forge.loops import CannotError
 from kernels_wasm.forge.plans import plan
 from kernels_wasm.forge.ranges import of_element
+from kernels_wasm.translate import ir, language
+from kernels_wasm.translate.language import ELEMENTS, NUMBERS, OPERATORS, Number
 
 WORTH = 6  # nodes of a formula below which a table cannot win
 NAMES = {"div": "truediv", "shl": "lshift", "shr": "rshift"}

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from kernels_wasm.forge import ir
-from kernels_wasm.forge.language import rounded
-from kernels_wasm.forge.printing import Language, Printer, bare, variables
+from kernels_wasm.translate import ir
+from kernels_wasm.translate.language import rounded
+from kernels_wasm.translate.printing import SYMBOLS, Language, Printer, bare, power_of_two, variables
 
 PRELUDE = """\
 typedef signed char i8;
@@ -45,10 +45,6 @@ INLINE u32 mod_u32(u32 a, u32 b) {
   return a % b;
 }
 """
-SYMBOLS = {
-    "add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^",
-    "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
-}  # fmt: skip
 RESERVED = frozenset(
     """
     auto break case char const continue default do double else enum extern float for goto if inline int long
@@ -108,13 +104,6 @@ def expression(node: ir.Expr) -> str:
         case ir.Call():
             return f"{name(node.name)}({', '.join(bare(expression(a)) for a in node.arguments)})"
     raise AssertionError(node)
-
-
-def power_of_two(node: ir.Expr) -> int | None:
-    """k of a literal 2**k."""
-    if isinstance(node, ir.Const) and isinstance(node.value, int) and node.value > 0:
-        return node.value.bit_length() - 1 if node.value & (node.value - 1) == 0 else None
-    return None
 
 
 def _binary(node: ir.Binary) -> str:

@@ -5,10 +5,11 @@ A round that leaves the loop stops the blocks; the tail finds where.
 
 from __future__ import annotations
 
-from kernels_wasm.forge import ir, to_c
+from kernels_wasm.forge import to_c
 from kernels_wasm.forge.blocks import Block
 from kernels_wasm.forge.plans import Plan
-from kernels_wasm.forge.printing import bare
+from kernels_wasm.translate import ir
+from kernels_wasm.translate.printing import bare
 
 SMALL_START = 1 << 20
 

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from kernels_wasm.forge import cases, ir, to_js
 from kernels_wasm.forge.candidates import Candidate
 from kernels_wasm.forge.compiling import Compiler
-from kernels_wasm.forge.source import Source
 from kernels_wasm.profile import reader
+from kernels_wasm.translate import ir, to_js
+from kernels_wasm.translate.module import candidates, script
+from kernels_wasm.translate.source import Source
 
 MOST = 24  # variants that a kernel may have
 
@@ -57,14 +58,6 @@ def spread(sizes: Sequence[int], count: int) -> list[int]:
     return sorted({sizes[-1 - int(k * step)] for k in range(max(1, min(count, len(sizes))))})
 
 
-def script(source: Source) -> str:
-    """The kernel's JavaScript: the baseline and the maker of inputs."""
-    if source.script:
-        return source.script
-    origin = f"// From {Path(source.path).name} by `fleetune forge`.\n"
-    return f"// @ts-check\n{origin}{to_js.program(source.program)}\n{cases.make_input(source)}"
-
-
 def description(source: Source, variants: Sequence[Named], verdicts: Mapping[str, str]) -> str:
     """The kernel's .toml; `verdicts` by a module's digest."""
     params = [_param(source, p) for p in source.params]
@@ -77,7 +70,7 @@ def description(source: Source, variants: Sequence[Named], verdicts: Mapping[str
         f"summary = {json.dumps(source.summary, ensure_ascii=False)}",
         f"dtype = {json.dumps(source.dtype)}",
         f'script = "{source.name}.js"',
-        f"jsTuned = {str('export function jsTuned(' in code).lower()}",
+        f"jsTuned = {str('jsTuned' in candidates(code)).lower()}",
         f"params = {json.dumps(params)}",
         f'returns = "{source.program.main.returns}"',
         f'size = "{source.size}"',

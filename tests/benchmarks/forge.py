@@ -22,8 +22,10 @@ sys.path.insert(0, str(ROOT))
 
 from kernels_wasm.forge import candidates, command, tune, write  # noqa: E402
 from kernels_wasm.forge.compiling import Compiler, a_compiler  # noqa: E402
+from kernels_wasm.forge.loading import load  # noqa: E402
 from kernels_wasm.forge.rewrites import FIXED, SIMD  # noqa: E402
-from kernels_wasm.forge.source import Source, load  # noqa: E402
+from kernels_wasm.translate.module import script  # noqa: E402
+from kernels_wasm.translate.source import Source  # noqa: E402
 
 SOURCES = ROOT / "tests/benchmarks/forge_sources"
 EXAMPLES = ROOT / "examples/forge"
@@ -38,7 +40,7 @@ def javascript(name: str, source: Source) -> str:
     """The catalogue's baselines and inputs; of `sum` the generated ones, with doubles as the plain baseline."""
     path = ROOT / f"kernels_wasm/js/{name}.js"
     if not path.exists():
-        return write.script(source)
+        return script(source)
     util = (
         (path.parent / "util.js")
         .read_text()

@@ -15,10 +15,10 @@
  */
 const worker = /** @type {Window & ServiceWorkerScope} */ (/** @type {unknown} */ (self));
 const CACHE = "fleetune-2";
-const NAMED_BY_HASH = /^\/(((static|pyodide|wheels)-|kernels\/)[0-9a-f]{64}\/|models\/[0-9a-f]{64}$)/; // they never change, so the network is not asked
-const TREE = /^(\/(?:static-|pyodide-|wheels-|kernels\/))[0-9a-f]{64}\//; // all files of a release's scripts, kernels …
-const KEPT = /^\/(static|pyodide|wheels)\//;
-const PAGES = new Set(["/", "/dashboard", "/privacy", "/fleetune.js"]);
+const NAMED_BY_HASH = /^\/(((static|pyodide|wheels|translator)-|kernels\/)[0-9a-f]{64}\/|models\/[0-9a-f]{64}$)/; // they never change, so the network is not asked
+const TREE = /^(\/(?:static-|pyodide-|wheels-|translator-|kernels\/))[0-9a-f]{64}\//; // all files of a release's scripts, kernels …
+const KEPT = /^\/(static|pyodide|wheels|translator)\//;
+const PAGES = new Set(["/", "/dashboard", "/privacy", "/functions/new", "/fleetune.js"]);
 const ANSWERS = new Set(["/api/boot.json", "/api/kernels", "/api/privacy.json", "/api/decisions", "/api/model/latest"]);
 const PATIENCE = 10_000; // ms until an answer begins, where an older one may be kept
 

@@ -136,6 +136,28 @@ export interface PythonEvents {
   log: { level: string; text: string };
 }
 
+/* The workers of `/functions/new` (translate_worker.js, function_worker.js) */
+
+/** What is wrong with a source, or what it became (kernels_wasm/translate/module.py). */
+export interface Translated {
+  problems: string[]; // "line 3, column 5: what is wrong; what to do"
+  name: string;
+  script: string;
+  runnable: string; // an expression of JavaScript
+  sizes: number[];
+  pattern: string;
+}
+
+export interface TranslateOperations {
+  translate(args: { source: string }): Translated;
+}
+
+export interface FunctionOperations {
+  /** ms a call by candidate, `js` and perhaps `jsTuned`. */
+  time(args: { size: number; pattern: string }): Promise<Record<string, number>>;
+  sink(): number;
+}
+
 /* The bench worker (bench_worker.js) */
 
 export interface BenchOperations {

@@ -181,6 +181,7 @@ export interface PrivacyNotes {
 
 export interface Parts {
   wheel: string;
+  translator: string; // a wheel, for `/functions/new`
   pyodide: string;
 }
 

@@ -20,8 +20,8 @@ from fleetune_server.http import endpoints as api
 from fleetune_server.http.assets import ENTRIES, Assets
 from fleetune_server.http.headers import BrowserHeaders
 from fleetune_server.http.pages import missing as missing_page
+from fleetune_server.http.pages import new_function, public
 from fleetune_server.http.pages import privacy as privacy_page
-from fleetune_server.http.pages import public
 from fleetune_server.http.push import Push
 from fleetune_server.http.transfer import Transfer
 from fleetune_server.runtime import KEY, State, running
@@ -34,7 +34,7 @@ FOLDERS = {
     "static": (("", BROWSER / "web"), ("uplot/", BROWSER / "node_modules" / "uplot" / "dist")),
     "pyodide": (("", BROWSER / "node_modules" / "pyodide"), ("", BROWSER / "vendor")),
 }
-TREES = (*FOLDERS, "wheels")
+TREES = (*FOLDERS, "wheels", "translator")
 
 # Beside the route table, without Starlette's routing: every packet passes here.
 HOT = {"/api/telemetry": api.Intake(lambda state: state.intake)}
@@ -49,6 +49,7 @@ def routes(assets: Assets) -> list[BaseRoute]:
         Route("/dashboard", api.dashboard(assets)),
         Route("/privacy", privacy_page.page),
         Route("/functions", public.functions),
+        Route("/functions/new", new_function.page),
         Route("/functions/{name}", public.page),
         Route("/regressions", public.page),
         Route("/data/", public.data),

@@ -79,14 +79,20 @@ class Assets:
 
     def _sources(self) -> list[Path]:
         folders = [folder for tree in self.folders.values() for _, folder in tree]
-        return [path for folder in folders for path in folder.rglob("*")] + wheel.sources(self.package)
+        return [path for folder in folders for path in folder.rglob("*")] + [
+            *wheel.sources(self.package),
+            *wheel.translator_sources(),
+        ]
 
     def _read(self) -> None:
         self._stamps = _stamps(self._sources())
         trees = {name: Tree(name, _files(tree)) for name, tree in self.folders.items()}
         trees["wheels"] = Tree("wheels", {wheel.NAME: Asset(wheel.build(self.package), ".whl", IMMUTABLE)})
+        translator = Asset(wheel.build_translator(), ".whl", IMMUTABLE)
+        trees["translator"] = Tree("translator", {wheel.TRANSLATOR: translator})
         self.parts = {
             "wheel": f"{trees['wheels'].root}{wheel.NAME}",
+            "translator": f"{trees['translator'].root}{wheel.TRANSLATOR}",
             "pyodide": trees["pyodide"].root,
         }
         # A page's scripts ask for their own Python: another replica may have another release's.

@@ -1,4 +1,4 @@
-from kernels_wasm.forge.language import In, Out, i32, kernel, u8
+from kernels_wasm.translate.language import In, Out, i32, kernel, u8
 
 
 @kernel(family="bytes", sizes=[16, 128, 1024, 8192, 65536, 1048576])

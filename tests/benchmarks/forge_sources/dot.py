@@ -1,4 +1,4 @@
-from kernels_wasm.forge.language import In, f32, i32, kernel
+from kernels_wasm.translate.language import In, f32, i32, kernel
 
 
 @kernel(family="linear algebra", sizes=[8, 64, 512, 4096, 32768, 262144])

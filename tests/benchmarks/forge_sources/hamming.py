@@ -1,4 +1,4 @@
-from kernels_wasm.forge.language import In, i32, kernel, u32
+from kernels_wasm.translate.language import In, i32, kernel, u32
 
 
 @kernel(family="integer", sizes=[4, 32, 256, 2048, 16384, 131072])

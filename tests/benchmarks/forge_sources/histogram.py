@@ -1,4 +1,4 @@
-from kernels_wasm.forge.language import In, Out, i32, kernel, u8, u32
+from kernels_wasm.translate.language import In, Out, i32, kernel, u8, u32
 
 
 @kernel(

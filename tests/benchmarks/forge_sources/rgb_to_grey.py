@@ -1,4 +1,4 @@
-from kernels_wasm.forge.language import In, Out, i32, kernel, u8
+from kernels_wasm.translate.language import In, Out, i32, kernel, u8
 
 
 @kernel(family="image", sizes=[16, 256, 4096, 16384, 65536, 262144], lengths={"pixels": "4 * n"})

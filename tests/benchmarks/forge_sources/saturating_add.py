@@ -1,4 +1,4 @@
-from kernels_wasm.forge.language import In, Out, i32, kernel, u8
+from kernels_wasm.translate.language import In, Out, i32, kernel, u8
 
 
 @kernel(family="image", sizes=[16, 128, 1024, 16384, 131072, 524288])

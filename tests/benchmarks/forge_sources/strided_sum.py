@@ -1,4 +1,4 @@
-from kernels_wasm.forge.language import In, f32, i32, kernel
+from kernels_wasm.translate.language import In, f32, i32, kernel
 
 
 @kernel(

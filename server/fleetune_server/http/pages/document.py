@@ -35,6 +35,7 @@ class Document:
     own: str = "./"  # the page's own address, for the link to it in the other language
     nav: Sequence[tuple[str, str]] = ()  # (address, words)
     switch: bool = True  # whether there is a link to the other language
+    script: str = ""  # a module below `root`
 
     def html(self, main: str, footer: str = "") -> str:
         """The whole page around the content of <main>."""
@@ -47,7 +48,7 @@ class Document:
 <title>{escape(self.title)}: Fleetune</title>
 {self._preview()}<link rel="icon" href="{self.root}static/shared/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="{self.root}static/shared/style.css">
-</head>
+{self._script()}</head>
 <body>
 <header class="top">
 <a class="brand" href="{self.root}"><img src="{self.root}static/shared/icon.svg" alt="" width="28" height="28">
@@ -59,6 +60,9 @@ Fleetune</a>
 {footer}</body>
 </html>
 """
+
+    def _script(self) -> str:
+        return f'<script type="module" src="{self.root}{self.script}"></script>\n' if self.script else ""
 
     def _preview(self) -> str:
         """Open Graph (ogp.me): what others show of a link to this page."""

@@ -85,6 +85,7 @@ class Listing:
 <label for="q">{say(language, "functions.search")}</label>
 <input type="search" id="q" name="q" value="{escape(query)}" maxlength="{MOST_QUERY}">
 <button>{say(language, "functions.find")}</button></form>
+<p><a href="functions/new?lang={language}">{say(language, "functions.write")}</a></p>
 <p role="status">{escape(said)}</p>
 {table(say(language, "functions.table"), self._head, rows)}
 <p class="hint">{say(language, "functions.hint")} {_model(self.known, language)}</p>

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from kernels_wasm.forge import ir
+from kernels_wasm.translate import ir
+
+SYMBOLS = {
+    "add": "+", "sub": "-", "mul": "*", "div": "/", "and": "&", "or": "|", "xor": "^",
+    "lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!=",
+}  # fmt: skip
 
 
 def names(node: ir.Stmt | ir.Expr) -> set[str]:
@@ -160,3 +165,10 @@ def bare(text: str) -> str:
         if depth == 0 and at < len(text) - 1:
             return text
     return text[1:-1]
+
+
+def power_of_two(node: ir.Expr) -> int | None:
+    """k of a literal 2**k."""
+    if isinstance(node, ir.Const) and isinstance(node.value, int) and node.value > 0:
+        return node.value.bit_length() - 1 if node.value & (node.value - 1) == 0 else None
+    return None

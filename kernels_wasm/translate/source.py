@@ -6,19 +6,16 @@ import ast
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
-from kernels_wasm.build.scripts import read_text
-from kernels_wasm.forge import ir, language
-from kernels_wasm.forge.expressions import SourceError, place
-from kernels_wasm.forge.statements import functions
+from kernels_wasm.translate import description, ir, language
+from kernels_wasm.translate.expressions import SourceError, place
+from kernels_wasm.translate.statements import functions
 
 from fleetune.limits import MOST_SIZES
 
 SIZES = (16, 256, 4096, 16384, 65536, 262144)
 PATTERNS = ("random", "constant", "zeros", "sorted")
-KEYS = ("sizes", "size", "lengths", "ranges", "values", "patterns", "family", "tolerance")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 FLOAT_RANGE = (-1.0, 1.0)
 # What one rounding is worth, times what long sums make of it.
@@ -65,17 +62,14 @@ class Source:
         return int(evaluated(self.lengths.get(param.name, self.size), numbers))
 
 
-def load(path: Path) -> Source:
-    """The file's function; SourceError lists what is wrong."""
-    return read(read_text(path), str(path), path.stem)
-
-
 def read(text: str, path: str = "function.py", stem: str = "") -> Source:
     """The function of a source text; the file's name is `stem`."""
     try:
         tree = ast.parse(text)
     except SyntaxError as error:
-        raise SourceError([f"line {error.lineno}, column {error.offset}: {error.msg}; correct it"]) from None
+        raise SourceError(
+            [f"line {error.lineno or 1}, column {error.offset or 1}: {error.msg}; correct it"]
+        ) from None
     constants: dict[str, int | float] = {}
     nodes: list[ast.FunctionDef] = []
     problems = []
@@ -130,19 +124,9 @@ def _summary(node: ast.FunctionDef) -> str:
 
 def _described(source: Source, node: ast.FunctionDef) -> Source:
     """The source with what its decorator says; SourceError names the argument that is wrong."""
-    given: dict[str, Any] = {}
+    given = description.read(node)
     where = f"line {node.lineno}, column 1"
-    for decorator in node.decorator_list:
-        if not (isinstance(decorator, ast.Call) and getattr(decorator.func, "id", "") == "kernel"):
-            raise SourceError([f"{where}: only @kernel(…) may stand before a function; delete the other"])
-        for keyword in decorator.keywords:
-            try:
-                given[keyword.arg or "**"] = ast.literal_eval(keyword.value)
-            except ValueError:
-                raise SourceError([f"{where}: {keyword.arg} must be written out, not computed"]) from None
-    problems = [
-        f"{where}: kernel has no argument {key}; {', '.join(KEYS)}" for key in given if key not in KEYS
-    ]
+    problems = []
     numbers = [p.name for p in source.params if not p.dir]
     arrays = [p.name for p in source.params if p.dir]
     patterns = given.get("patterns", ["random"])
@@ -154,7 +138,7 @@ def _described(source: Source, node: ast.FunctionDef) -> Source:
         str(given.get("family", "own")),
         str(given.get("size", "n")),
         tuple(given.get("sizes", SIZES)),
-        {key: str(value) for key, value in given.get("lengths", {}).items()},
+        {key: _plain(str(value)) for key, value in given.get("lengths", {}).items()},
         {key: tuple(value) for key, value in given.get("ranges", {}).items()},
         given.get("values", {}),
         patterns if isinstance(patterns, dict) else {name: {} for name in patterns},
@@ -162,11 +146,7 @@ def _described(source: Source, node: ast.FunctionDef) -> Source:
         source.arms,
     )  # fmt: skip
     sizes = described.sizes
-    if (
-        not 1 <= len(sizes) <= MOST_SIZES
-        or list(sizes) != sorted(set(sizes))
-        or not all(type(s) is int and s > 0 for s in sizes)
-    ):
+    if not 1 <= len(sizes) <= MOST_SIZES or list(sizes) != sorted(set(sizes)) or sizes[0] < 1:
         problems.append(f"{where}: sizes must be 1 to {MOST_SIZES} whole numbers in rising order")
     factors = described.size.split(" * ")
     known = set(described.values).union(*described.patterns.values())
@@ -179,7 +159,7 @@ def _described(source: Source, node: ast.FunctionDef) -> Source:
     for name, text in described.lengths.items():
         try:
             evaluated(text, dict.fromkeys(numbers, 1))
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, ZeroDivisionError):
             problems.append(
                 f"{where}: the length of {name} must be a formula of the numbers, such as '4 * n'"
             )
@@ -198,6 +178,14 @@ def _described(source: Source, node: ast.FunctionDef) -> Source:
     if problems:
         raise SourceError(problems)
     return described
+
+
+def _plain(formula: str) -> str:
+    """The formula without comments and line breaks, as it stands in other programs; what is none stays as it is."""
+    try:
+        return ast.unparse(ast.parse(formula.strip(), mode="eval"))
+    except (SyntaxError, ValueError):
+        return formula
 
 
 def evaluated(text: str, numbers: Mapping[str, float]) -> float:

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from kernels_wasm.forge import ir
+from kernels_wasm.translate import ir
 
 NARROW = frozenset({"i8", "u8", "i16", "u16"})
 NUMBERS = ir.INTEGERS | ir.FLOATS

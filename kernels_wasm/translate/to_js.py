@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from kernels_wasm.forge import ir
-from kernels_wasm.forge.language import rounded
-from kernels_wasm.forge.printing import Language, Printer, bare, variables
-from kernels_wasm.forge.to_c import SYMBOLS, power_of_two
+from kernels_wasm.translate import ir
+from kernels_wasm.translate.language import rounded
+from kernels_wasm.translate.printing import SYMBOLS, Language, Printer, bare, power_of_two, variables
 
 ARRAYS = {
     "i8": "Int8Array", "u8": "Uint8Array", "i16": "Int16Array", "u16": "Uint16Array",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Sequence
 
-from kernels_wasm.forge import ir
-from kernels_wasm.forge.expressions import (
+from kernels_wasm.translate import ir
+from kernels_wasm.translate.expressions import (
     NARROW,
     NUMBERS,
     OPERATORS,
