@@ -45,6 +45,7 @@ def problems(files: dict[str, bytes] | None = None, **changes: Any) -> list[str]
     [
         ({"name": "Own Sum"}, "name: must be lower_snake_case"),
         ({"name": "constructor"}, "name: constructor is what every JavaScript object has"),
+        ({"name": "new"}, "name: /functions/new is a page of its own"),
         ({"name": None}, "name: is missing"),
         ({"summary": "x\n" * 3}, "summary: must be a short text"),
         ({"family": 3}, "family: must be a text, not 3"),

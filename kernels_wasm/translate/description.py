@@ -69,7 +69,7 @@ def read(node: ast.FunctionDef) -> dict[str, Any]:
             try:
                 value = ast.literal_eval(keyword.value)
             except (ValueError, TypeError):
-                problems.append(f"{where}: {name} must be written out, not computed")
+                problems.append(f"{where}: {name} is computed; write its values out")
                 continue
             fits, kind = KINDS[name]
             if fits(value):

@@ -21,6 +21,7 @@ FEATURES = ("simd", "relaxedSimd")
 MAX_SIZE = 1 << 26
 MAX_PARAMS, MAX_VARIANTS, MAX_PATTERNS = 8, 24, 6
 MAX_MODULE, MAX_SCRIPT = 1 << 20, 1 << 20  # bytes
+PAGES = frozenset({"new"})  # below /functions, where each kernel has its page
 _KEYS = (
     "name", "family", "summary", "dtype", "script", "jsTuned", "params", "returns", "size", "sizes",
     "patterns", "tolerance", "memory", "dataEnd", "variants",
@@ -100,6 +101,8 @@ def read_spec(raw: object, source: str, modules: Mapping[str, bytes]) -> OwnKern
     name = table.text("name", NAME, "lower_snake_case, 40 characters at most")
     if name in INHERITED:
         table.wrong("name", f"{name} is what every JavaScript object has: choose another name")
+    if name in PAGES:
+        table.wrong("name", f"/functions/{name} is a page of its own: choose another name")
     if len(source.encode()) > MAX_SCRIPT:
         table.wrong("script", f"is longer than {MAX_SCRIPT} bytes")
     params = _params(table)
