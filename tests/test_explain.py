@@ -81,6 +81,6 @@ def test_the_last_call_is_explained(tmp_path: Path) -> None:
     assert proofs[2] == proofs[4] == proofs[8], "the same module"
     assert re.match(
         r"Equal to the plain module for every n up to \d+, bit for bit\. Assumed: arrays do not overlap; .*NaN",
-        proofs[2],
+        str(proofs[2]),
     )
     assert [bool(proof) for proof in proofs] == [one["way"] != "javascript" for one in found]

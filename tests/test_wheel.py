@@ -22,6 +22,7 @@ PATHS = {
     "/dashboard": "text/html",
     "/privacy": "text/html",
     "/functions": "text/html",
+    "/functions/new": "text/html",
     "/static/shared/card.png": "image/png",
     "/fleetune.js": "javascript",
     "/widget.js": "javascript",
@@ -99,6 +100,7 @@ def test_a_wheel_is_a_complete_server_in_an_empty_folder(
             assert (answer.status_code, kind in answer.headers["content-type"]) == (200, True), path
         boot = http.get("/api/boot.json").json()
         assert http.get(boot["wheel"]).status_code == 200
+        assert http.get(boot["translator"]).status_code == 200
         assert len(http.get("/api/kernels").json()["kernels"]) == 28
         assert http.get("/api/model/latest").json()["version"] == 1
         assert http.get("/readyz").json() == {"ready": True, "problems": []}

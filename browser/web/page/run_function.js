@@ -8,7 +8,7 @@ export const LIMIT_MS = 10_000; // for one size
 const MOST_SIZES = 4;
 
 /** A few sizes, the least and the largest among them. @param {number[]} sizes */
-export function someOf(sizes) {
+function someOf(sizes) {
   const last = Math.min(MOST_SIZES, sizes.length) - 1;
   return Array.from({ length: last + 1 }, (_, i) => sizes[Math.round((i * (sizes.length - 1)) / Math.max(last, 1))]);
 }
