@@ -1,6 +1,7 @@
 """`make lab`: measure every candidate of every workload in every engine, through the page's own code.
 
     python -m kernels_wasm.lab.record [--engines chromium,firefox] [--repeats 3] [--kernels dot] [--append]
+    python -m kernels_wasm.lab.record --forged examples/forge/*.kernel   into corpus/: kernels that only teach the model
 
 Writes `<engine>.jsonl` beside this file. FLEETUNE_QUIET_LOCK names a lock file that is held exclusively
 during each browser launch, for machines where something else may run.
@@ -27,6 +28,7 @@ from typing import Any
 from e2e.drivers.base import DriverError, Page
 from e2e.engines import ENGINES, LAB_ENGINES, Engine
 from e2e.server import ROOT, Server
+from kernels_wasm.lab import corpus
 
 from fleetune.app.measure import FIXED
 from fleetune.context import COPIED
@@ -51,9 +53,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     manifest = Manifest.load(MANIFEST.read_bytes())
     names = args.kernels.split(",") if args.kernels else list(manifest.kernels)
-    workloads = [workload for name in names for workload in workloads_of(manifest.kernels[name])]
     failed = []
     with tempfile.TemporaryDirectory() as data, Server(Path(data)) as server:
+        if args.forged:
+            manifest = corpus.publish(args.forged, server)
+            names = list(manifest.kernels)
+            args.out.mkdir(exist_ok=True)
+            corpus.write(args.out, manifest)
+        workloads = [workload for name in names for workload in workloads_of(manifest.kernels[name])]
         for name in args.engines.split(","):
             try:
                 record(ENGINES[name], server.url, workloads, manifest, args)
@@ -77,8 +84,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--batch-ms", type=float, default=FIXED.batch_ms, help="least time of a batch (default %(default)s)"
     )
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder to write to")
-    return parser.parse_args(argv)
+    parser.add_argument(
+        "--forged", type=Path, nargs="+", metavar="FOLDER", help="kernels as `fleetune forge` writes them"
+    )
+    parser.add_argument("--out", type=Path, help="folder to write to (default: this one, or its corpus/)")
+    args = parser.parse_args(argv)
+    args.out = args.out or (FOLDER / "corpus" if args.forged else FOLDER)
+    return args
 
 
 def workloads_of(kernel: Kernel) -> list[Workload]:

@@ -36,9 +36,10 @@ from fleetune_server.telemetry.draws import Draws
 from fleetune_server.telemetry.ingest import Intake
 from fleetune_server.telemetry.limits import RateLimiter
 from fleetune_server.telemetry.ratings import FeedbackIntake
-from fleetune_server.training.lab import Versions, load, of_visitors
+from fleetune_server.training import corpus
+from fleetune_server.training.lab import Versions
 from fleetune_server.training.progress import STUCK
-from fleetune_server.training.sources import Lab, guessed_rows, lab_rows
+from fleetune_server.training.sources import Lab, guessed_rows
 from fleetune_server.training.train import train
 from fleetune_server.training.trainer import Trainer
 
@@ -229,7 +230,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
 
 def _measured(settings: Settings, manifest: Manifest) -> Lab:
     """The public measurements that training starts from; without any, the prior."""
-    rows = lab_rows(of_visitors(load(settings.lab, manifest)), manifest)
+    rows = corpus.measured(settings.lab, manifest)
     if len(rows):
         return Lab(rows)
     log.warning("no lab measurements: the first model knows no more than the capability heuristic")
