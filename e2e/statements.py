@@ -93,7 +93,9 @@ def of_fields() -> Iterator[Sentence]:
 def of_public() -> Iterator[Sentence]:
     """Of the public pages, what is proved of builds and what becomes of a function that a visitor writes."""
     english, russian = (public_words.WORDS[lang] | write_words.WORDS[lang] for lang in LANGUAGES)
-    named = {key: (text, russian[key]) for key, text in english.items() if key.startswith(PUBLIC)}
+    named: dict[str, tuple[str, ...]] = {
+        key: (text, russian[key]) for key, text in english.items() if key.startswith(PUBLIC)
+    }
     named |= {f"proof, {letter or 'none'}": tuple(words.values()) for letter, words in proof.VERDICTS.items()}
     for text in (proof.ASSUMED, proof.ALWAYS, proof.FLOATS):
         named |= {f"proof, {text['en']}": tuple(text.values())}
