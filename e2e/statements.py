@@ -92,7 +92,9 @@ def of_fields() -> Iterator[Sentence]:
 
 def of_public() -> Iterator[Sentence]:
     """Of the public pages, what is proved of builds and what becomes of a function that a visitor writes."""
-    english, russian = (public_words.WORDS[lang] | write_words.WORDS[lang] for lang in LANGUAGES)
+    english, russian = (
+        {**public_words.WORDS[language], **write_words.WORDS[language]} for language in LANGUAGES
+    )
     named: dict[str, tuple[str, ...]] = {
         key: (text, russian[key]) for key, text in english.items() if key.startswith(PUBLIC)
     }
