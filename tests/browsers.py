@@ -19,7 +19,7 @@ from fleetune.packet import decode
 from fleetune.stats import Timed
 from fleetune_research.fleet.http import HttpPlatform, MemoryStore
 
-REVISION = 3
+REVISION = 4
 MANIFEST = tiny.manifest()
 Answer = Callable[[str, str, bytes], Awaitable[Response]]
 

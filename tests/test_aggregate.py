@@ -138,6 +138,26 @@ def test_rounds_are_combined_by_inverse_variance() -> None:
     assert both.variance[0] < combine([sure]).variance[0]
 
 
+def test_an_architecture_starts_at_what_was_known_of_any() -> None:
+    symbols = draw_many(mechanism(2.0), np.zeros(5000), np.random.default_rng(0))
+
+    def said(environment: Environment, base: float, reports: int) -> CellSum:
+        return summed(symbols[:reports], Cell("ab" * 16, CONTEXT, environment, "scalar", 5, 2.0, 0.25, base))
+
+    arm, x86 = (replace(HERE, arch=arch) for arch in ("arm", "x86"))
+    found = combine([said(x86, 2.0, 2), said(HERE, 1.0, 5000), said(arm, 0.0, 5000)])
+    mean = {cell[2]: value for cell, value in zip(found.cells, found.mean.tolist(), strict=True)}
+    assert mean[HERE] == pytest.approx(1.0, abs=0.05), "inherits from neither"
+    assert mean[x86] == pytest.approx(1.0, abs=0.2), "few reports: what was known of any architecture"
+    assert mean[arm] == pytest.approx(0.0, abs=0.2), "many reports of its own"
+    later = replace(arm, version=arm.version + 1)
+    found = combine([said(HERE, 1.0, 5000), said(arm, 0.0, 5000), said(later, 0.3, 2)])
+    mean = {cell[2]: value for cell, value in zip(found.cells, found.mean.tolist(), strict=True)}
+    assert mean[later] == pytest.approx(mean[arm], abs=0.1), (
+        "the predecessor of its own architecture is nearer"
+    )
+
+
 def test_small_groups_are_rolled_up_to_the_engine_and_kept_back_until_large_enough() -> None:
     def group(version: int, count: int, signature: str = "ab" * 16) -> CellSum:
         where = Environment("firefox", version, "linux", True, True, False, "2-3")
@@ -149,6 +169,7 @@ def test_small_groups_are_rolled_up_to_the_engine_and_kept_back_until_large_enou
         (coarsen(HERE), 21),
     ]
     assert coarsen(HERE).features == HERE.features
+    assert coarsen(replace(HERE, arch="arm")) == coarsen(HERE)
 
 
 def test_the_simulator_draws_as_the_mechanism_does() -> None:

@@ -114,6 +114,9 @@ def test_a_new_browser_version_starts_at_its_predecessor_and_less_sure() -> None
     frame = replace(peculiar.frame.take(odd), environments=[updated, *FLEET.frame.environments[1:]])
     before = model.predict_frame(peculiar.frame.take(odd))
     np.testing.assert_allclose(model.predict_frame(frame).mean, before.mean)
+    told = model.predict(KERNEL, context, replace(windows, arch="arm"), ("inlining", "scalar"))
+    np.testing.assert_allclose(told.mean, known.mean)
+    assert (told.sd > known.sd).all(), "what was learned before reports told the architecture, less surely"
     stranger = model.predict(KERNEL, context, replace(updated, os="macos"), ("inlining", "scalar"))
     assert abs(stranger.mean[0] - known.mean[0]) > 0.1, "another system is no version of this one"
     assert environment_key(updated) not in model.artefact.vocabulary["environment"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from hypothesis import strategies as st
 from tests import node
 
 from fleetune.context import (
+    ARCHITECTURES,
     BROWSERS,
     CORES,
     SYSTEMS,
+    UNKNOWN,
     Context,
     Environment,
     canonical_json,
@@ -34,6 +37,7 @@ environments = st.builds(
     st.booleans(),
     st.booleans(),
     st.sampled_from(CORES),
+    st.sampled_from([*ARCHITECTURES, UNKNOWN]),
 )
 
 
@@ -99,6 +103,14 @@ def test_the_page_buckets_cores_as_the_wire_names_them() -> None:
     buckets = in_node("[1, 2, 3, 4, 7, 8, 15, 16, 40].map(e.coresBucket)")
     assert buckets == ["1", "2-3", "2-3", "4-7", "4-7", "8-15", "8-15", "16+", "16+"]
     assert set(buckets) == set(CORES)
+
+
+def test_the_sign_of_not_a_number_tells_the_architecture() -> None:
+    """Of this machine: Node's engine must say what the system says."""
+    expected = {"x86_64": "x86", "AMD64": "x86", "aarch64": "arm", "arm64": "arm"}.get(platform.machine())
+    assert in_node("[e.architecture() ?? null]") == [expected]
+    assert in_node("e.detectEnvironment()").get("arch") == expected
+    assert list(in_node("Object.keys(e.detectEnvironment())")) == [*ENVIRONMENT.to_wire(), "arch"]
 
 
 AGENTS = {

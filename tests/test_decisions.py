@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from fleetune.context import CORES, SYSTEMS, Environment
 from fleetune.features import environment_key, from_key
 from fleetune.manifest import Manifest
 from fleetune.model import Model
-from fleetune_server.publish.decisions import ENGINES, KINDS, Decisions
+from fleetune_server.publish.decisions import ENGINES, KINDS, Decisions, _name
 from fleetune_server.training.aggregate import coarsen
 
 ROOT = Path(__file__).parents[1]
@@ -165,4 +165,22 @@ async def test_a_page_looks_its_own_kind_up_and_chooses_as_if_it_had_asked_for_i
 
 
 def test_keys_of_environments_are_read_back() -> None:
-    assert from_key(environment_key(tiny.ENVIRONMENT)) == tiny.ENVIRONMENT
+    for environment in (tiny.ENVIRONMENT, tiny.ENVIRONMENT.any_arch):
+        assert from_key(environment_key(environment)) == environment
+
+
+def test_a_page_takes_the_rows_of_its_architecture_else_those_of_any() -> None:
+    def answer(*kinds: Environment) -> dict[str, Any]:
+        rows = {_name(kind): [["dot", "random", 0, kind.arch]] for kind in kinds}
+        return {"kernels": {"dot": {"random": ["engine"]}}, "kinds": rows}
+
+    here = tiny.ENVIRONMENT
+    arm = replace(here, arch="arm")
+    for kinds, row in (
+        ((here, here.any_arch), "x86"),
+        ((here.any_arch, arm), "other"),
+        ((arm,), "engine"),
+        ((), "engine"),
+    ):
+        assert own(answer(*kinds), here)["kernels"]["dot"]["random"] == [row]
+    assert own(answer(here, arm), here.any_arch)["kernels"]["dot"]["random"] == ["engine"]

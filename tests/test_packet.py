@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests import tiny
 
-from fleetune.context import BROWSERS, CORES, DTYPES, SYSTEMS, Context, Environment
+from fleetune.context import ARCHITECTURES, BROWSERS, CORES, DTYPES, SYSTEMS, UNKNOWN, Context, Environment
 from fleetune.fields import COVERS, FIELDS, HONESTY, NEVER_SENT
 from fleetune.packet import (
     DAY,
@@ -143,7 +143,9 @@ def test_unknown_and_missing_fields_are_refused(group: str) -> None:
 
 
 REFUSALS = [
-    (("v",), 2, "unknown-version"),
+    (("v",), 3, "unknown-version"),
+    (("v",), 1, "unknown-field"),
+    (("environment", "arch"), "other", "out-of-range"),
     (("v",), 1.0, "wrong-type"),
     (("contextHash",), "0" * 16, "hash-mismatch"),
     (("browserFingerprint",), "0" * 16, "hash-mismatch"),
@@ -284,6 +286,7 @@ def test_beyond_the_ends_of_the_grid_nothing_is_legal() -> None:
         st.booleans(),
         st.booleans(),
         st.sampled_from(CORES),
+        st.sampled_from([*ARCHITECTURES, UNKNOWN]),
     ),
     st.builds(
         Context, st.integers(0, 31), st.sampled_from(DTYPES), st.sampled_from(["random", "sorted+copied"])
@@ -302,6 +305,21 @@ def test_the_two_hashes_are_of_the_fields_beside_them_and_of_nothing_else() -> N
     for name, group in (("contextHash", "context"), ("browserFingerprint", "environment")):
         fields = json.dumps(wire[group], sort_keys=True, separators=(",", ":"))
         assert wire[name] == hashlib.sha256(fields.encode()).hexdigest()[:16]
+
+
+def test_packets_without_an_architecture_are_read_as_they_always_were() -> None:
+    """Old pages send them, strict ones, and browsers that do not show it."""
+    environment = tiny.ENVIRONMENT.any_arch
+    old = build(DOT, tiny.CONTEXT, environment, VARIANT, 1.0, 1.1, 0.35, 2.0, 7, 20_780)
+    wire = old.to_wire()
+    assert wire["v"] == 1
+    assert "arch" not in wire["environment"]
+    assert wire["browserFingerprint"] == "22b96afccd8b9ed6"
+    assert decode(encode(old)).environment == environment
+    with pytest.raises(PacketError, match="packets do not have"):
+        check(wire | {"environment": tiny.ENVIRONMENT.to_wire()})
+    with pytest.raises(PacketError, match="absent"):
+        check(wire | {"v": 2})
 
 
 @pytest.mark.parametrize("flag", ["simd", "relaxedSimd", "threads"])

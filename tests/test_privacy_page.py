@@ -14,9 +14,10 @@ from starlette.routing import Route
 
 from fleetune import rating as feedback
 from fleetune.app import rate as app_feedback
-from fleetune.app.consent import DEFAULT_EPSILON, STRICT_EPSILON, Terms
+from fleetune.app.consent import Terms
 from fleetune.app.ledger import CAP, WINDOW_DAYS
 from fleetune.fields import COVERS, FIELDS, HONESTY, NEVER_SENT
+from fleetune.privacy import DEFAULT_EPSILON, STRICT_EPSILON
 from fleetune_server.http.pages import policy
 from fleetune_server.http.pages import privacy as privacy_page
 from fleetune_server.http.pages.document import LANGUAGES
@@ -24,7 +25,7 @@ from fleetune_server.settings import Settings
 
 # Change the policy's words, the field table or a promise, and this differs: raise policy.REVISION, so that
 # everyone is asked again, and enter the new digest.
-DIGESTS = {1: "8e1fc98469a39b8e", 2: "b05a0c4810009d47", 3: "3bea89207708755e"}
+DIGESTS = {1: "8e1fc98469a39b8e", 2: "b05a0c4810009d47", 3: "3bea89207708755e", 4: "c91d4796327654d8"}
 
 
 class Page(HTMLParser):

@@ -57,6 +57,14 @@ async def test_the_packet_sent_is_the_packet_shown() -> None:
     assert browser.server.requests[0][1] == "/api/telemetry"
 
 
+async def test_strict_leaves_the_architecture_out() -> None:
+    for epsilon, arch in ((2.0, "x86"), (1.0, None)):
+        browser = Browser()
+        await browser.choose(epsilon=epsilon)
+        packet = (await browser.tab.preview(model(), measured()))["packet"]
+        assert packet["environment"].get("arch") == arch
+
+
 async def test_looking_again_draws_nothing_new() -> None:
     """In any tab, after a reload, with other measurements, after a change of mind, at either strength."""
     browser = Browser()

@@ -14,9 +14,8 @@ import pytest
 from tests import node
 
 from fleetune import rating
-from fleetune.app.consent import DEFAULT_EPSILON, STRICT_EPSILON
 from fleetune.app.ledger import WINDOW_DAYS
-from fleetune.privacy import WORD
+from fleetune.privacy import DEFAULT_EPSILON, STRICT_EPSILON, WORD
 from fleetune.rating import truthful
 from fleetune_server.telemetry import adoption
 

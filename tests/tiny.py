@@ -10,7 +10,7 @@ from typing import Any
 from fleetune.context import Context, Environment
 from fleetune.manifest import Manifest
 
-ENVIRONMENT = Environment("firefox", 153, "linux", True, True, False, "2-3")
+ENVIRONMENT = Environment("firefox", 153, "linux", True, True, False, "2-3", "x86")
 CONTEXT = Context(8, "f32", "random")
 BUNDLES = {"base": b"\0asm base", "simd": b"\0asm simd", "relaxedSimd": b"\0asm relaxed"}
 SCRIPT = b"export const kernels = {};\n"

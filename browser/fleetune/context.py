@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 MAX_LOG2_SIZE = 31
@@ -16,6 +16,8 @@ BROWSERS = ("chromium", "firefox", "webkit", "other")
 LAB_BROWSERS = ("chromium-baseline", "firefox-baseline", "webkit-baseline")
 SYSTEMS = ("windows", "macos", "linux", "android", "ios", "other")
 CORES = ("1", "2-3", "4-7", "8-15", "16+")
+ARCHITECTURES = ("x86", "arm")
+UNKNOWN = "other"  # another architecture, or one that nobody told
 COPIED = "+copied"
 
 
@@ -87,8 +89,12 @@ class Environment:
     relaxed_simd: bool
     threads: bool
     cores: str
+    arch: str = UNKNOWN
 
     def to_wire(self) -> dict[str, Any]:
+        """The fields as JSON-able values. An unknown architecture is left out, as it was before there was the
+        field: so hashes of what was stored then still hold."""
+        known = {} if self.arch == UNKNOWN else {"arch": self.arch}
         return {
             "browser": self.browser,
             "version": self.version,
@@ -97,6 +103,7 @@ class Environment:
             "relaxedSimd": self.relaxed_simd,
             "threads": self.threads,
             "cores": self.cores,
+            **known,
         }
 
     @classmethod
@@ -109,7 +116,13 @@ class Environment:
             wire["relaxedSimd"],
             wire["threads"],
             wire["cores"],
+            wire.get("arch", UNKNOWN),
         )
+
+    @property
+    def any_arch(self) -> Environment:
+        """The same kind of browser on whatever architecture."""
+        return self if self.arch == UNKNOWN else replace(self, arch=UNKNOWN)
 
     @property
     def fingerprint(self) -> str:

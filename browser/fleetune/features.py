@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetune.context import Context, Environment
+from fleetune.context import UNKNOWN, Context, Environment
 from fleetune.copying import most
 from fleetune.manifest import SCALAR, Kernel
 
@@ -85,7 +85,8 @@ def family_key(environment: Environment) -> str:
 def environment_key(environment: Environment) -> str:
     """The whole coarse browser cell as one readable word list."""
     e = environment
-    return f"{e.browser} {e.version} {e.os} {e.simd:d}{e.relaxed_simd:d}{e.threads:d} {e.cores}"
+    arch = "" if e.arch == UNKNOWN else f" {e.arch}"
+    return f"{e.browser} {e.version} {e.os} {e.simd:d}{e.relaxed_simd:d}{e.threads:d} {e.cores}{arch}"
 
 
 def lineage_key(environment: Environment) -> str:
@@ -96,11 +97,11 @@ def lineage_key(environment: Environment) -> str:
 
 def from_key(key: str) -> Environment | None:
     """The environment that `environment_key` wrote; None for a compiler with a tier switched off."""
-    browser, version, system, flags, cores = key.split()
+    browser, version, system, flags, cores, *arch = key.split()
     if browser.endswith(BASELINE_TIER):
         return None
     simd, relaxed, threads = (flag == "1" for flag in flags)
-    return Environment(browser, int(version), system, simd, relaxed, threads, cores)
+    return Environment(browser, int(version), system, simd, relaxed, threads, cores, *arch)
 
 
 def safe_default(kernel: Kernel, features: frozenset[str]) -> str:

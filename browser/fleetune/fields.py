@@ -41,7 +41,7 @@ def _field(name: str, example: str, cover: Cover, en: tuple[str, str], ru: tuple
 FIELDS: tuple[Field, ...] = (
     _field(
         "v",
-        "1",
+        "2",
         "clear",
         ("The version of this packet format.", "So that a server refuses what it would misread."),
         ("Версия формата пакета.", "Чтобы сервер отверг то, что прочёл бы неверно."),
@@ -162,6 +162,19 @@ FIELDS: tuple[Field, ...] = (
         "clear",
         ("A coarse range of processor cores, one of five.", "A rough class of machine."),
         ("Грубый диапазон числа ядер, один из пяти.", "Примерный класс машины."),
+    ),
+    _field(
+        "environment.arch",
+        "x86",
+        "clear",
+        (
+            "The processor's family: x86 or arm. Left out if you choose strict or the browser does not show it.",
+            "The two run the same vector instructions at different speeds.",
+        ),
+        (
+            "Семейство процессора: x86 или arm. Не отправляется в строгом режиме или если браузер его не показывает.",
+            "Одни и те же векторные инструкции они выполняют с разной скоростью.",
+        ),
     ),
     _field(
         "browserFingerprint",

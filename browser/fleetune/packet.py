@@ -13,16 +13,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fleetune import limits, strict
-from fleetune.context import BROWSERS, CORES, DTYPES, MAX_BROWSER_VERSION, MAX_LOG2_SIZE, SYSTEMS
+from fleetune.context import (
+    ARCHITECTURES,
+    BROWSERS,
+    CORES,
+    DTYPES,
+    MAX_BROWSER_VERSION,
+    MAX_LOG2_SIZE,
+    SYSTEMS,
+    UNKNOWN,
+)
 from fleetune.context import Context as Context
 from fleetune.context import Environment as Environment
 from fleetune.fields import FIELDS as FIELDS
 from fleetune.manifest import BASELINE, Kernel
-from fleetune.privacy import MAX_EPSILON, Entropy, clip_residual, mechanism, system_entropy
+from fleetune.privacy import (
+    MAX_EPSILON,
+    STRICT_EPSILON,
+    Entropy,
+    clip_residual,
+    mechanism,
+    system_entropy,
+)
 from fleetune.strict import REASONS as REASONS
 from fleetune.strict import PacketError as PacketError
 
-PACKET_VERSION = 1
+PACKET_VERSION = 2  # with `environment.arch`
+WITHOUT_ARCH = 1  # from browsers that do not tell it, and from all before release 0.2
 DAY = 86_400  # seconds
 MAX_BYTES = 660  # of one encoded packet; a usual one has about 500
 MIN_EPSILON = 0.5
@@ -69,7 +86,7 @@ class Packet:
     def to_wire(self) -> dict[str, Any]:
         """The packet as JSON-able values, in the order in which it is shown and sent."""
         return {
-            "v": PACKET_VERSION,
+            "v": WITHOUT_ARCH if self.environment.arch == UNKNOWN else PACKET_VERSION,
             "profileSignature": self.profile_signature,
             "contextHash": _context_hash(self.context),
             "context": self.context.to_wire(),
@@ -81,6 +98,12 @@ class Packet:
             "timestamp": self.timestamp,
             "nonce": self.nonce,
         }
+
+
+def told_environment(environment: Environment, epsilon: float) -> Environment:
+    """The kind of browser that a report at this ε names. Strict leaves the architecture out: fewer kinds, each
+    with more people."""
+    return environment.any_arch if epsilon == STRICT_EPSILON else environment
 
 
 def build(
@@ -131,10 +154,10 @@ def check(wire: object) -> Packet:
     top = strict.keyed(wire, _TOP, "packet")
     if type(top["v"]) is not int:
         raise PacketError("wrong-type", "v")
-    if top["v"] != PACKET_VERSION:
+    if top["v"] not in (WITHOUT_ARCH, PACKET_VERSION):
         raise PacketError("unknown-version", "v")
     context = _check_context(top["context"])
-    environment = _check_environment(top["environment"])
+    environment = _check_environment(top["environment"], top["v"])
     if strict.text(top, "contextHash") != _context_hash(context):
         raise PacketError("hash-mismatch", "contextHash")
     if strict.text(top, "browserFingerprint") != _fingerprint(environment):
@@ -222,8 +245,9 @@ def _check_context(wire: object) -> Context:
     )
 
 
-def _check_environment(wire: object) -> Environment:
-    fields = strict.keyed(wire, _ENVIRONMENT, "environment")
+def _check_environment(wire: object, version: int) -> Environment:
+    has_arch = version != WITHOUT_ARCH
+    fields = strict.keyed(wire, _ENVIRONMENT if has_arch else _ENVIRONMENT - {"arch"}, "environment")
     for name in ("simd", "relaxedSimd", "threads"):
         if type(fields[name]) is not bool:
             raise PacketError("wrong-type", name)
@@ -235,6 +259,7 @@ def _check_environment(wire: object) -> Environment:
         fields["relaxedSimd"],
         fields["threads"],
         strict.word(fields, "cores", CORES),
+        strict.word(fields, "arch", ARCHITECTURES) if has_arch else UNKNOWN,
     )
 
 

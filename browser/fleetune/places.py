@@ -30,7 +30,8 @@ class Places:
         """The vocabulary entry whose rows speak for this place; −1 if nothing is known of its lineage.
 
         The environment itself if it has rows of the kernel, else the nearest version of the same lineage
-        that has some (older ones first), else the nearest that is known at all.
+        that has some (older ones first), else the nearest of unknown architecture, else the nearest of the
+        two that is known at all.
         """
         kernel = self._kernels.get(signature, -1)
         relatives = self._relatives(environment)
@@ -56,12 +57,14 @@ class Places:
         return self._listed_clips.get(place, self.artefact.clip) if place in self._known else new_environment
 
     def _relatives(self, environment: Environment) -> list[int]:
-        """Entries of this environment's lineage: itself, older versions from the newest, then newer ones."""
+        """Entries of this environment's lineage: itself, older versions from the newest, then newer ones;
+        then the same without an architecture, where reports of older pages are."""
 
         def order(item: tuple[int, int]) -> tuple[bool, int]:
             return item[0] > environment.version, abs(item[0] - environment.version)
 
-        return [code for _, code in sorted(self._lineages.get(lineage_key(environment), []), key=order)]
+        lineages = dict.fromkeys([lineage_key(environment), lineage_key(environment.any_arch)])
+        return [code for one in lineages for _, code in sorted(self._lineages.get(one, []), key=order)]
 
     @cached_property
     def _kernels(self) -> Mapping[str, int]:

@@ -25,6 +25,7 @@ SYMBOLS = 64
 WORD = 1 << 32  # denominator of p_in and of the position between two windows
 MAX_EPSILON = 8.0
 EPSILONS = (2.0, 1.0)  # what a user can choose: default, strict
+DEFAULT_EPSILON, STRICT_EPSILON = EPSILONS
 system_entropy: Entropy = secrets.token_bytes
 
 

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fleetune.app.platform import Platform
-from fleetune.privacy import EPSILONS
+from fleetune.privacy import DEFAULT_EPSILON, EPSILONS
 
 KEY = "consent"  # written by the page alone; absent = undecided
-DEFAULT_EPSILON, STRICT_EPSILON = EPSILONS
 MAX_PER_DAY = 10
 
 REASONS: Mapping[str, str] = {

@@ -21,7 +21,7 @@ from fleetune.app.session import Args, Operation, Session
 from fleetune.context import Context, Environment
 from fleetune.manifest import BASELINE, Kernel, Manifest
 from fleetune.model import Model
-from fleetune.packet import DAY, FIELDS, Packet, build, check, encode
+from fleetune.packet import DAY, FIELDS, Packet, build, check, encode, told_environment
 from fleetune.privacy import Entropy, uniform_below
 from fleetune.stats import Timed
 
@@ -241,7 +241,8 @@ class Reporter:
             raise _NothingToShow("nothing", REASONS["nothing"])
         if model is None:
             raise _NothingToShow("model", REASONS["model"])
-        kernel, packet = draw(choices, model, self.environment, terms.epsilon, day, self.platform.entropy)
+        environment = told_environment(self.environment, terms.epsilon)
+        kernel, packet = draw(choices, model, environment, terms.epsilon, day, self.platform.entropy)
         return box.keep_draft(terms.epsilon, {"kernel": kernel.name, "packet": packet.to_wire()})
 
 

@@ -19,8 +19,8 @@ export function decisionsPath(environment) {
 }
 
 /** @param {Environment} environment */
-function browserName({ browser, version, os, simd }) {
-  return `${browser} ${version} ${os}${simd ? "" : ` (${say("browser.no", { feature: "SIMD" })})`}`;
+function browserName({ browser, version, os, simd, arch }) {
+  return `${browser} ${version} ${os}${arch ? ` ${arch}` : ""}${simd ? "" : ` (${say("browser.no", { feature: "SIMD" })})`}`;
 }
 
 /** A kernel's middle size in its first pattern. @param {Record<string, Decision[]>} patterns */

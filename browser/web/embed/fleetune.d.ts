@@ -19,6 +19,8 @@ export interface Environment {
   relaxedSimd: boolean;
   threads: boolean;
   cores: "1" | "2-3" | "4-7" | "8-15" | "16+";
+  /** The processor's family; absent if the browser does not show it. */
+  arch?: "x86" | "arm";
 }
 
 export type Source = "measured" | "personal" | "predicted" | "default";

@@ -29,12 +29,12 @@ export function mark(name) {
 }
 
 export function showEnvironment() {
-  const { browser, version, os, simd, relaxedSimd, threads, cores } = environment;
+  const { browser, version, os, simd, relaxedSimd, threads, cores, arch } = environment;
   /** @type {(feature: string, on: boolean) => HTMLElement} */
   const flag = (feature, on) => term(feature, say(on ? "browser.yes" : "browser.no", { feature: say(`feature.${feature}`) }));
   const chips = [
     `${browser} ${version}`, os, flag("simd", simd), flag("relaxedSimd", relaxedSimd), flag("threads", threads),
-    say("browser.cores", { cores }),
+    say("browser.cores", { cores }), ...(arch ? [say(`browser.${arch}`)] : []),
   ];
   fill(find("#environment"), ...chips.map((chip) => element("li", {}, chip)));
 }

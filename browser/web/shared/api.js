@@ -32,9 +32,9 @@ export async function crowdDecisions(server, environment, query, kept) {
   return decisionsFor(/** @type {EngineDecisions} */ (await getJson(server + crowdPath(environment, query), kept)), environment);
 }
 
-/** @param {EngineDecisions} answer @param {Environment} environment @returns {Decisions} */
-export function decisionsFor({ kinds, ...answer }, environment) {
+/** By this kind of browser; what was learned before reports told the architecture stands for both. @param {EngineDecisions} answer @param {Environment} environment @returns {Decisions} */
+export function decisionsFor({ kinds, ...answer }, { arch, ...environment }) {
   const kind = Object.values(environment).join(" ");
-  for (const [kernel, pattern, i, row] of kinds[kind] ?? []) answer.kernels[kernel][pattern][i] = row;
+  for (const [kernel, pattern, i, row] of kinds[`${kind} ${arch}`] ?? kinds[kind] ?? []) answer.kernels[kernel][pattern][i] = row;
   return answer;
 }

@@ -69,10 +69,23 @@ export function coresBucket(cores) {
   return CORES.find(([bound]) => cores < bound)?.[1] ?? "16+";
 }
 
+/**
+ * The processor's family by the sign of the NaN that ∞ − ∞ makes: x86 sets it, ARM does not. Needs no WebAssembly, which a
+ * host's policy may forbid. RISC-V and others that make the same NaN as ARM count as ARM.
+ * @returns {Environment["arch"]} undefined if the bytes are neither
+ */
+export function architecture() {
+  const number = new Float32Array([Infinity]);
+  number[0] -= number[0];
+  const [, , , top] = new Uint8Array(number.buffer); // no big-endian machine runs these browsers
+  return top === 0xff ? "x86" : top === 0x7f ? "arm" : undefined;
+}
+
 /** @returns {Environment} */
 export function detectEnvironment() {
   const { userAgent = "", hardwareConcurrency = 1 } = globalThis.navigator ?? {};
   const [browser, version] = family(userAgent);
+  const arch = architecture();
   return {
     browser,
     version,
@@ -81,5 +94,6 @@ export function detectEnvironment() {
     relaxedSimd: supports("relaxedSimd"),
     threads: supportsThreads(),
     cores: coresBucket(hardwareConcurrency),
+    ...(arch && { arch }), // last, and left out if unknown, as Python has it (fleetune/context.py)
   };
 }

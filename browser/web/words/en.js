@@ -36,6 +36,8 @@ export default {
   "browser.yes": "{feature}: yes",
   "browser.no": "{feature}: no",
   "browser.cores": "{cores} cores",
+  "browser.x86": "x86 processor",
+  "browser.arm": "ARM processor",
   "bench.title": "Benchmark",
   "bench.text": "Python starts in a worker, checks every variant against JavaScript, then times them in turn. The fastest of many short batches counts.",
   "bench.idle": "Not started.",

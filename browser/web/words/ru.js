@@ -36,6 +36,8 @@ export default {
   "browser.yes": "{feature}: есть",
   "browser.no": "{feature}: нет",
   "browser.cores": "ядер: {cores}",
+  "browser.x86": "процессор x86",
+  "browser.arm": "процессор ARM",
   "bench.title": "Измерение",
   "bench.text": "Python (Pyodide) запускается в отдельном потоке, сверяет результат каждого варианта с JavaScript, затем измеряет варианты по очереди. В счёт идёт самая быстрая из многих коротких серий.",
   "bench.idle": "Не начато.",

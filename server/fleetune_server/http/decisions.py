@@ -8,7 +8,15 @@ from collections.abc import Mapping
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fleetune.context import BROWSERS, CORES, MAX_BROWSER_VERSION, SYSTEMS, Environment
+from fleetune.context import (
+    ARCHITECTURES,
+    BROWSERS,
+    CORES,
+    MAX_BROWSER_VERSION,
+    SYSTEMS,
+    UNKNOWN,
+    Environment,
+)
 from fleetune.model import Model
 from fleetune_server.common.assets import Asset
 from fleetune_server.common.errors import RefusedError
@@ -31,7 +39,10 @@ def parse_environment(query: Mapping[str, str]) -> Environment:
     version = values["version"]
     if not (version.isascii() and version.isdigit() and int(version[:9]) <= MAX_BROWSER_VERSION):
         raise RefusedError("bad-environment", f"version: a number up to {MAX_BROWSER_VERSION}")
-    return Environment.from_wire({**values, **flags, "version": int(version)})
+    arch = query.get("arch", UNKNOWN)
+    if arch not in (*ARCHITECTURES, UNKNOWN):
+        raise RefusedError("bad-environment", f"arch: one of {', '.join(ARCHITECTURES)}, or absent")
+    return Environment.from_wire({**values, **flags, "version": int(version), "arch": arch})
 
 
 async def _answer(request: Request) -> tuple[Asset, Asset]:

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from fleetune import __version__
 from fleetune.context import Context, Environment
 from fleetune.fields import FIELDS, HONESTY, NEVER_SENT
-from fleetune.packet import DAY, build, encode
+from fleetune.packet import DAY, build, encode, told_environment
 from fleetune.privacy import EPSILONS
 from fleetune.signed import MAX_VERSION, canonical
 from fleetune.version_log import PAGE
@@ -35,7 +35,7 @@ from fleetune_server.telemetry import adoption
 from fleetune_server.telemetry.adoption import Adoption
 from fleetune_server.telemetry.limits import privacy_signal
 
-SOMEBODY = Environment("firefox", 145, "linux", True, True, True, "8-15")  # of the sample packets
+SOMEBODY = Environment("firefox", 145, "linux", True, True, True, "8-15", "x86")  # of the sample packets
 SECURITY_TXT_VALID = timedelta(days=90)  # made anew each day
 SIMULATION = Path(__file__).with_name("simulation.json")  # written by fleetune_research
 
@@ -105,7 +105,7 @@ def _sample(state: State, epsilon: float) -> str:
     sample = build(
         kernel,
         context,
-        SOMEBODY,
+        told_environment(SOMEBODY, epsilon),
         next(iter(kernel.variants)),
         0.9,
         1.0,

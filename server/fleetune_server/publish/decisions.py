@@ -105,18 +105,19 @@ def _of_engine(offer: Offer, model: Model, engine: str) -> EngineAnswer:
         return _by_kernel(model.predict_table([*kernels, *jobs], environment), environment)
 
     common = rows(general)
-    kinds = {
-        _name(environment): list(_different(rows(environment), common))
-        for environment in _known(model, general)
-    }
+    known = _known(model, general)
+    kinds = {_name(one): list(_different(rows(one), common)) for one in known}
+    whole = {_name(one): _name(one.any_arch) for one in known}
 
     def asset(names: Sequence[str], **more: Any) -> Asset:
         own = {kind: [row for row in rows if row[0] in names] for kind, rows in kinds.items()}
+        # Pages take the rows of any architecture if their own kind is not there.
+        told = {kind for kind, rows in own.items() if rows or own.get(whole[kind])}
         answer = {
             "version": model.version,
             "root": offer.root,
             "kernels": {name: common[name] for name in names},
-            "kinds": {kind: rows for kind, rows in own.items() if rows},
+            "kinds": {kind: own[kind] for kind in own if kind in told},
         }
         return _asset({**answer, **more})
 

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetune.context import Context, Environment
+from fleetune.context import UNKNOWN, Context, Environment
 from fleetune.features import environment_key
 from fleetune.limits import CAPACITY
 from fleetune.privacy import SYMBOLS
@@ -58,9 +58,9 @@ def place(cell: Cell) -> tuple[str, Context, Environment, str]:
 def roll_up(rows: Sequence[CellSum], least: int = GROUP) -> list[CellSum]:
     """Each (signature, environment) group of fewer than `least` reports moved to its coarser environment.
 
-    The coarser environment keeps browser and features and drops version, system and cores: reports of small
-    groups still teach about the engine, but are never published on their own; a group that is too small even
-    then is left out until it grows. Reports are counted, not people: nothing identifies people.
+    The coarser environment keeps browser and features and drops everything else: reports of small groups still
+    teach about the engine, but are never published on their own; a group that is too small even then is left
+    out until it grows. Reports are counted, not people: nothing identifies people.
     """
     counts = _group_counts(rows)
     large = [row for row in rows if counts[_group(row)] >= least]
@@ -99,7 +99,7 @@ def at_engine(row: CellSum) -> CellSum:
 @lru_cache(maxsize=10_000)
 def coarsen(environment: Environment) -> Environment:
     """The engine that an environment belongs to: browser and features only."""
-    return replace(environment, version=0, os="other", cores="1", threads=False)
+    return replace(environment, version=0, os="other", cores="1", threads=False, arch=UNKNOWN)
 
 
 def _group(row: CellSum) -> tuple[str, Environment]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from fleetune.context import Context
+from fleetune.context import UNKNOWN, Environment
 from fleetune.features import Floats, Ints, lineage_key
 from fleetune.model import UPDATE_SD
 from fleetune_server.store.base import CellSum
@@ -74,42 +74,44 @@ def combine(
 
 
 def _generations(rounds: Rounds) -> list[Ints]:
-    """Rows by the rank of their browser version within its lineage, oldest first."""
-    versions: dict[str, set[int]] = {}
+    """Rows by their environment's rank among those that it may inherit from, oldest first."""
+    ages: dict[str, set[tuple[int, bool]]] = {}
     environments = dict.fromkeys(environment for _, _, environment, _ in rounds.cells)
     for environment in environments:
-        versions.setdefault(lineage_key(environment), set()).add(environment.version)
-    rank = {e: sorted(versions[lineage_key(e)]).index(e.version) for e in environments}
+        ages.setdefault(lineage_key(environment.any_arch), set()).add(_age(environment))
+    rank = {e: sorted(ages[lineage_key(e.any_arch)]).index(_age(e)) for e in environments}
     of_cell = np.array([rank[environment] for _, _, environment, _ in rounds.cells], dtype=np.int64)
     of_row = of_cell[rounds.cell]
     return [np.flatnonzero(of_row == number) for number in np.unique(of_row)]
 
 
+def _age(environment: Environment) -> tuple[int, bool]:
+    """An environment inherits from those of lower age and of the same architecture or of one that nobody told."""
+    return environment.version, environment.arch != UNKNOWN
+
+
 def _with_inherited(own: Rounds, older: Estimates) -> Rounds:
-    """The rows, and for each of their places what was known of the nearest older version, as the oldest
+    """The rows, and for each of their places what was known of the nearest older environment, as the oldest
     round.
 
     An inherited cell that has no reports of its own yet is added too.
     """
-    places = {
-        (signature, lineage_key(e)): e
-        for signature, _, e, _ in (own.cells[i] for i in set(own.cell.tolist()))
-    }
-    newest: dict[tuple[str, Context, str, str], int] = {}
+    heirs: dict[tuple[str, str], set[Environment]] = {}
+    for signature, _, environment, _ in (own.cells[i] for i in set(own.cell.tolist())):
+        for lineage in {lineage_key(environment), lineage_key(environment.any_arch)}:
+            heirs.setdefault((signature, lineage), set()).add(environment)
+    newest: dict[CellKey, int] = {}
     for number, (signature, context, environment, candidate) in enumerate(older.cells):
-        lineage = lineage_key(environment)
-        heir = places.get((signature, lineage))
-        if heir is not None and environment.version < heir.version:
-            key = signature, context, lineage, candidate
-            if key not in newest or older.cells[newest[key]][2].version < environment.version:
+        for heir in heirs.get((signature, lineage_key(environment)), ()):
+            key = signature, context, heir, candidate
+            if _age(environment) < _age(heir) and (
+                key not in newest or _age(older.cells[newest[key]][2]) < _age(environment)
+            ):
                 newest[key] = number
     if not newest:
         return own
     index = {cell: number for number, cell in enumerate(own.cells)}
-    cell = []
-    for signature, context, lineage, candidate in newest:
-        heir = places[signature, lineage]
-        cell.append(index.setdefault((signature, context, heir, candidate), len(index)))
+    cell = [index.setdefault(key, len(index)) for key in newest]
     source = np.array(list(newest.values()), dtype=np.int64)
     nothing = np.zeros(len(source))
     return Rounds(

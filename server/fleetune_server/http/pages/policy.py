@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-REVISION = 3  # raise when what is sent, kept or promised changes: everyone is asked again
+REVISION = 4  # raise when what is sent, kept or promised changes: everyone is asked again
 
 TITLE: Mapping[str, str] = {"en": "Privacy", "ru": "Приватность"}
 BACK: Mapping[str, str] = {"en": "Back to Fleetune", "ru": "Назад к Fleetune"}
