@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -15,6 +16,7 @@ from tests.synthetic import ENGINES, catalogue, measured
 
 from fleetune_research.commands.simulate import lines, recorded, run_simulation
 from fleetune_research.fleet.job import Truth, registered, summary
+from fleetune_research.fleet.plan import planned
 from fleetune_research.fleet.plot import chart
 from fleetune_research.fleet.scenarios import attackers, evolution, individual, time_to_expertise
 from fleetune_research.fleet.simulate import Fleet, original_scheme, schedule
@@ -39,6 +41,37 @@ def test_the_fleet_is_drawn_around_the_lab_and_the_same_for_a_seed() -> None:
     assert len(world().environment_share) == 12
     assert world().traffic.sum() == pytest.approx(1)
     assert not np.array_equal(world().truth, build(LAB, Parameters(), seed=2).truth)
+
+
+def test_machines_differ_most_in_vector_instructions_and_arm_from_x86() -> None:
+    here = world()
+    f = here.frame
+    plain = here.machine() == Parameters().machine_plain
+    vector = np.array(["vectorization" in name for name in f.candidates])[f.candidate]
+    assert (plain != vector).all()
+    rng = np.random.default_rng(0)
+    apart = np.abs(np.mean([np.abs(here.device(rng) - here.device(rng)) for _ in range(20)], axis=0))
+    assert 0.3 < apart[vector].mean() < 0.5, "ln speedup between two machines"
+    assert apart[~vector].mean() < 0.2
+    alike = build(LAB, replace(Parameters(), arch_vector=0.0, arch_plain=0.0), seed=1)
+    moved = here.truth != alike.truth
+    arm = np.array([e.arch == "arm" for e in f.environments])[f.environment]
+    assert (moved == arm).all(), "the lab is x86"
+
+
+def test_a_plan_asks_where_knowing_may_change_the_choice() -> None:
+    fleet = Fleet(world(), MANIFEST, LAB)
+    fleet.round(500)
+    here = world().frame.kernel == 0
+    share = planned(fleet, here)
+    assert share.sum() == pytest.approx(1)
+    assert not share[~here].any()
+    answer, contexts = fleet.predictions()
+    group = np.flatnonzero(
+        contexts.group == contexts.group[np.flatnonzero(contexts.source == np.argmax(share))]
+    )
+    asked = share[contexts.source[group][1:]]
+    assert np.argmin(answer.mean[group][1:]) != np.argmax(asked), "never what is surely slowest"
 
 
 @pytest.mark.parametrize("seeded", [True, False])

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fleetune.manifest import Manifest
-from fleetune_research.fleet.drift import Small, drift
+from fleetune_research.fleet.drift import NEW_KERNELS, Small, drift
 from fleetune_server.settings import Settings
 from fleetune_server.training.lab import load, of_visitors
 from fleetune_server.training.sources import lab_rows
@@ -22,6 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--only", action="append", choices=SCENARIOS, help="may be repeated")
+    parser.add_argument("--kernel", action="append", choices=tuple(NEW_KERNELS), help="of new_kernel alone")
+    parser.add_argument("--plan", action="store_true", help="new_kernel: draw reports by their expected gain")
     parser.add_argument("--lab", type=Path, help="folder of lab measurements (default: the settings')")
 
 
@@ -37,6 +39,8 @@ def run(args: argparse.Namespace) -> int:
         range(args.seeds),
         args.only or SCENARIOS,
         lambda text: print(text, file=sys.stderr, flush=True),
+        args.kernel or tuple(NEW_KERNELS),
+        args.plan,
     )
     print(json.dumps(result, indent=1) if args.json else "\n".join(lines(result)))
     return 0

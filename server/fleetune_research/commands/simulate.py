@@ -19,6 +19,7 @@ from fleetune.app.platform import PlatformError
 from fleetune.manifest import Manifest
 from fleetune.signed import SignedError
 from fleetune_research.fleet.client import ClientError
+from fleetune_research.fleet.drift import Small
 from fleetune_research.fleet.live import play
 from fleetune_research.fleet.plot import chart
 from fleetune_research.fleet.scenarios import attackers, evolution, individual, time_to_expertise
@@ -58,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--http", metavar="URL", help="send the reports to this running server instead, and score its models"
     )
     parser.add_argument("--wait", type=float, default=120, help="with --http: seconds to wait for a version")
+    parser.add_argument(
+        "--few", action="store_true", help="the five kernels of `drift` alone: a tenth of the time"
+    )
     parser.add_argument("--only-table", action="store_true", help="no individual, evolution, attackers")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--record", type=Path, help="write what the dashboard shows of it to this JSON file")
@@ -122,6 +126,8 @@ def run(args: argparse.Namespace) -> int:
         print("fleetune: no lab measurements to draw a fleet around; run make lab", file=sys.stderr)
         return 1
     rows = lab_rows(lab, manifest)
+    if args.few:
+        rows = Small.of(manifest, rows).lab
     if args.http:
         return run_live(args, manifest, rows)
     result = run_simulation(args, manifest, rows)
@@ -205,6 +211,7 @@ def lines(result: dict[str, Any]) -> list[str]:
             out.append(
                 f"{'':17} {name:>18} {q['accuracy']:9.1%} {q['mae']:6.3f} {q['geomean_speedup']:7.2f}x"
                 f" {q['optimal']:8.1%} {q['optimal_within_3pct']:6.1%} {q['regret']:7.2%}{extra}"
+                f"{_of_devices(q)}"
             )
     for name, days in result["time_to_expertise_days"].items():
         told = ", ".join(
@@ -227,6 +234,10 @@ def lines(result: dict[str, Any]) -> list[str]:
             f" where they aim {row['target_regret']:.2%}; {row['refused']:.0f} models refused"
         )
     return out
+
+
+def _of_devices(q: Mapping[str, float]) -> str:
+    return f"  on single devices {q['device_regret']:.2%}" if "device_regret" in q else ""
 
 
 def _samples(users: int, days: float | None) -> int:

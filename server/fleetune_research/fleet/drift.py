@@ -21,8 +21,9 @@ from numpy.typing import NDArray
 
 from fleetune.features import Ints
 from fleetune.manifest import Manifest
+from fleetune_research.fleet.plan import planned
 from fleetune_research.fleet.simulate import Fleet, Progress
-from fleetune_research.fleet.world import Parameters, World, build
+from fleetune_research.fleet.world import ALIKE, World, build
 from fleetune_server.training.fit import Rows
 
 KERNELS = ("dot", "rgb_to_grey", "edit_distance", "memchr", "saxpy")
@@ -60,14 +61,25 @@ class Small:
     def world(self, seed: int) -> World:
         """The fleet; every kernel is as popular as any other, so that all have the reports that are
         counted."""
-        return build(self.lab, Parameters(zipf=0.0), seed, FLEET)
+        return build(self.lab, ALIKE, seed, FLEET)
 
 
-def drift(small: Small, seeds: Sequence[int], only: Sequence[str], progress: Progress) -> dict[str, Any]:
-    """Every scenario for every seed, and the worst seed's figures as the scenario's own."""
+def drift(
+    small: Small,
+    seeds: Sequence[int],
+    only: Sequence[str],
+    progress: Progress,
+    kernels: Sequence[str] = tuple(NEW_KERNELS),
+    plan: bool = False,
+) -> dict[str, Any]:
+    """Every scenario for every seed, and the worst seed's figures as the scenario's own.
+
+    `plan`: reports about a new kernel are drawn where most is to be gained, not evenly.
+    """
     scenarios: dict[str, Callable[[], dict[str, Any]]] = {
         "new_kernel": lambda: {
-            name: _worst([_new_kernel(small, name, seed, progress) for seed in seeds]) for name in NEW_KERNELS
+            name: _worst([_new_kernel(small, name, seed, progress, plan) for seed in seeds])
+            for name in kernels
         },
         "new_version": lambda: _worst([_new_version(warm(seed), seed, progress) for seed in seeds]),
         "same_key": lambda: _worst([_same_key(warm(seed), seed, progress) for seed in seeds]),
@@ -87,7 +99,7 @@ def drift(small: Small, seeds: Sequence[int], only: Sequence[str], progress: Pro
     return {name: scenarios[name]() for name in only}
 
 
-def _new_kernel(small: Small, name: str, seed: int, progress: Progress) -> dict[str, Any]:
+def _new_kernel(small: Small, name: str, seed: int, progress: Progress, plan: bool) -> dict[str, Any]:
     world = small.world(seed)
     known = replace(small, lab=small.lab.take(~_of_kernels(small.lab, (name,))))
     fleet = Fleet(world, small.manifest, known.lab, seed=seed)
@@ -95,7 +107,7 @@ def _new_kernel(small: Small, name: str, seed: int, progress: Progress) -> dict[
     weights = np.where(here, world.traffic, 0.0) / world.traffic[here].sum()
     curve = [_point(0, fleet.score(here))]
     for reports in NEW_KERNELS[name]:
-        fleet.round(reports - fleet.reports, weights)
+        fleet.round(reports - fleet.reports, planned(fleet, here) if plan else weights)
         curve.append(_point(reports, fleet.score(here)))
         progress(f"new kernel {name}, seed {seed}: {_text(curve[-1])}")
         if _is_right(curve[-1]):

@@ -27,6 +27,7 @@ from fleetune_server.training.train import TrainRequest, train
 
 HELDOUT = 0.1
 COVERED = 10
+DEVICES = 4  # whose own regret is scored
 Progress = Callable[[str], None]
 Attack = Callable[[Ints, NDArray[np.uint8], np.random.Generator], tuple[Ints, NDArray[np.uint8]]]
 
@@ -113,6 +114,7 @@ class Fleet:
         rare = (count < COVERED) & keep
         quality = choice_weighted(contexts.truth[chosen], contexts.truth[contexts.best()], by_context)
         return {
+            "device_regret": self._device_regret(contexts, chosen, by_context),
             "reports": float(self.reports),
             "mae": float(weight @ np.abs(error)),
             "accuracy": float(1 - weight @ np.abs(np.expm1(error))),
@@ -121,6 +123,15 @@ class Fleet:
             "rare_cells": float(rare.mean()),
             "rare_accuracy": float(1 - np.abs(np.expm1(error[rare])).mean()) if rare.any() else float("nan"),
         }
+
+    def _device_regret(self, contexts: Contexts, chosen: Ints, weight: Floats) -> float:
+        """What the fleet's choices lose on single devices, that have measured nothing, against each one's own best."""
+        rng = np.random.default_rng(self.seed)  # the same devices at every score
+        lost = []
+        for _ in range(DEVICES):
+            own = np.append(self.world.device(rng), 0.0)[contexts.source]  # the source of `js` is −1
+            lost.append(choice_weighted(own[chosen], own[contexts.best(own)], weight)["regret"])
+        return float(np.mean(lost))
 
     def _base(self) -> tuple[Floats, Floats]:
         """Base prediction and clip of every cell; before the first model 0 and the widest."""

@@ -30,6 +30,8 @@ FLEET = (
     ("firefox", 152, "windows", "4-7", 0.01),
     ("firefox", 153, "android", "8-15", 0.005),
 )
+ARCH = {"android": "arm", "ios": "arm", "macos": "arm"}  # by system; the others, and the lab, are x86
+SPEED = {"1": 0, "2-3": 0, "4-7": 1, "8-15": 2, "16+": 2}  # class of machine, by its cores
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,20 @@ class Parameters:
     noise: float = 0.02  # of one measurement
     outliers: float = 0.01  # share of measurements made while something else ran
     outlier_size: float = 0.7
+    # Two machines with the same browser differ by 0.3 to 0.5 where vectors are shuffled: by kernel × candidate,
+    machine_vector: float = 0.3  # one machine from all, with vector instructions
+    machine_plain: float = 0.1  # and without
+    arch_vector: float = 0.4  # ARM from x86
+    arch_plain: float = 0.1
+    speed: float = 0.1  # a class of machines (three) from all
     zipf: float = 1.0  # exponent of kernels' popularity
     kernels_per_user: int = 8
+
+
+# Machines that differ by what `Parameters` had before machines were compared: one kind for each environment.
+ALIKE = Parameters(
+    machine_vector=0.0, machine_plain=0.0, arch_vector=0.0, arch_plain=0.0, speed=0.0, zipf=0.0
+)
 
 
 @dataclass(frozen=True)
@@ -73,8 +87,9 @@ class World:
     def measure(self, cells: Ints, rng: np.random.Generator) -> Floats:
         """What devices drawn at random measure in these cells: truth, device, noise, outliers."""
         p = self.parameters
-        spread = np.sqrt(p.device_variant**2 + p.device_cell**2 + p.noise**2)
-        value = self.truth[cells] + rng.normal(0, spread, len(cells))
+        machine = self.machine()[cells]
+        spread = np.sqrt(p.device_variant**2 + p.device_cell**2 + p.noise**2 + machine**2)
+        value = self.truth[cells] + rng.normal(0, 1, len(cells)) * spread
         hit = rng.random(len(cells)) < p.outliers
         return np.asarray(value + hit * rng.normal(0, p.outlier_size, len(cells)))
 
@@ -83,7 +98,16 @@ class World:
         p = self.parameters
         by_candidate = rng.normal(0, p.device_variant, len(self.frame.candidates))
         own = rng.normal(0, p.device_cell, len(self.frame))
-        return np.asarray(self.truth + by_candidate[self.frame.candidate] + own)
+        f = self.frame
+        machine = (
+            rng.normal(0, 1, (len(f.kernels), len(f.candidates)))[f.kernel, f.candidate] * self.machine()
+        )
+        return np.asarray(self.truth + by_candidate[f.candidate] + own + machine)
+
+    def machine(self) -> Floats:
+        """How far one machine lies from all in each cell, (n,)."""
+        p = self.parameters
+        return np.where(_vectorised(self.frame), p.machine_vector, p.machine_plain)
 
     def restricted(self, keep: NDArray[np.bool_]) -> World:
         """The world of only these cells (mask), traffic renormalised."""
@@ -99,7 +123,11 @@ def build(
     Environments whose browser the lab did not measure are left out. Raises ValueError if none remains.
     """
     rng = np.random.default_rng(seed)
+    machines = np.random.default_rng((seed, 1))
     f = lab.frame
+    kinds = (len(f.kernels), len(f.candidates))
+    vector, arm, speed = _vectorised(f), machines.normal(0, 1, kinds), machines.normal(0, 1, (3, *kinds))
+    p = parameters
     engines = {e.browser: i for i, e in enumerate(f.environments) if e.simd and (f.environment == i).any()}
     chosen = [entry for entry in fleet if entry[0] in engines]
     if not chosen:
@@ -112,12 +140,15 @@ def build(
     for number, (browser, version, system, cores, _) in enumerate(chosen):
         rows = np.flatnonzero(f.environment == engines[browser])
         source = f.environments[engines[browser]]
-        environment = Environment(browser, version, system, True, source.relaxed_simd, False, cores)
+        arch = ARCH.get(system, "x86")
+        environment = Environment(browser, version, system, True, source.relaxed_simd, False, cores, arch)
         by_candidate = rng.normal(0, parameters.environment_variant, len(f.candidates))
         by_kernel = rng.normal(0, parameters.environment_kernel, (len(f.kernels), len(f.candidates)))
         k, v = f.kernel[rows], f.candidate[rows]
         own = rng.normal(0, parameters.environment_cell, len(rows))
-        truth.append(lab.target[rows] + by_candidate[v] + by_kernel[k, v] + own)
+        other = np.where(vector[rows], p.arch_vector, p.arch_plain) * arm[k, v] * (arch == "arm")
+        other += p.speed * speed[SPEED[cores], k, v]
+        truth.append(lab.target[rows] + by_candidate[v] + by_kernel[k, v] + own + other)
         per_kernel = np.bincount(k, minlength=len(f.kernels))
         traffic.append(share[number] * popularity[k] / per_kernel[k])
         cells.extend(
@@ -128,6 +159,17 @@ def build(
     target, weight = np.concatenate(truth), np.concatenate(traffic)
     drawn = Rows(frame, target, np.full(len(target), parameters.noise**2))
     return World(drawn, weight / weight.sum(), share, parameters)
+
+
+def _vectorised(frame: Frame) -> NDArray[np.bool_]:
+    """Which rows (n,) are of modules with vector instructions."""
+    names = frame.candidates
+    table = [[_has_vectors(kernel, name) for name in names] for kernel in frame.kernels]
+    return np.array(table, dtype=bool).reshape(-1, len(names))[frame.kernel, frame.candidate]
+
+
+def _has_vectors(kernel: Kernel, name: str) -> bool:
+    return name in kernel.variants and "simd" in kernel.variants[name].features
 
 
 def _zipf(kernels: Sequence[Kernel], exponent: float, rng: np.random.Generator) -> Floats:
