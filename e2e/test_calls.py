@@ -67,4 +67,4 @@ def test_no_call_of_a_fixed_share_is_wrong_in_this_browser(page: Page, wire: Wir
             for key, values in seen.items():
                 values.update(found[key])
     assert calls > SHARE // 2
-    assert {key: len(values) for key, values in seen.items()} == {"kernels": 28, "ways": 8}
+    assert {key: len(values) for key, values in seen.items()} == {"kernels": 28, "ways": 9}

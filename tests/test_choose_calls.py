@@ -341,6 +341,9 @@ def test_values_are_compared_all_the_way_down() -> None:
           [null, {}],
           [new Int8Array(2), new Uint8Array(2)], ["1", 1], [new Map(), new Map()], [undefined, null],
         ];
-        const copied = equal(copyOf([a, { a }, "x"]), [a, { a }, "x"]);
+        const buffer = Buffer.from([1, 2]); // whose own `slice` gives a view
+        const other = copyOf(buffer);
+        buffer[0] = 9;
+        const copied = equal(copyOf([a, { a }, "x"]), [a, { a }, "x"]) && other[0] === 1;
         answer = [alike.every(([x, y]) => equal(x, y)), apart.some(([x, y]) => equal(x, y)), copied];
     """) == [True, False, True]

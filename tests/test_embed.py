@@ -87,6 +87,28 @@ def test_no_site_is_spent_on_sizes_that_nobody_calls() -> None:
     assert called()["edges"]["bySize"] == [0, 2, 2, 6, 6, 12, 12]
 
 
+def test_an_array_that_was_taken_back_is_read_as_it_was_before_the_call() -> None:
+    """It shares elements with arrays that were given later."""
+    script = """
+const { Arena } = await import("./browser/web/shared/arena.js");
+const rules = await import("./browser/web/shared/arguments.js");
+const script = await import("./kernels_wasm/dist/embed/prefix_sum.js");
+const arena = new Arena({ dataEnd: 1024 }, 1 << 16);
+const old = arena.alloc(Int32Array, 400);
+arena.release();
+arena.alloc(Int32Array, 1);
+const out = arena.alloc(Int32Array, 300);
+const { call, fill } = script.dispatcher(() => {}, arena, rules);
+fill(Array(script.sites).fill(1e9), Array(script.sites).fill(script.baselines.js));
+old.fill(1);
+call(old, out, 300);
+console.log(JSON.stringify([out.byteOffset - old.byteOffset, [...out]]));
+"""
+    apart, sums = node.evaluate(script, cwd=HERE.parent)
+    assert 0 < apart < 1200
+    assert sums == list(range(1, 301))
+
+
 def test_a_wrong_or_missing_module_is_set_aside_and_javascript_runs() -> None:
     edges = called()["edges"]
     assert edges["wrong"][0][0] == "vectorization"

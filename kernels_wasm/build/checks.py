@@ -25,18 +25,25 @@ def _numbers(kernel: KernelRow) -> list[Param]:
 
 
 def number_test(param: Param) -> str:
-    """Whether a number is of its type and in its range; empty if any is."""
-    name, parts = param.js, []
+    """Whether a number is of its type and in its range."""
+    name = param.js
     least, most = RANGES.get(param.type, (-FINITE, FINITE))
     if param.type in RANGES:
-        parts.append(f"({name} {'|' if param.type == 'i32' else '>>>'} 0) === {name}")
-    elif param.low is not None and (param.low, param.high) == (least, most):
-        return f"{name} - {name} === 0"
+        parts = [f"({name} {'|' if param.type == 'i32' else '>>>'} 0) === {name}"]
+    else:
+        parts = [_is_number(param)]
+        if param.low is not None and (param.low, param.high) == (least, most):
+            return f"{parts[0]} && {name} - {name} === 0"
     if param.low is not None and param.low > least:
         parts.append(f"{name} >= {js_number(param.low)}")
     if param.high is not None and param.high < most:
         parts.append(f"{name} <= {js_number(param.high)}")
     return " && ".join(parts)
+
+
+def _is_number(param: Param) -> str:
+    """Before it is rounded, which would make a number of a text."""
+    return f'typeof {param.js} === "number"'
 
 
 def rounded(kernel: KernelRow) -> str:
@@ -53,7 +60,7 @@ def fast_test(kernel: KernelRow) -> str:
     parts = [marked(param) for param in arrays]
     lengths = {param.length for param in arrays}
     # A range of single precision holds for the rounded number: the long form decides at its ends.
-    parts += [test for p in _numbers(kernel) if (test := _fast_number_test(p, p.name in lengths))]
+    parts += [_fast_number_test(p, p.name in lengths) for p in _numbers(kernel)]
     parts += [f"{js_length(p)} <= {p.js}.length" for p in arrays if p.length]
     parts += [
         f"{one.js} !== {other.js}"
@@ -89,27 +96,29 @@ def slow_checks(kernel: KernelRow) -> list[str]:
     for param in arrays:
         words = f"{param.js}, {json.dumps(param.name)}, {json.dumps(param.element)}"
         lines.append(
-            f"if ({param.js}?.constructor !== {CONSTRUCTORS[param.element]}) $rules.checkArray({words});"
+            f"if ({param.js}?.constructor !== {CONSTRUCTORS[param.element]}) {param.js} = $rules.plainArray({words});"
         )
     if last.name == kernel.size and not last.is_array:
         lines.append(f"if ({last.js} === undefined) {last.js} = {arrays[0].js}.length;")
+    floats = [param for param in _numbers(kernel) if param.type not in RANGES]
+    lines += [f"if (!({_is_number(param)})) {_refusal(param)}" for param in floats]
     lines += [text for text in (rounded(kernel).strip(),) if text]
-    for param in _numbers(kernel):
-        if test := number_test(param):
-            least, most = RANGES.get(param.type, (-FINITE, FINITE))
-            low, high = (
-                js_number(x if x is not None else y) for x, y in ((param.low, least), (param.high, most))
-            )
-            whole = "true" if param.type in RANGES else "false"
-            lines.append(
-                f"if (!({test})) $rules.checkNumber({param.js}, {json.dumps(param.name)}, {whole}, {low}, {high});"
-            )
+    bounded = [p for p in _numbers(kernel) if p not in floats or p.low is not None or p.high is not None]
+    lines += [f"if (!({number_test(param)})) {_refusal(param)}" for param in bounded]
     for param in (p for p in arrays if p.length):
         lines.append(
             f"if (!({js_length(param)} <= {param.js}.length)) "
             f"$rules.checkLength({param.js}, {json.dumps(param.name)}, {js_length(param)});"
         )
     return lines + _apart(kernel)
+
+
+def _refusal(param: Param) -> str:
+    """Throws, and says why a number is none or outside its range."""
+    least, most = RANGES.get(param.type, (-FINITE, FINITE))
+    low, high = (js_number(x if x is not None else y) for x, y in ((param.low, least), (param.high, most)))
+    whole = "true" if param.type in RANGES else "false"
+    return f"$rules.checkNumber({param.js}, {json.dumps(param.name)}, {whole}, {low}, {high});"
 
 
 def _apart(kernel: KernelRow) -> list[str]:

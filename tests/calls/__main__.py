@@ -2,19 +2,19 @@
 
 Makes adversarial calls until the time is up. Ends with 1 if any was wrong; `first` says after how many cases each kind
 was found. `--tree ../before --finite` calls another checkout whose kernels are built, such as an older one, without the
-counts that unchecked code would never come back from.
+counts that unchecked code never comes back from (Node wants `{"type": "module"}` in its kernels_wasm/package.json).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
 from pathlib import Path
 from typing import Any
 
 from tests.calls.attack import attack
+from tests.calls.kinds import first_of
 
 MOST = 100_000  # wrong calls that are told
 
@@ -23,15 +23,6 @@ def tree(root: Path) -> dict[str, str]:
     """Where another checkout has its built kernels and its dispatcher."""
     places = [root / "browser/web" / name for name in ("embed/tuned_kernel.js", "tuned_kernel.js")]
     return {"dist": str(root / "kernels_wasm/dist"), "tuned": str(next(p for p in places if p.exists()))}
-
-
-def kind(wrong: dict[str, Any]) -> str:
-    """What was unusual about a call, without the names of arguments."""
-    words = [
-        re.sub(r"^(wrong type|\w+)( of)? .*?(too short|lies across|is).*$", r"\3", tag)
-        for tag in wrong["tags"]
-    ]
-    return f"{wrong['kernel']}: {', '.join(sorted(set(words))) or 'plain'}"
 
 
 def main() -> int:
@@ -50,16 +41,14 @@ def main() -> int:
     found = attack(options.seed, seconds=60 * options.minutes, only=only, endless=not options.finite, **where)
     figures: dict[str, Any] = {key: len(found[key]) for key in ("kernels", "candidates", "ways", "wrong")}
     figures = {"seed": options.seed, "cases": found["cases"], "calls": found["calls"], **figures}
-    first: dict[str, int] = {}
-    for one in found["wrong"]:
-        first.setdefault(kind(one), one["case"] + 1)
+    first = first_of(found["wrong"])
     if first:
-        figures["first"] = first
+        figures["first"] = {name: wrong["case"] + 1 for name, wrong in first.items()}
     if options.json:
         print(json.dumps(figures))
     else:
         print(", ".join(f"{value} {key}" for key, value in figures.items()))
-    for one in found["wrong"][:20]:
+    for one in first.values():
         print(json.dumps(one), file=sys.stderr)
     return 1 if found["wrong"] else 0
 

@@ -24,7 +24,7 @@ LONG = (1025, 30_000)  # past the blocks that sums are made in
 LONG_KERNELS = ("dot", "strided_sum")
 SIDES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 13, 16, 17)
 SIDED = ("matmul", "matvec", "conv3x3", "transpose", "mandelbrot")
-BUFFER_KINDS = ("plain", "shared", "resizable")
+BUFFER_KINDS = ("plain", "shared", "resizable", "growable")
 
 
 @dataclass
@@ -37,6 +37,7 @@ class ArraySpec:
     at: int = 0  # byte in that buffer, behind its first canary
     kind: str = "plain"
     same: int | None = None  # the very same object as that argument
+    own: bool = False  # of a class with methods of its own
 
     def to_wire(self) -> dict[str, Any]:
         return {
@@ -47,6 +48,7 @@ class ArraySpec:
             "at": self.at,
             "kind": self.kind,
             "same": self.same,
+            "own": self.own,
         }
 
 
@@ -183,6 +185,15 @@ def unusual_buffers(call: Call, rng: Rng) -> None:
     for value in call.arrays().values():
         value.kind = str(rng.choice(BUFFER_KINDS))
         value.at = int(rng.integers(0, 5)) * value.values.itemsize
+    classes(call, rng)
+
+
+def classes(call: Call, rng: Rng) -> None:
+    """Arrays of classes with methods of their own, as Node's Buffer has them."""
+    if rng.random() < 0.4:
+        call.tags.append("own class")
+        for value in call.arrays().values():
+            value.own = True
 
 
 def clamped(call: Call, rng: Rng) -> None:

@@ -97,6 +97,7 @@ def _overlap(call: Call, rng: Rng) -> None:
         )
         target.buffer, target.at = other.buffer, other.at + shift * base.itemsize
         call.tags.append(f"{name} lies across {_param_at(call, at)}")
+        arguments.classes(call, rng)
 
 
 def _grown(values: Array, size: int, rng: Rng) -> Array:
@@ -125,9 +126,9 @@ def _bad_number(call: Call, turn: int, rng: Rng, bad: tuple[Any, ...]) -> None:
     if call.kernel.name == "memchr" and name == "wanted":
         call.arguments[at] = (-1, 256, 300, 1.5)[int(rng.integers(4))]
     elif call.kernel.params[at].type in ("f32", "f64"):
-        call.arguments[at] = (math.nan, math.inf, -math.inf)[int(rng.integers(3))]
-        if call.kernel.name == "black_scholes":
-            call.arguments[at] = (-5.0, math.nan, 1e9)[int(rng.integers(3))]
+        far = (-5.0, 1e9) if call.kernel.name == "black_scholes" else (math.inf, -math.inf)
+        values: tuple[Any, ...] = ("0.5", None) if turn // len(names) % 2 else (math.nan, *far)
+        call.arguments[at] = values[int(rng.integers(len(values)))]
     else:
         call.arguments[at] = bad[turn // len(names) % len(bad)]
         if call.arguments[at] is None and at == len(call.kernel.params) - 1:

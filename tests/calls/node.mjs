@@ -1,4 +1,5 @@
-// Reads {dist, tuned, cases, every, most} on stdin; makes the cases' calls and writes what was wrong as JSON.
+// Reads {dist, tuned, cases, every, most} on stdin; makes the cases' calls, counts those that reach a module, and writes what was
+// wrong as JSON.
 import { readFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import { runner } from "./run.mjs";
@@ -15,7 +16,17 @@ const load = (entry) => async (candidate) => {
   if (!compiled.has(key)) compiled.set(key, WebAssembly.compile(bundles[row.bundle].subarray(row.offset, row.offset + row.size)));
   return compiled.get(key);
 };
+let ran = 0;
+const instantiate = WebAssembly.instantiate;
+WebAssembly.instantiate = async (...given) => {
+  const { exports } = await instantiate(...given);
+  const run = (...args) => {
+    ran++;
+    return exports.run(...args);
+  };
+  return { exports: { ...exports, run } };
+};
 const script = (name) => import(pathToFileURL(`${dist}/embed/${name}.js`).href);
 const entries = Object.fromEntries(manifest.kernels.map((entry) => [entry.name, entry]));
-const run = runner({ TunedKernel, load, script });
+const run = runner({ TunedKernel, load, script, modulesRan: () => ran });
 process.stdout.write(JSON.stringify(await run(cases, entries, options)));

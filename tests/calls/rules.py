@@ -125,12 +125,12 @@ def bound_of(kernel: str, magnitude: Any) -> Any:
 
 def number_problem(kernel: str, name: str, kind: str, value: Any) -> str | None:
     """The error that a number must raise: TypeError if it is none, RangeError outside its range."""
+    if isinstance(value, str) or value is None:
+        return "TypeError"
     if kind in ("f32", "f64"):
         if (kernel, name) in FINITE and not math.isfinite(value):
             return "RangeError"
         return None
-    if isinstance(value, str) or value is None:
-        return "TypeError"
     low, high = RANGES.get((kernel, name), (0, 2**31 - 1))
     whole = math.isfinite(value) and float(value).is_integer()
     return None if whole and low <= value <= high else "RangeError"

@@ -8,7 +8,8 @@
 const CANARY = 0xa5;
 const EDGE = 64; // bytes of canary on both sides of every buffer
 const PAGE_BYTES = 1 << 22;
-export const WAYS = ["copied", "resident", "first inside", "rest inside", "part inside", "link", "changed", "beside"];
+const FEW_BYTES = 1 << 12; // fewer than the arrays of some calls take
+export const WAYS = ["copied", "resident", "first inside", "rest inside", "part inside", "link", "changed", "beside", "growing"];
 
 /** @param {string} text */
 function bytesOf(text) {
@@ -22,6 +23,23 @@ const numberOf = (given) => (given === null ? undefined : typeof given === "obje
 /** @param {string} type @returns {any} */
 const typeOf = (type) => /** @type {any} */ (globalThis)[type];
 
+/** @type {Map<string, any>} */
+const classes = new Map();
+/** A class of arrays with methods of its own: `slice` gives a view, as that of Node's Buffer does. @param {string} type */
+function ownClass(type) {
+  if (!classes.has(type)) {
+    const made = class extends typeOf(type) {
+      slice(/** @type {number} */ from, /** @type {number} */ to) {
+        return super.subarray(from, to);
+      }
+      set() {}
+      fill() {}
+    };
+    classes.set(type, made);
+  }
+  return classes.get(type);
+}
+
 /** @param {number} expected @param {number} bound @param {number} actual */
 function within(expected, bound, actual) {
   if (expected === actual || (Number.isNaN(expected) && Number.isNaN(actual)) || bound === Infinity) return true;
@@ -32,6 +50,7 @@ function within(expected, bound, actual) {
 function bufferOf(kind, bytes) {
   let buffer;
   if (kind === "shared" && typeof SharedArrayBuffer === "function") buffer = new SharedArrayBuffer(bytes);
+  else if (kind === "growable" && "grow" in (globalThis.SharedArrayBuffer?.prototype ?? {})) buffer = new /** @type {any} */ (SharedArrayBuffer)(bytes, { maxByteLength: bytes + 64 });
   else if (kind === "resizable" && "resizable" in ArrayBuffer.prototype) buffer = new /** @type {any} */ (ArrayBuffer)(bytes, { maxByteLength: bytes + 64 });
   else buffer = new ArrayBuffer(bytes);
   new Uint8Array(buffer).fill(CANARY);
@@ -80,7 +99,7 @@ function place(one, tuned, place) {
       known.base = region.byteOffset + EDGE;
     }
     for (const [i, spec] of known.specs) {
-      const Type = typeOf(spec.type);
+      const Type = spec.own ? ownClass(spec.type) : typeOf(spec.type);
       new Uint8Array(known.buffer, known.base + spec.at, spec.length * Type.BYTES_PER_ELEMENT).set(bytesOf(spec.data));
       args[i] ??= (alone ? args[first] : undefined) ?? new Type(known.buffer, known.base + spec.at, spec.length);
     }
@@ -140,6 +159,7 @@ function changedOutside(regions, before, written) {
 
 const INSIDE = {
   copied: () => "outside",
+  growing: () => "outside",
   resident: () => "inside",
   "first inside": (/** @type {number} */ i, /** @type {number} */ first) => (i === first ? "inside" : "outside"),
   "rest inside": (/** @type {number} */ i, /** @type {number} */ first) => (i === first ? "outside" : "inside"),
@@ -147,11 +167,24 @@ const INSIDE = {
 };
 
 /**
+ * Whether the candidate made a call, and `explain` would say so.
+ * @param {any} entry @param {any} tuned @param {string} candidate @param {string} way @param {boolean} ran whether a module did
+ */
+function notAsSaid(entry, tuned, candidate, way, ran) {
+  const alone = way !== "link" && way !== "beside"; // no size goes to another
+  const ofModule = (/** @type {string} */ name) => !entry.baselines.includes(name);
+  if (alone && ran !== ofModule(candidate)) return ran ? "a module ran" : "no module ran";
+  const last = tuned.last;
+  if (!last || last.why) return undefined; // a dispatcher that keeps no account, or another answered for a reason
+  return ran !== ofModule(last.variant) || (alone && last.variant !== candidate) ? `explain says ${last.variant}` : undefined;
+}
+
+/**
  * One kernel's candidates, each behind dispatchers as pages have them.
- * @param {any} world {TunedKernel, load(entry), script(name), kept}: so many dispatchers are used again; each has a memory, and Chromium
+ * @param {any} world {TunedKernel, load(entry), script(name), kept, modulesRan}: `modulesRan` counts calls of modules, where that is known; so many dispatchers are used again; each has a memory, and Chromium
  *   reserves 8 GiB of a page's 1 TiB of addresses for each
  */
-export function runner({ TunedKernel, load, script, kept = Infinity }) {
+export function runner({ TunedKernel, load, script, kept = Infinity, modulesRan }) {
   /** @type {Map<string, any>} */
   const made = new Map();
   const memo = (/** @type {string} */ key, /** @type {() => Promise<any>} */ make) => {
@@ -167,7 +200,7 @@ export function runner({ TunedKernel, load, script, kept = Infinity }) {
   /** @param {any} entry @param {string} candidate @param {string} way */
   async function tunedFor(entry, candidate, way) {
     const module = await script(entry.name);
-    const tuned = new TunedKernel(entry, module, PAGE_BYTES, load(entry), entry.patterns[0]);
+    const tuned = new TunedKernel(entry, module, way === "growing" ? FEW_BYTES : PAGE_BYTES, load(entry), entry.patterns[0]);
     const only = (/** @type {string} */ choice) => tables(entry, [{ choice, log2Size: 0 }]);
     if (way === "link") {
       // The candidate's turn comes at each position of the chain, between two others.
@@ -209,7 +242,9 @@ export function runner({ TunedKernel, load, script, kept = Infinity }) {
           let problem = tuned.setAside.size ? `set aside: ${[...tuned.setAside.values()]}` : undefined;
           tuned.arena.release();
           const where = /** @type {any} */ (INSIDE)[way] ?? (turn % 2 ? INSIDE.resident : INSIDE.copied);
+          const before = modulesRan?.();
           problem ??= attempt(one, entry, tuned, (i) => where(i, first)) ?? (tuned.setAside.size ? `was set aside: ${[...tuned.setAside.values()]}` : undefined);
+          if (!problem && !one.error && modulesRan) problem = notAsSaid(entry, tuned, candidate, way, modulesRan() > before);
           calls++;
           candidates.add(`${one.kernel}/${candidate}`);
           ways.add(way);

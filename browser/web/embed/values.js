@@ -4,9 +4,12 @@
 /** @param {any} value @returns {value is ImageData} */
 const isPicture = (value) => globalThis.ImageData !== undefined && value instanceof ImageData;
 
+/** As every typed array has it: the one of Node's `Buffer` copies nothing. */
+const slice = Object.getPrototypeOf(Int8Array.prototype).slice;
+
 /** A copy that shares no memory; what cannot be copied (functions, elements of the page) stays itself. @param {any} value @returns {any} */
 export function copyOf(value) {
-  if (ArrayBuffer.isView(value)) return value instanceof DataView ? new DataView(value.buffer.slice(value.byteOffset, value.byteOffset + value.byteLength)) : /** @type {any} */ (value).slice();
+  if (ArrayBuffer.isView(value)) return value instanceof DataView ? new DataView(value.buffer.slice(value.byteOffset, value.byteOffset + value.byteLength)) : slice.call(value);
   if (value instanceof ArrayBuffer) return value.slice(0);
   if (Array.isArray(value)) return value.map(copyOf);
   if (isPicture(value)) return new ImageData(copyOf(value.data), value.width, value.height);

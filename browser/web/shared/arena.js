@@ -22,8 +22,8 @@ export const heapsOf = (buffer) => ({
   f32: new Float32Array(buffer), f64: new Float64Array(buffer),
 });
 
-/** What `alloc` may make, and the element type that each is. @type {Record<string, string>} */
-const TYPES = {
+/** What `alloc` makes. @type {Record<string, string>} */
+export const TYPES = {
   Int8Array: "i8", Uint8Array: "u8", Uint8ClampedArray: "u8", Int16Array: "i16", Uint16Array: "u16",
   Int32Array: "i32", Uint32Array: "u32", Float32Array: "f32", Float64Array: "f64",
 };
@@ -56,11 +56,13 @@ function memoryFor({ dataEnd, pages = { least: 0 } }, bytes) {
 export class Arena {
   #next;
   #first;
-  /** Whether `alloc` was ever called; `onUsed` hears of the first call. */
+  /** Whether `alloc` was called; `onUsed` hears of it. */
   used = false;
   onUsed = () => {};
-  /** What `alloc` marks arrays with, by element type: an array so marked is of that type, and whole, and here. */
+  /** What `alloc` marks arrays with: of that type, whole, and here. */
   marks = marksOf();
+  /** @type {any[]} */
+  #marked = [];
 
   /**
    * @param {Placed} entry
@@ -108,7 +110,8 @@ export class Arena {
       throw new RangeError(`no room for ${length} elements: ${this.scratch - this.#next} bytes are left; call release() or connect with a larger memoryBytes`);
     }
     const view = new Type(this.buffer, this.#next, length);
-    Object.defineProperty(view, "fleetune", { value: this.marks[type] });
+    Object.defineProperty(view, "fleetune", { value: this.marks[type], configurable: true });
+    this.#marked.push(view);
     this.#next = Math.min(aligned(this.#next + bytes) + STAGGER, this.scratch);
     if (!this.used) {
       this.used = true;
@@ -117,7 +120,10 @@ export class Arena {
     return view;
   }
 
+  /** Arrays of before share elements with those to come. */
   release() {
+    for (const view of this.#marked) delete view.fleetune;
+    this.#marked = [];
     this.#next = this.#first;
   }
 }
