@@ -17,23 +17,36 @@ DASHBOARD = ("main > section:first-of-type", "#quality", "#effect", "#best", "#t
 CONTROLLED = "navigator.serviceWorker?.controller != null"
 LINK = "#result=1;7;156;dot:2.41,matmul:3.9,memchr:0.98,saxpy:1.21,sieve:1.32,sort:1.6:1.4,transpose:2.2:1.08;chromium"
 CLICK = "document.querySelector(a[0]).click()"
-SITE = '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+UNFOLD = """for (const details of document.querySelector('fleetune-widget').shadowRoot.querySelectorAll('details'))
+  details.open = true"""
+SITE = (
+    '<!doctype html><html lang="en"><meta charset="utf-8"><title>Site</title>'
+    '<meta name="color-scheme" content="light dark">'
+)
 THEME = "<style>body { font: 16px sans-serif; margin: 1rem } %s</style>"
 OWN = "fleetune-widget { --fleetune-ground: #fdf3d8; --fleetune-ink: #402a00; --fleetune-soft: #6b5320;"
 FILES = {
-    "/": SITE + THEME % "" + "<h1>Somebody's page</h1><p>Their words.</p>"
-    '<fleetune-widget kernels="dot, saxpy, sort" lang="LANGUAGE"></fleetune-widget>'
+    "/": SITE + THEME % "" + "<main><h1>Somebody's page</h1><p>Their words.</p>"
+    '<fleetune-widget kernels="dot, saxpy, sort" lang="LANGUAGE"></fleetune-widget></main>'
     '<script type="module" src="SERVERwidget.js"></script>',
+    "/narrow": SITE
+    + THEME % ""
+    + '<main style="width: 200px"><h1>200 px</h1><fleetune-widget kernels="dot, sort, nosuch" lang="LANGUAGE">'
+    '</fleetune-widget></main><script type="module" src="SERVERwidget.js"></script>',
+    "/alone": SITE + THEME % "" + '<main><h1>No server</h1><fleetune-widget server="http://127.0.0.1:9/" '
+    'lang="LANGUAGE"></fleetune-widget></main><script type="module" src="SERVERwidget.js"></script>',
     "/themed": SITE
     + THEME % (OWN + " --fleetune-accent: #8a2a00; --fleetune-radius: 0 }")
-    + "<h1>Themed</h1>"
-    '<fleetune-widget kernels="dot, saxpy, sort" lang="LANGUAGE"></fleetune-widget>'
+    + "<main><h1>Themed</h1>"
+    '<fleetune-widget kernels="dot, saxpy, sort" lang="LANGUAGE"></fleetune-widget></main>'
     '<script type="module" src="SERVERwidget.js"></script>',
     "/around": SITE
     + THEME % "iframe { width: 100%; height: 60rem; border: 0 }"
-    + "<h1>A frame without origin</h1>"
-    '<iframe sandbox="allow-scripts" src="/" title="Fleetune"></iframe>',
-    "/asks": SITE + THEME % "" + '<h1>Somebody\'s page</h1><script type="module" src="/asks.js"></script>',
+    + "<main><h1>A frame without origin</h1>"
+    '<iframe sandbox="allow-scripts" src="/" title="Fleetune"></iframe></main>',
+    "/asks": SITE
+    + THEME % ""
+    + '<main><h1>Somebody\'s page</h1></main><script type="module" src="/asks.js"></script>',
     "/asks.js": 'import { connect } from "SERVERfleetune.js";'
     'const tuner = await connect(); tuner.consent.request({ lang: "LANGUAGE" });',
 }
@@ -50,7 +63,11 @@ def home(studio: Studio) -> None:
     """First visit, measuring, paused, measured, sent, withdrawn."""
     page = studio.home()
     studio.take(page, "home-first")
+    page.check("#strict")
     page.check("#enableTelemetry")
+    wait_for(page, "/ε = 1/.test(find('#consentState').innerText)")
+    studio.take(page, "home-strict", "#privacy")
+    page.evaluate(CLICK, "#strict")
     _measuring(page, studio.seconds)
     studio.take(page, "home-measuring", "#benchmark")
     page.evaluate(CLICK, "#pause")
@@ -156,16 +173,16 @@ def widget(studio: Studio) -> None:
     for name, value in names.items():
         files = {path: text.replace(name, value) for path, text in files.items()}
     with Embedder(files, None) as site:
-        for path in ("/", "/themed"):
+        for path in ("/", "/narrow", "/themed"):
             page = studio.browser.new_page()
             page.open(site.origin + path)
             wait_for(page, "/×/.test(find('.status').innerText)")
-            page.evaluate(
-                "document.querySelector('fleetune-widget').shadowRoot.querySelector('details').open = true"
-            )
-            studio.take(page, f"widget{path.replace('/', '-').rstrip('-')}")
+            name = f"widget{path.replace('/', '-').rstrip('-')}"
+            studio.take(page, f"{name}-folded")
+            page.evaluate(UNFOLD)
+            studio.take(page, name)
             page.close()
-        for path in ("/around", "/asks"):
+        for path in ("/alone", "/around", "/asks"):
             page = studio.browser.new_page()
             page.open(site.origin + path)
             page.evaluate("await new Promise((next) => setTimeout(next, 3000))")

@@ -1,5 +1,6 @@
 """Pictures of every section and state: `python -m e2e.screenshots --out DIR`. To be looked at, not compared.
 
+axe looks at every state as well; the command ends with 1 if it finds something or a page is wider than its window.
 Real results: the page measures, telemetry is turned on, a crowd's reports made versions for the dashboard.
 `DIR/index.html` shows them all; `DIR/sheets/` has one picture a section and language. `--only` names scenes.
 `--readme FILE` makes the README's picture and no other.
@@ -23,17 +24,18 @@ from e2e.steps import TRAIN_SECONDS, crowd
 from e2e.studio import Studio
 
 LANGUAGES = ("en", "ru")
-LACKING = ("chromium-nowasm", "chromium-nosimd", "chromium-nostorage")
+# What a browser may lack, and what the page says of it where.
+LACKING = {"nowasm": "#notices", "nosimd": "#environment", "nostorage": "#notices", "gpc": "#consentState"}
 CROWD = 300
 VERSIONS = "(await (await fetch('api/metrics')).json()).versions.length"
 STYLE = "body { background: #888 } p { display: flex; gap: 8px; align-items: start } img { zoom: .6 }"
 
 
-def _lacking(studio: Studio, engine: str) -> None:
-    """A browser that lacks something."""
+def _lacking(studio: Studio, what: str) -> None:
+    """A browser that lacks something, or says that nothing may be sent."""
     page = studio.home()
-    wait_for(page, "find('#notices').childElementCount > 0")
-    studio.take(page, f"state-{engine.partition('-')[2]}", "#notices", ".hero")
+    wait_for(page, "find(a[0]).innerText.trim() && !find('#refuse').disabled", LACKING[what])
+    studio.take(page, f"state-{what}", ".hero", "#privacy")
     page.close()
 
 
@@ -98,6 +100,7 @@ def main() -> int:
     args.out.mkdir(parents=True, exist_ok=True)
     wanted = args.only.split(",") if args.only else ("lacking", *SCENES)
     pictures: list[Path] = []
+    faults: list[str] = []
     with (
         tempfile.TemporaryDirectory() as data,
         Server(
@@ -105,11 +108,13 @@ def main() -> int:
         ) as server,
     ):
         # Playwright drives one browser at a time.
-        for engine in LACKING if "lacking" in wanted else ():
-            with ENGINES[engine].launch() as browser:
+        for what in LACKING if "lacking" in wanted else ():
+            with ENGINES[f"chromium-{what}"].launch() as browser:
                 assert isinstance(browser, PlaywrightBrowser)
                 for language in args.languages.split(","):
-                    _lacking(Studio(browser, server, args.out, language, args.measure, pictures), engine)
+                    _lacking(
+                        Studio(browser, server, args.out, language, args.measure, pictures, faults), what
+                    )
         with ENGINES["chromium"].launch() as browser:
             assert isinstance(browser, PlaywrightBrowser)
             if "dashboard" in wanted:
@@ -117,10 +122,10 @@ def main() -> int:
             for name in SCENES:
                 for language in args.languages.split(",") if name in wanted else ():
                     browser.fresh()
-                    SCENES[name](Studio(browser, server, args.out, language, args.measure, pictures))
+                    SCENES[name](Studio(browser, server, args.out, language, args.measure, pictures, faults))
             _sheets(browser, args.out, pictures)
-    print(f"{len(pictures)} pictures in {args.out}", file=sys.stderr)
-    return 0
+    print(f"{len(pictures)} pictures in {args.out}, {len(faults)} faults", *faults, sep="\n", file=sys.stderr)
+    return 1 if faults else 0
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Where pictures are taken: one browser and one language, every width in both schemes."""
+"""Where pictures are taken: one browser and one language, every width in both schemes. axe looks at every state too."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from e2e.axe import violations
 from e2e.drivers.base import wait_for
 from e2e.drivers.playwright_driver import PlaywrightBrowser, PlaywrightPage
 from e2e.server import Server
@@ -13,6 +14,7 @@ WIDTHS = (360, 768, 1440)
 SCHEMES = ("light", "dark")
 DRAWN = "document.querySelectorAll(a[0]).length > 0"
 RESULTS = "#resultsTable tbody tr"
+OVERFLOW = "return document.documentElement.scrollWidth - innerWidth"
 
 
 @dataclass
@@ -25,6 +27,7 @@ class Studio:
     language: str
     seconds: int  # of measuring before the pictures
     pictures: list[Path] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)  # what axe found, and what is wider than the window
 
     def open(self, path: str = "", shown: str = "h1") -> PlaywrightPage:
         """A page of the server in this language, once it shows what `shown` selects."""
@@ -42,6 +45,10 @@ class Studio:
             for width in WIDTHS:
                 page.look(width, color_scheme=scheme, reduced_motion="reduce")
                 page.evaluate(f"{before}\nawait new Promise((next) => setTimeout(next, 200))")
+                where = f"{name}-{self.language}-{width}-{scheme}"
+                self.faults += [f"{where}: {found}" for found in violations(page)]
+                if (wider := page.evaluate(OVERFLOW)) > 0:
+                    self.faults.append(f"{where}: {wider} px wider than the window")
                 for section in ("", *sections):
                     part = section.strip("#.").split(" ")[0].split(".")[0] or "whole"
                     path = self.out / f"{name}-{self.language}-{part}-{width}-{scheme}.png"

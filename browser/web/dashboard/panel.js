@@ -25,7 +25,8 @@ const AXES = {
   orders: {
     splits: (_plot, _axis, from, to) => ORDERS.filter((x) => x >= from && x <= to),
     filter: (_plot, ticks) => ticks, // uPlot's own drops all but powers of ten
-    values: (_plot, ticks) => ticks.map((x) => order.format(x)),
+    // On phones every other one has room for its words.
+    values: (plot, ticks) => ticks.map((x, i) => (i % 2 && plot.width < 56 * ticks.length + 72 ? "" : order.format(x))),
   },
   whole: { incrs: WHOLE, values: (_plot, ticks) => ticks.map(count) },
 };

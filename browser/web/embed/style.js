@@ -14,7 +14,7 @@ const CSS = `
 :host([hidden]), [hidden] { display: none !important; }
 :host(fleetune-widget) { container-type: inline-size; contain-intrinsic-inline-size: 42rem; min-inline-size: min(200px, 100%); }
 @container (max-width: 22rem) { .card { padding: .7rem; } .actions.equal { grid-template-columns: minmax(0, 1fr) !important; }
-  button { padding-inline: .5rem !important; } th, td { overflow-wrap: anywhere !important; white-space: normal !important; padding-inline-end: .3rem !important; } }
+  button { padding-inline: .5rem !important; } th, td { padding-inline-end: .3rem !important; } }
 * { box-sizing: border-box; }
 .card { background: var(--ground); color: var(--ink); border: 1px solid var(--line); border-radius: var(--radius);
   padding: 1rem 1.2rem; overflow-wrap: anywhere; max-width: var(--fleetune-width, 42rem); }
@@ -28,9 +28,8 @@ button:disabled { opacity: .55; cursor: default; }
 button.primary { background: var(--accent); color: var(--accent-ink); border-color: var(--accent); font-weight: 650; }
 :focus-visible { outline: 3px solid var(--accent); outline-offset: 2px; }
 progress { width: 100%; height: .8rem; accent-color: var(--accent); }
-table { border-collapse: collapse; width: 100%; font-size: .92rem; } th, td { text-align: start; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); } th { overflow-wrap: normal; }
+table { border-collapse: collapse; width: 100%; font-size: .92rem; } th, td { text-align: start; padding: .25rem .6rem .25rem 0; border-bottom: 1px solid var(--line); } th { overflow-wrap: normal; } td:nth-child(2) { width: 100%; }
 td:last-child, th:last-child { text-align: end; white-space: nowrap; font-variant-numeric: tabular-nums; }
-caption { text-align: start; color: var(--soft); font-size: .9rem; }
 pre { max-height: 16rem; overflow: auto; border: 1px solid var(--line); border-radius: 8px; padding: .6rem; font-size: .82rem; white-space: pre-wrap; }
 summary { cursor: pointer; padding: .5rem 0; font-weight: 600; } label { display: flex; gap: .5rem; align-items: center; min-height: 2rem; }
 a { color: var(--accent); }

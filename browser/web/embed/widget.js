@@ -11,7 +11,7 @@
 import { element, fill } from "../shared/dom.js";
 import { shadow } from "./style.js";
 import { connect } from "./fleetune.js";
-import { count, known, sayIn, times } from "../shared/i18n.js";
+import { known, numbersIn, sayIn } from "../shared/i18n.js";
 import { geometricMean } from "../shared/numbers.js";
 import { WidgetPrivacy } from "./widget_privacy.js";
 
@@ -67,6 +67,11 @@ class FleetuneWidget extends Base {
   /** @param {string} key @param {Record<string, string | number>} [values] */
   #say = (key, values) => sayIn(this.#language, key, values);
 
+  /** Numbers as its language writes them. */
+  get #numbers() {
+    return numbersIn(this.#language);
+  }
+
   async #render() {
     this.#life?.abort();
     const life = (this.#life = new AbortController());
@@ -94,7 +99,7 @@ class FleetuneWidget extends Base {
 
   /** @param {HTMLElement} card @param {HTMLElement} status @param {Tuner} tuner @param {AbortSignal} signal */
   #fill(card, status, tuner, signal) {
-    const say = this.#say;
+    const [say, { count }] = [this.#say, this.#numbers];
     const [run, stop] = [say("run.quick"), say("run.stop")].map((text) =>
       /** @type {HTMLButtonElement} */ (element("button", { type: "button" }, text)),
     );
@@ -104,11 +109,12 @@ class FleetuneWidget extends Base {
     bar.hidden = true;
     const body = element("tbody", {});
     const head = element("tr", {}, ...["widget.kernel", "widget.choice", "widget.speedup"].map((key) => element("th", { scope: "col" }, say(key))));
-    const table = element("table", {}, element("caption", {}, say("widget.table")), element("thead", {}, head), body);
+    const title = say("widget.table");
+    const table = element("details", {}, element("summary", {}, title), element("table", { "aria-label": title }, element("thead", {}, head), body));
     const hint = element("p", { class: "soft" }, say("widget.hint", { seconds: count(BUDGET_MS / 1000) }));
     const privacy = new WidgetPrivacy(tuner, this.#language);
     card.append(
-      element("div", { class: "actions" }, run, stop), hint, bar, table, privacy.element,
+      element("div", { class: "actions" }, run, stop), hint, bar, privacy.element, table,
       element("p", { class: "soft" }, say("widget.server", { server: new URL(tuner.server).host })),
     );
     const { names, unknown } = this.#kernels(tuner);
@@ -185,6 +191,7 @@ class FleetuneWidget extends Base {
   #result(status, body, tuner, names) {
     const rows = names.map((name) => ({ name, contexts: tuner.contexts(name) }));
     const every = rows.flatMap(({ contexts }) => contexts);
+    const { count, times } = this.#numbers;
     const measured = every.filter(({ source }) => source === "measured").length;
     const speedup = times(geometricMean(every.map((row) => Math.max(row.speedup, 1e-3))));
     const values = { measured: count(measured), total: count(every.length), speedup, count: count(names.length) };
@@ -192,7 +199,7 @@ class FleetuneWidget extends Base {
     fill(
       body,
       ...rows.map(({ name, contexts }) => {
-        const builds = [...new Set(contexts.map(({ choice }) => choice))].join(", ");
+        const builds = [...new Set(contexts.map(({ choice }) => choice))].join(", ").replaceAll("+", "+\u200b"); // where a line may end
         const mean = geometricMean(contexts.map((row) => Math.max(row.speedup, 1e-3)));
         return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, builds), element("td", {}, times(mean)));
       }),

@@ -148,7 +148,7 @@ export function speedupChart(host) {
     const series = names.map((name, index) => {
       const measured = rows.filter((row) => row.candidates[name]?.measured).length;
       return {
-        label: measured ? name : say("chart.predicted", { candidate: name }),
+        label: (measured ? name : say("chart.predicted", { candidate: name })).replaceAll("+", "+\u200b"), // where a line may end
         ...stroke(index, measured < rows.length),
         points: { show: true, size: 5 },
         value: (/** @type {uPlot} */ _plot, /** @type {number | null} */ y) => (y === null ? "–" : times(y)),

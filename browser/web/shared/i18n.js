@@ -91,19 +91,26 @@ export function languageSwitch(select, redraw) {
   });
 }
 
-const numberFormats = () => ({
-  twoDigits: new Intl.NumberFormat(language, { minimumFractionDigits: 2, maximumFractionDigits: 2 }),
-  oneDigit: new Intl.NumberFormat(language, { minimumFractionDigits: 1, maximumFractionDigits: 1 }),
-  percent: new Intl.NumberFormat(language, { style: "percent", maximumFractionDigits: 1 }),
-  twoFigures: new Intl.NumberFormat(language, { maximumSignificantDigits: 2 }),
-  integer: new Intl.NumberFormat(language),
+const numberFormats = (tag = language) => ({
+  twoDigits: new Intl.NumberFormat(tag, { minimumFractionDigits: 2, maximumFractionDigits: 2 }),
+  oneDigit: new Intl.NumberFormat(tag, { minimumFractionDigits: 1, maximumFractionDigits: 1 }),
+  percent: new Intl.NumberFormat(tag, { style: "percent", maximumFractionDigits: 1 }),
+  twoFigures: new Intl.NumberFormat(tag, { maximumSignificantDigits: 2 }),
+  integer: new Intl.NumberFormat(tag),
 });
 let formats = numberFormats();
 
 /** @param {number} value */
 export const count = (value) => formats.integer.format(value);
 /** @param {number} value a speedup over JavaScript */
-export const times = (value) => `${(value < 10 ? formats.twoDigits : formats.oneDigit).format(value)}×`;
+export const times = (value) => timesBy(formats, value);
+/** @param {ReturnType<typeof numberFormats>} by @param {number} value */
+const timesBy = (by, value) => `${(value < 10 ? by.twoDigits : by.oneDigit).format(value)}×`;
+/** Numbers in a language that `known` gave. @param {string} tag */
+export function numbersIn(tag) {
+  const by = numberFormats(tag);
+  return { count: (/** @type {number} */ value) => by.integer.format(value), times: (/** @type {number} */ value) => timesBy(by, value) };
+}
 /** @param {number} value the same beside an axis */
 export const roughly = (value) => `${formats.twoFigures.format(value)}×`;
 /** @param {number} value a fraction */

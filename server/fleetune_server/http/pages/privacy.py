@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from fleetune import rating as feedback
-from fleetune.fields import COVERS, FIELDS, HONESTY, NEVER_SENT
+from fleetune.fields import COVERS, FIELDS, HONESTY, NEVER_SENT, Field
 from fleetune_server.http.pages import policy
 from fleetune_server.http.pages.document import Document, language_of
 from fleetune_server.runtime import state_of
@@ -75,7 +75,7 @@ def _numbers(language: str, settings: Settings) -> dict[str, Any]:
         "times": math.exp(PROMISES["epsilon"]),
         "strict_times": math.exp(PROMISES["strict"]),
         "honesty": HONESTY[language],
-        "hold": policy.HOURS[language].format(hours=round(settings.hold_seconds / 3600, 1)),
+        "hold": policy.HOURS[language].format(hours=_hours(settings.hold_seconds)),
         "retention": settings.retention_days,
         "group": GROUP,
     }
@@ -90,21 +90,39 @@ def _sections(sections: tuple[tuple[str, tuple[str, ...]], ...], numbers: Mappin
     )
 
 
+def _hours(seconds: float) -> float:
+    """Rounded, but never to nothing."""
+    return round(seconds / 3600, 1) or float(f"{seconds / 3600:.1g}")
+
+
 def _marked(text: str) -> str:
     """Names of fields, which stand between backticks, as code."""
     return re.sub("`(.+?)`", r"<code>\1</code>", escape(text))
 
 
 def _table(language: str) -> str:
-    """The field table; it scrolls sideways on narrow screens, so it can be focused."""
-    head = "".join(f'<th scope="col">{escape(column)}</th>' for column in policy.COLUMNS[language])
+    """The field table; narrow screens show a row as a paragraph for each column, and roles keep it a table there."""
+    columns = [escape(column) for column in policy.COLUMNS[language]]
+    head = "".join(f'<th scope="col" role="columnheader">{column}</th>' for column in columns)
+
+    def cells(field: Field) -> str:
+        texts = (
+            f"<code>{escape(field.example)}</code>", _marked(field.what[language]), _marked(field.why[language]),
+            escape(COVERS[field.cover][language]),
+        )  # fmt: skip
+        return "".join(
+            f'<td role="cell" data-column="{column}">{text}</td>'
+            for column, text in zip(columns[1:], texts, strict=True)
+        )
+
     rows = "\n".join(
-        f'<tr><th scope="row"><code>{escape(field.name).replace(".", ".<wbr>")}</code></th>'
-        f"<td><code>{escape(field.example)}</code></td><td>{_marked(field.what[language])}</td><td>{_marked(field.why[language])}</td>"
-        f"<td>{escape(COVERS[field.cover][language])}</td></tr>"
+        f'<tr role="row"><th scope="row" role="rowheader"><code>{escape(field.name).replace(".", ".<wbr>")}</code></th>'
+        f"{cells(field)}</tr>"
         for field in FIELDS
     )
     return (
         '<div class="scroll" tabindex="0" role="region" aria-labelledby="fields">'
-        f'<table class="fields"><thead><tr>{head}</tr></thead>\n<tbody>{rows}</tbody></table></div>'
+        '<table class="fields stacked" role="table" aria-labelledby="fields">'
+        f'<thead role="rowgroup"><tr role="row">{head}</tr></thead>\n'
+        f'<tbody role="rowgroup">{rows}</tbody></table></div>'
     )
