@@ -13,8 +13,6 @@ const CSS = `
   --line: var(--fleetune-line, #34454a); --accent: var(--fleetune-accent, #6fc3d1); --accent-ink: var(--fleetune-accent-ink, #082127); } }
 :host([hidden]), [hidden] { display: none !important; }
 :host(fleetune-widget) { container-type: inline-size; contain-intrinsic-inline-size: 42rem; min-inline-size: min(200px, 100%); }
-@container (max-width: 22rem) { .card { padding: .7rem; } .actions.equal { grid-template-columns: minmax(0, 1fr) !important; }
-  button { padding-inline: .5rem !important; } th, td { padding-inline-end: .3rem !important; } }
 * { box-sizing: border-box; }
 .card { background: var(--ground); color: var(--ink); border: 1px solid var(--line); border-radius: var(--radius);
   padding: 1rem 1.2rem; overflow-wrap: anywhere; max-width: var(--fleetune-width, 42rem); }
@@ -33,6 +31,9 @@ td:last-child, th:last-child { text-align: end; white-space: nowrap; font-varian
 pre { max-height: 16rem; overflow: auto; border: 1px solid var(--line); border-radius: 8px; padding: .6rem; font-size: .82rem; white-space: pre-wrap; }
 summary { cursor: pointer; padding: .5rem 0; font-weight: 600; } label { display: flex; gap: .5rem; align-items: center; min-height: 2rem; }
 a { color: var(--accent); }
+@container (max-width: 22rem) { .card { padding: .7rem; } .actions.equal { grid-template-columns: minmax(0, 1fr) !important; }
+  button { padding-inline: .5rem !important; } thead { position: absolute; clip-path: inset(50%); } tr { display: grid; grid-template-columns: 1fr auto; border-bottom: 1px solid var(--line); }
+  :is(th, td):is(th, td) { border: 0; } td:nth-child(2) { grid-area: 2 / 1 / auto / -1; } }
 `;
 
 /** @type {CSSStyleSheet | undefined} */

@@ -107,10 +107,11 @@ class FleetuneWidget extends Base {
     stop.disabled = true;
     const bar = /** @type {HTMLProgressElement} */ (element("progress", { max: "1", "aria-label": say("bench.title") }));
     bar.hidden = true;
-    const body = element("tbody", {});
-    const head = element("tr", {}, ...["widget.kernel", "widget.choice", "widget.speedup"].map((key) => element("th", { scope: "col" }, say(key))));
+    // Narrow cards lay rows out as a grid; roles keep the table one.
+    const body = element("tbody", { role: "rowgroup" });
+    const head = element("tr", { role: "row" }, ...["widget.kernel", "widget.choice", "widget.speedup"].map((key) => element("th", { scope: "col", role: "columnheader" }, say(key))));
     const title = say("widget.table");
-    const table = element("details", {}, element("summary", {}, title), element("table", { "aria-label": title }, element("thead", {}, head), body));
+    const table = element("details", {}, element("summary", {}, title), element("table", { role: "table", "aria-label": title }, element("thead", { role: "rowgroup" }, head), body));
     const hint = element("p", { class: "soft" }, say("widget.hint", { seconds: count(BUDGET_MS / 1000) }));
     const privacy = new WidgetPrivacy(tuner, this.#language);
     card.append(
@@ -201,7 +202,7 @@ class FleetuneWidget extends Base {
       ...rows.map(({ name, contexts }) => {
         const builds = [...new Set(contexts.map(({ choice }) => choice))].join(", ").replaceAll("+", "+\u200b"); // where a line may end
         const mean = geometricMean(contexts.map((row) => Math.max(row.speedup, 1e-3)));
-        return element("tr", {}, element("th", { scope: "row" }, name), element("td", {}, builds), element("td", {}, times(mean)));
+        return element("tr", { role: "row" }, element("th", { scope: "row", role: "rowheader" }, name), element("td", { role: "cell" }, builds), element("td", { role: "cell" }, times(mean)));
       }),
     );
   }
