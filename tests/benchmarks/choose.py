@@ -209,14 +209,10 @@ def second_load(page: Page, origin: str, job: str) -> float:
     return round(float(statistics.median(took)), 1)
 
 
-def client_bytes() -> dict[str, int]:
-    """gzip bytes of choose.js and what it imports, minified: for each visit, and what the first one measures with."""
+def client_bytes(modules: Path = EXAMPLES / "node_modules") -> dict[str, int]:
+    """gzip bytes of choose.js and what it imports, minified by esbuild: for each visit, and to measure."""
     with tempfile.TemporaryDirectory() as folder:
-        build = (
-            EXAMPLES / "node_modules" / ".bin" / "esbuild",
-            WEB / "embed" / "choose.js",
-            f"--outdir={folder}",
-        )
+        build = (modules / ".bin" / "esbuild", WEB / "embed" / "choose.js", f"--outdir={folder}")
         options = ("--bundle", "--splitting", "--minify", "--format=esm", "--log-level=error")
         subprocess.run([*build, *options], check=True)
         at_once = gzipped(imported(Path(folder) / "choose.js", r'from"(\./[^"]+)"'))

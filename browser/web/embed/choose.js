@@ -4,11 +4,10 @@
  * the first implementation, loads and times the others when the page is idle, and keeps what it found for the next visit.
  */
 import { argumentsOf, copyOf, equal } from "./values.js";
-import { explained, stepsOf, stepsWithin, worthLoading } from "./decide.js";
+import { explained, stepsOf, worthLoading } from "./decide.js";
 import { dispatcher } from "./dispatch.js";
-import { Failed, Implementation, isPromise } from "./implementations.js";
+import { Failed, Implementation, isPromise, pause } from "./implementations.js";
 import { engine, mark, read, tried, write } from "./kept.js";
-import { pause } from "./page_clock.js";
 import { seeded } from "../shared/numbers.js";
 
 /** @typedef {import("./fleetune.d.ts").ChooseOptions} ChooseOptions */
@@ -55,6 +54,8 @@ export class Chooser extends EventTarget {
   hear = (_, args, call) => call(...args);
   left = 0;
   closed = new AbortController();
+  /** @param {Record<string, Cell>} sizes @param {(name: string) => boolean} usable */
+  stepsOf = (sizes, usable) => stepsOf(sizes, usable, this.reference.name, this.options.sizes[0]);
 
   /** @param {string} name @param {Record<string, any>} given @param {ChooseOptions} options */
   constructor(name, given, options) {
@@ -78,7 +79,7 @@ export class Chooser extends EventTarget {
   async start() {
     const { reference, options, job } = this;
     const began = performance.now();
-    const reading = Promise.all([read(this.key), tried(this.key)]);
+    const reading = Promise.all([read(this.key), tried(this.key), this.#reach()]);
     const [known] = await Promise.all([Promise.race([reading, pause(STORAGE_MS)]), reference.load()]);
     if (!reference.ready) throw new Error(`Fleetune: the reference ${reference.name} of ${this.name} cannot be used: ${reference.reason}`);
     const [kept] = known ?? [];
@@ -94,6 +95,14 @@ export class Chooser extends EventTarget {
     const [first] = this.#lanes.values();
     const { pattern } = options;
     return pattern ? (...args) => (this.#lanes.get(pattern(...args)) ?? first).call(...args) : first.call;
+  }
+
+  /** What learns from calls says how far its choices reach; until then the reference runs. @returns {Promise<unknown> | undefined} */
+  #reach() {
+    if (this.options.measure !== "calls") return undefined;
+    const { stepsOf } = this;
+    this.stepsOf = () => [];
+    return import("./from_calls.js").then(({ within }) => (this.stepsOf = within(stepsOf)), () => {});
   }
 
   /** Whether a plain function gives promises though it does not look it. @param {Kept | void} kept what is known since the last visit */
@@ -114,7 +123,7 @@ export class Chooser extends EventTarget {
     return false;
   }
 
-  /** @param {[kept: Kept | undefined, trying: string]} known @returns {boolean} whether anything was measured */
+  /** @param {[kept: Kept | undefined, trying: string, reach: unknown]} known @returns {boolean} whether anything was measured */
   #recall([kept, trying]) {
     const hung = this.byName.get(trying);
     if (hung && hung !== this.reference) this.setAside(hung, "the page ended while it was tried");
@@ -149,16 +158,6 @@ export class Chooser extends EventTarget {
     return true;
   }
 
-  /** @param {Record<string, Cell>} sizes @param {(name: string) => boolean} usable */
-  #stepsOf = (sizes, usable) => (this.options.measure === "calls" ? stepsWithin : stepsOf)(sizes, usable, this.reference.name, this.options.sizes[0]);
-
-  /** Follow a server's guess while nothing is known here. @param {string} server */
-  async guess(server) {
-    if (this.measuredAt) return;
-    const guess = await (await import("./first_guess.js")).firstGuess(this.described(), this.versions, server);
-    if (guess && !this.measuredAt && this.adopt(guess)) await this.prepare();
-  }
-
   /** What a server may know this job by. */
   described() {
     const { name, options: { patterns } } = this;
@@ -175,13 +174,13 @@ export class Chooser extends EventTarget {
     const loads = Object.fromEntries(this.implementations.map((one) => [one.name, { ms: one.call ? 0 : one.loadMs }]));
     const usable = (/** @type {string} */ name) => this.byName.get(name)?.reason === undefined;
     const wanted = worthLoading(Object.values(this.cells), loads, this.expected || MANY, usable, this.reference.name);
-    const steps = Object.values(this.cells).flatMap((sizes) => this.#stepsOf(sizes, (name) => wanted.includes(name)));
+    const steps = Object.values(this.cells).flatMap((sizes) => this.stepsOf(sizes, (name) => wanted.includes(name)));
     await Promise.all([...new Set(steps.map(([, name]) => name))].map((name) => this.byName.get(name)?.load()));
     this.follow();
   }
 
   /** @param {string} pattern */
-  #steps = (pattern) => this.#stepsOf(this.cells[pattern] ?? {}, (name) => this.byName.get(name)?.ready ?? false);
+  #steps = (pattern) => this.stepsOf(this.cells[pattern] ?? {}, (name) => this.byName.get(name)?.ready ?? false);
 
   follow() {
     const { waits, inPlace } = this.job;
@@ -238,8 +237,7 @@ export class Chooser extends EventTarget {
 
   /** A call failed. The reference says whether its arguments were to blame. @param {string} pattern @param {number} size @param {unknown} error @param {any[]} args @returns {any} */
   #fall(pattern, size, error, args) {
-    const used = this.#steps(pattern).findLast(([from]) => from <= size)?.[1] ?? this.reference.name;
-    let one = this.job.waits ? this.reference : /** @type {Implementation} */ (this.byName.get(used));
+    let one = this.job.waits ? this.reference : /** @type {Implementation} */ (this.byName.get(this.choice(pattern, size)));
     if (error instanceof Failed) ({ one, cause: error, args } = error);
     if (one === this.reference) throw error;
     const reason = `it failed: ${/** @type {Error} */ (error)?.message ?? error}`;
@@ -310,9 +308,10 @@ export class Chooser extends EventTarget {
 export async function choose(name, implementations, options = {}) {
   const chooser = new Chooser(name, implementations, options);
   const call = await chooser.start();
-  if (options.server) chooser.guess(options.server).catch((error) => chooser.dispatchEvent(new CustomEvent("failed", { detail: error })));
+  const failed = (/** @type {unknown} */ error) => chooser.dispatchEvent(new CustomEvent("failed", { detail: error }));
+  if (options.server) import("./first_guess.js").then(({ follow }) => follow(chooser, String(options.server))).catch(failed);
   const ready = chooser.learn();
-  ready.catch((error) => chooser.dispatchEvent(new CustomEvent("failed", { detail: error })));
+  ready.catch(failed);
   const bound = (/** @type {"measure" | "explain" | "contexts" | "described" | "close" | "addEventListener" | "removeEventListener"} */ method) => [method, /** @type {any} */ (chooser)[method].bind(chooser)];
   return Object.assign(call, { ready }, Object.fromEntries(["measure", "explain", "contexts", "described", "close", "addEventListener", "removeEventListener"].map(/** @type {any} */ (bound))));
 }

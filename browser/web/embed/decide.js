@@ -53,25 +53,6 @@ export function stepsOf(sizes, usable, reference, least = Infinity) {
 }
 
 /**
- * Steps that reach no further than the octaves that were measured: where no result was compared, the reference runs.
- * @param {Sizes} sizes @param {(name: string) => boolean} usable @param {string} reference @returns {Step[]}
- */
-export function stepsWithin(sizes, usable, reference) {
-  /** @type {Step[]} */
-  const steps = [[0, reference]];
-  const add = (/** @type {number} */ from, /** @type {string} */ name) => {
-    if (steps.at(-1)?.[0] === from) steps.pop();
-    if (steps.at(-1)?.[1] !== name) steps.push([from, name]);
-  };
-  for (const [size, cell] of Object.entries(sizes).sort(([a], [b]) => Number(a) - Number(b))) {
-    const octave = Math.log2(Number(size));
-    add(octave > 0 ? 2 ** (octave - 0.5) : 0, choiceOf(cell, usable, reference));
-    add(2 ** (octave + 0.5), reference);
-  }
-  return steps;
-}
-
-/**
  * ln time at a measured size. None is below the choice's, for it was chosen; one that was not timed here is as far from the reference as over there.
  * @param {{times: Record<string, number>, choice: string}} here @param {{times: Record<string, number>}} there @param {string} name @param {string} reference
  */

@@ -3,7 +3,6 @@
 /** @import { EngineDecisions } from "../shared/wire" @import { Described } from "./fleetune" @import { Kept } from "./kept.js" */
 import { crowdPath, decisionsFor, getJson } from "../shared/api.js";
 import { detectEnvironment } from "../shared/environment.js";
-import { engine } from "./kept.js";
 
 /** @typedef {{patterns: string[], implementations: {name: string, version: string}[], profileSignature: string, sizes: number[]}} Job as it is registered */
 
@@ -32,10 +31,12 @@ export async function askedFor(server, name) {
 }
 
 /**
- * The guess as something that was measured long ago: followed at once, and measured as soon as there is time.
- * @param {Described} page @param {Record<string, string>} versions of its implementations @param {string} server @returns {Promise<Kept | undefined>} undefined if nothing is known
+ * Follow a server's guess while nothing is known here: as something that was measured long ago, and is measured as soon as there is time.
+ * @param {import("./choose.js").Chooser} chooser @param {string} server
  */
-export async function firstGuess(page, versions, server) {
+export async function follow(chooser, server) {
+  if (chooser.measuredAt) return;
+  const page = chooser.described();
   const { job, rows } = await askedFor(server, page.name);
   if (!isSame(job, page)) throw new Error(`Fleetune: ${server} knows ${page.name} with other implementations, versions or patterns`);
   const [reference] = page.implementations;
@@ -51,6 +52,6 @@ export async function firstGuess(page, versions, server) {
       }),
     );
   }
-  if (!Object.values(cells).some((sizes) => Object.keys(sizes).length)) return undefined;
-  return { schema: 1, engine: engine(), at: 1, versions, waits: false, inPlace: false, cells, loads: {}, aside: {}, calls: 0 };
+  if (chooser.measuredAt || !Object.values(cells).some((sizes) => Object.keys(sizes).length)) return;
+  if (chooser.adopt({ ...chooser.record(), at: 1, cells, loads: {}, aside: {} })) await chooser.prepare();
 }

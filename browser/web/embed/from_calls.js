@@ -5,12 +5,13 @@
  */
 import { loadAll } from "./learn.js";
 import { measureCell, Over } from "./measure.js";
-import { isPromise } from "./implementations.js";
-import { PAGE, pause } from "./page_clock.js";
+import { isPromise, pause } from "./implementations.js";
+import { PAGE } from "./page_clock.js";
 import { copyOf } from "./values.js";
 import { seeded } from "../shared/numbers.js";
 import { clockStep } from "../shared/timing.js";
 
+/** @import { Step } from "./decide.js" */
 /** @typedef {{pattern: string, size: number, sets: any[][], since: number}} Group calls of one octave; `since`: ms that they took since they were last measured */
 
 const SHARE = 0.02; // of the time that calls take, until their octave is decided
@@ -36,6 +37,26 @@ const bytesOf = (value) => value?.byteLength ?? value?.size ?? (typeof value ===
 
 /** The power of two that stands for the sizes around it. @param {number} size */
 const octaveOf = (size) => 2 ** Math.max(0, Math.round(Math.log2(Math.max(size, 1))));
+
+/**
+ * Steps that reach no further than the octaves that were measured: where no result was compared, the reference runs.
+ * @param {import("./choose.js").Chooser["stepsOf"]} stepsOf @returns {import("./choose.js").Chooser["stepsOf"]}
+ */
+export const within = (stepsOf) => (sizes, usable) => {
+  const [[, reference]] = stepsOf({}, usable);
+  /** @type {Step[]} */
+  const steps = [[0, reference]];
+  const add = (/** @type {number} */ from, /** @type {string} */ name) => {
+    if (steps.at(-1)?.[0] === from) steps.pop();
+    if (steps.at(-1)?.[1] !== name) steps.push([from, name]);
+  };
+  for (const size of Object.keys(sizes).sort((a, b) => Number(a) - Number(b))) {
+    const octave = Math.log2(Number(size));
+    add(octave > 0 ? 2 ** (octave - 0.5) : 0, stepsOf({ 0: sizes[size] }, usable)[0][1]);
+    add(2 ** (octave + 0.5), reference);
+  }
+  return steps;
+};
 
 /** @param {import("./choose.js").Chooser} chooser @returns {Promise<void>} when the job is closed */
 export async function learnFromCalls(chooser) {

@@ -9,6 +9,9 @@ const LOAD_MS = 30_000; // a load that takes longer hangs
 const CALL_MS = 10_000; // so does a call of the page
 const SLOWER = 50; // or one that takes so many times as long as expected
 
+/** @param {number} [ms] @returns {Promise<void>} */
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
 /** @template T @param {T | Promise<T>} working @param {number} ms @param {Promise<never>} [ended] rejects when nobody waits any longer @returns {Promise<T>} */
 export function within(working, ms, ended) {
   /** @type {ReturnType<typeof setTimeout>} */

@@ -1,8 +1,9 @@
 // @ts-check
 /** Measure a job in the page's idle time: who is worth loading, in which contexts, within which budget. */
+import { pause } from "./implementations.js";
 import { isFresh, read } from "./kept.js";
 import { deadlineIn, measureJob, Over } from "./measure.js";
-import { oneAtATime, PAGE, pause } from "./page_clock.js";
+import { oneAtATime, PAGE } from "./page_clock.js";
 import { seeded } from "../shared/numbers.js";
 
 /** @typedef {import("./choose.js").Chooser} Chooser */

@@ -1,8 +1,7 @@
 // @ts-check
 /** Time on a page: its clock, when it has nothing to do, and whose turn it is to measure. */
 
-/** @param {number} [ms] @returns {Promise<void>} */
-export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+import { pause } from "./implementations.js";
 
 /** @type {(() => void)[]} */
 const turns = [];
