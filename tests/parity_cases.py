@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from fleetune import delta, packet, privacy, rating, stats
+from fleetune import delta, packet, privacy, rating, rounds, stats
 from fleetune.choose import choose
 from fleetune.context import Context, Environment, canonical_json, log2_bucket
 from fleetune.manifest import Manifest
@@ -83,16 +83,16 @@ def answers(value: Any) -> Any:
 
 
 def timing(value: Any) -> Any:
-    """Intervals, spreads and the order of interleaved rounds."""
+    """Intervals, spreads, the order of interleaved rounds, and the answer."""
     series = {name: stats.Series(times, 1e-4) for name, times in value.items()}
-    plan = stats.Plan(5, series={name: stats.Series() for name in value})
+    plan = rounds.Rounds(series, lambda names: names.sort(reverse=True), "js", "js")
     return {
         "timed": [
             [one.speedup, one.low, one.high, one.spread]
             for one in (stats.Timed.of(each, series["js"]) for each in series.values())
         ],
-        "decided": stats.decided(series),
         "orders": [plan.order() for _ in range(5)],
+        "answer": [plan.answer().choice, plan.answer().ratio, plan.answer().error],
     }
 
 

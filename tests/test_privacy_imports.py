@@ -13,7 +13,7 @@ CORE = ROOT / "browser" / "fleetune"
 WEB = ROOT / "browser" / "web"
 
 # They may draw with a seed: the order of measurements, and resampling. A report takes a type, no more.
-MEASURING = {CORE / "app" / "workloads.py": set[str](), CORE / "stats.py": {"Timed"}}
+MEASURING = {CORE / "app" / "workloads.py": set[str]()}
 SECRETS = {"privacy.py", "platform_js.py"}  # the only ones that ask the system themselves
 FORBIDDEN = re.compile(
     r"(^|\.)random($|\.)|(^|\.)(default_rng|RandomState|Generator|urandom|uuid[14]?|hash)$"

@@ -79,7 +79,7 @@ def first(session: Session, kernel: Kernel, context: Context, predictions: Predi
 
 def as_measured(timed: dict[str, Timed]) -> dict[str, Measured]:
     """Timings as the chooser wants them: ln speedup, and how disturbed the series was."""
-    return {name: Measured(math.log(one.speedup), one.spread) for name, one in timed.items()}
+    return {name: Measured(math.log(one.speedup), one.spread, one.error) for name, one in timed.items()}
 
 
 def _row(session: Session, kernel: Kernel, size: int, context: Context) -> dict[str, Any]:

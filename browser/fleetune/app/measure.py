@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 from fleetune.app.control import Control, TimeBudget
 from fleetune.app.platform import Bench, BenchError, BenchTimeout
-from fleetune.app.workloads import Workload
+from fleetune.app.workloads import Workload, shuffler
 from fleetune.manifest import BASELINE, TUNED
-from fleetune.stats import Plan, Series
+from fleetune.rounds import Rounds
+from fleetune.stats import Plan, Series, suspect
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,8 @@ class Rules:
     clock_steps: int = 50  # a batch lasts at least this many steps of the clock
     rounds: int = 15
     loser_rounds: int = 5
-    min_rounds: int = 7
-    early: bool = True  # stop once the leader is decided or the times are precise
-    exact: bool = False  # and not before those of the leader and of JavaScript are precise
+    early: bool = True  # stop once the fastest is known (fleetune.rounds)
+    exact: bool = False  # and not before its time and JavaScript's are precise
     warm_ms: float = 16.0  # per candidate, the first time that its loop runs
     max_warm_ms: float = 120.0
     stable: float = 0.1  # warm once a batch is not faster than the one before by more than this share
@@ -38,7 +38,7 @@ FIXED = Rules(early=False, warm_ms=30.0)  # the lab: every workload gets the sam
 # A short budget: more workloads, each a little less certain. Where the clock's step is 1 ms, 50 of them in a
 # batch make one workload last 10 s and more, and pages that embed us would measure nothing in their budgets.
 # Batches begin and end with a step, so a few steps are enough.
-QUICK = Rules(min_rounds=5, warm_ms=8.0, clock_steps=8)
+QUICK = Rules(warm_ms=8.0, clock_steps=8)
 EXACT_ROUNDS = 30  # of what two runs have to agree on: on a quiet machine a few are enough
 
 
@@ -105,16 +105,7 @@ class WorkloadRun:
         return await self._rounds({})
 
     async def _rounds(self, aside: dict[str, str]) -> Measurement:
-        plan = Plan(
-            self.seed,
-            self.rules.rounds,
-            self.rules.loser_rounds,
-            self.rules.min_rounds,
-            self.rules.early,
-            {name: Series([], self.clock_step / self.iterations[name]) for name in self.candidates},
-            BASELINE,
-            (BASELINE, TUNED) if self.rules.exact else (),
-        )
+        plan = self._plan()
         while order := plan.order():
             await self.control.gate()
             if self.budget.spent and plan.usable:
@@ -124,8 +115,27 @@ class WorkloadRun:
             for name, ms in (await self._run(order, aside)).items():
                 plan.series[name].add(ms / self.iterations[name])
             for name in aside:
-                plan.series.pop(name, None)
+                plan.remove(name)
         return Measurement(plan.series, aside, self.memory)
+
+    def _plan(self) -> Plan | Rounds:
+        """Reports are drawn evenly among what was timed, and speedups are over JavaScript's time: so everybody gets
+        `loser_rounds`, and JavaScript all."""
+        rules, shuffle = self.rules, shuffler(self.seed)
+        series = {name: Series([], self.clock_step / self.iterations[name]) for name in self.candidates}
+        if not rules.early:
+            return Plan(series, shuffle, BASELINE, rules.rounds, rules.loser_rounds)
+        exact = (BASELINE, TUNED) if rules.exact else ()
+        return Rounds(
+            series,
+            shuffle,
+            BASELINE,
+            BASELINE,
+            rules.loser_rounds,
+            rules.rounds,
+            lambda name: name in exact or suspect(series, name, BASELINE),
+            exact,
+        )
 
     def _aside(self, aside: dict[str, str], candidate: str, reason: str) -> None:
         if candidate == BASELINE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,6 +61,11 @@ def headline(manifest: Manifest) -> list[Workload]:
         for kernel in chosen
         if False in kernel.modes
     ]
+
+
+def shuffler(seed: int) -> Callable[[list[str]], None]:
+    """Orders of candidates, the same for the same seed."""
+    return random.Random(seed).shuffle  # noqa: S311
 
 
 def spread(manifest: Manifest, seed: int) -> Iterator[Workload]:

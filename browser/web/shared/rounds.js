@@ -1,7 +1,7 @@
 // @ts-check
 /**
  * Which of several implementations is the fastest: interleaved rounds, successive halving, when to stop, and what the times say about
- * the one in use. It needs no model.
+ * the one in use. It needs no model. The same rule in Python: `fleetune/rounds.py`.
  */
 /** @typedef {"changed" | "unchanged" | "unsure"} Verdict */
 /** @typedef {{choice: string, verdict: Verdict, ratio: number, error: number}} Answer `ratio`: time of the one in use ÷ that of the fastest */
@@ -47,16 +47,20 @@ export class Rounds {
   #near;
   #round = 0;
   /** Nobody is dropped before this round. */
-  #patient = FIRST;
+  #patient;
   #again = false;
 
-  /** @param {string[]} names @param {{reference: string, current?: string, random?: () => number, most?: number}} options `most` rounds */
-  constructor(names, { reference, current = reference, random = Math.random, most = MOST }) {
+  /**
+   * @param {string[]} names @param {{reference: string, current?: string, random?: () => number, first?: number, most?: number}} options
+   * `first`: rounds of all, `most` rounds
+   */
+  constructor(names, { reference, current = reference, random = Math.random, first = FIRST, most = MOST }) {
     for (const name of names) this.series.set(name, { batches: [] });
     this.#reference = reference;
     this.#current = names.includes(current) ? current : reference;
     this.#random = random;
     this.#most = most;
+    this.#patient = first;
     this.#near = [...names];
   }
 
@@ -142,7 +146,7 @@ export class Rounds {
     const all = this.estimates();
     const best = this.#fastest();
     const [own, other] = [all.get(this.#current), all.get(best)];
-    if (!own || !other) return { choice: this.#current, verdict: "unsure", ratio: 1, error: Infinity };
+    if (!own || !other?.fast) return { choice: this.#current, verdict: "unsure", ratio: 1, error: Infinity };
     const ratio = own.fast / other.fast;
     const error = best === this.#current ? 0 : ratio * Math.hypot(own.error / own.fast, other.error / other.fast);
     /** @param {number} errors */
