@@ -347,3 +347,33 @@ def test_values_are_compared_all_the_way_down() -> None:
         const copied = equal(copyOf([a, { a }, "x"]), [a, { a }, "x"]) && other[0] === 1;
         answer = [alike.every(([x, y]) => equal(x, y)), apart.some(([x, y]) => equal(x, y)), copied];
     """) == [True, False, True]
+
+
+def test_a_job_closed_while_it_measures_blames_nobody_at_the_next_visit() -> None:
+    closed, again = run("""
+        const sizes = [8, 64, 512, 1024];
+        const f = await choose("a", { slow, fast: sum }, { ...options, sizes });
+        while (f.contexts().length < 2) await new Promise((resolve) => setTimeout(resolve, 2));
+        f.close();
+        await f.ready;
+        const g = await choose("a", { slow, fast: sum }, { ...options, sizes, measure: "never" });
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        answer = [f.explain().setAside, [g.explain({ size: 1024 }).implementation, g.explain().setAside]];
+    """)
+    assert closed == {"fast": "closed"}
+    assert again == ["fast", {}]
+
+
+def test_what_was_still_loading_when_a_job_is_closed_is_let_go() -> None:
+    assert run("""
+        const gone = [];
+        let loaded;
+        const load = () => new Promise((resolve) => (loaded = () => resolve(sum)));
+        const late = { load, bytes: 1, async: false, dispose: (call) => gone.push(call === sum) };
+        const f = await choose("a", { slow, late }, options);
+        while (!loaded) await new Promise((resolve) => setTimeout(resolve, 2));
+        f.close();
+        loaded();
+        await new Promise((resolve) => setTimeout(resolve, 20));
+        answer = [gone, f(new Uint8Array([1, 2])), f.explain().setAside];
+    """) == [[True], 3, {"late": "closed"}]

@@ -296,7 +296,7 @@ export class Chooser extends EventTarget {
   /** Stop measuring and let every implementation but the reference go. */
   close() {
     this.closed.abort();
-    for (const one of this.implementations) if (one !== this.reference) one.setAside("closed");
+    for (const one of this.implementations) if (one !== this.reference) one.setAside("closed", false);
   }
 }
 

@@ -114,19 +114,19 @@ export class Implementation {
       this.loadMs = performance.now() - began;
       const fetched = this.plain ? [] : performance.getEntriesByType?.("resource").filter(({ startTime }) => startTime >= began) ?? [];
       if (!Number.isFinite(this.bytes)) this.bytes = fetched.reduce((sum, entry) => sum + /** @type {any} */ (entry).encodedBodySize, 0);
-      if (this.reason) return false;
       this.call = call;
+      if (this.reason) this.#dispose(); // closed meanwhile
     } catch (error) {
       this.reason ??= `it could not be loaded: ${/** @type {Error} */ (error)?.message ?? error}`;
     }
     return this.ready;
   }
 
-  /** @param {string} reason @returns {boolean} whether it was in use until now */
-  setAside(reason) {
+  /** @param {string} reason @param {boolean} [failed] @returns {boolean} whether it was in use until now */
+  setAside(reason, failed = true) {
     if (this.reason !== undefined) return false;
     this.reason = reason;
-    this.failed = true;
+    this.failed = failed;
     this.#dispose();
     return true;
   }

@@ -10,6 +10,7 @@ import { seeded } from "../shared/numbers.js";
 /** @typedef {import("./measure.js").Cell} Cell */
 /** @typedef {import("./measure.js").Deadline} Deadline */
 
+const MANY = 1e9; // calls of a visit, while nothing is known
 const SAVE_MS = 500; // so long nothing goes on before it is written
 const BYTES_A_MS = 1000; // of a download, until one was seen
 
@@ -75,7 +76,7 @@ function mayPay({ cells, expected, reference }, one) {
   const known = Object.values(cells).flatMap((sizes) => Object.values(sizes));
   if (!known.length) return true;
   const mean = known.reduce((sum, { times }) => sum + times[reference.name], 0) / known.length;
-  return expected * mean >= one.bytes / BYTES_A_MS;
+  return (expected || MANY) * mean >= one.bytes / BYTES_A_MS;
 }
 
 /** Load, the smallest first and when the page is idle, who may pay back. @param {Chooser} chooser @param {Iterable<import("./implementations.js").Implementation>} those @param {Deadline} deadline */
