@@ -202,9 +202,65 @@ async def test_the_worker_compares_the_wheel_with_the_hash_in_its_address() -> N
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()
         addresses = [f"http://127.0.0.1:{site.server_port}{path}" for path in (*served, "/wheels-0/gone.whl")]
-        file = (Path(__file__).parents[1] / "browser/web/workers/wheel.js").as_uri()
+        file = (Path(__file__).parents[1] / "browser/web/workers/python_files.js").as_uri()
         whole, altered, missing = await asyncio.to_thread(node.evaluate, script, file, *addresses)
         site.shutdown()
     assert whole == len(body)
     assert "not the one that its address names" in altered
     assert "HTTP 404" in missing
+
+
+async def test_the_worker_compares_pyodides_files_with_the_digests_of_its_release() -> None:
+    assets = Assets(FOLDERS)
+    await assets.read()
+    parts = json.loads(assets._trees["static"].files["parts.json"].body)
+    assert parts["digests"].keys() == {"pyodide.asm.wasm", "pyodide-lock.json", "python_stdlib.zip"}
+    good = {name: assets._hashed[parts["pyodide"] + name].body for name in parts["digests"]}
+    lock = good["pyodide-lock.json"]
+    roots: dict[str, dict[str, bytes]] = {
+        "good": good,
+        "changed": {name: body[:-1] + b"?" for name, body in good.items()},
+        "cut": {name: body[:-1] for name, body in good.items()},
+        "longer": {name: body + b" " for name, body in good.items()},
+        "mixed": {**dict.fromkeys(good, lock), "pyodide-lock.json": good["python_stdlib.zip"]},
+    }
+    served = {f"/{root}/{name}": body for root, files in roots.items() for name, body in files.items()}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(served[self.path])
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    script = """
+    const [file, origin, digests, roots] = process.argv.slice(1);
+    const { compareBelow } = await import(file);
+    const answers = {};
+    const tried = async (address) => {
+      try { return (await (await fetch(address)).arrayBuffer()).byteLength; } catch { return "refused"; }
+    };
+    for (const root of JSON.parse(roots)) {
+      const stop = compareBelow(`${origin}/${root}/`, JSON.parse(digests), globalThis);
+      answers[root] = [];
+      for (const name of Object.keys(JSON.parse(digests))) answers[root].push(await tried(`${origin}/${root}/${name}`));
+      stop();
+    }
+    answers.ended = [await tried(`${origin}/cut/pyodide-lock.json`)];
+    process.stdout.write(JSON.stringify(answers));
+    """
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        file = (Path(__file__).parents[1] / "browser/web/workers/python_files.js").as_uri()
+        origin = f"http://127.0.0.1:{server.server_port}"
+        answers = await asyncio.to_thread(
+            node.evaluate, script, file, origin, json.dumps(parts["digests"]), json.dumps([*roots])
+        )
+        server.shutdown()
+    assert answers == {
+        "good": [len(body) for body in good.values()],
+        **dict.fromkeys(("changed", "cut", "longer", "mixed"), ["refused"] * 3),
+        "ended": [len(lock) - 1],
+    }

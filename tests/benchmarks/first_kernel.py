@@ -1,8 +1,8 @@
 """What a page transfers for its first `kernel("dot")`: python tests/benchmarks/first_kernel.py [--json]
 
-gzip bytes, file by file: the module and what it imports at once; what it fetches for the kernel (entry, script, the module
-that the decisions choose, decisions) and loads on the way. `minified`: the same scripts in one bundle of esbuild's, as an
-app that installs the npm package ships them.
+gzip bytes, file by file: the module and what it imports at once; what it fetches for the kernel (entry, script, its
+largest module, decisions) and loads on the way. `minified`: the same scripts in one bundle of esbuild's, as an app
+that installs the npm package ships them.
 """
 
 from __future__ import annotations

@@ -183,6 +183,8 @@ export interface Parts {
   wheel: string;
   translator: string; // a wheel, for `/functions/new`
   pyodide: string;
+  /** Of Pyodide's files that are not scripts, as `integrity` has them; in `parts.json` only. */
+  digests?: Record<string, string>;
 }
 
 export interface Boot extends Parts {

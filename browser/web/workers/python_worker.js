@@ -9,7 +9,7 @@ import { detectEnvironment } from "../shared/environment.js";
 import { lock } from "./lock.js";
 import { errorData, RemoteError, WORKER_NAME } from "../shared/protocol.js";
 import { beat, emit, refuse, seesPrivacyControl, serve } from "../shared/rpc.js";
-import { fetchWheel } from "./wheel.js";
+import { compareBelow, fetchWheel } from "./python_files.js";
 import * as storage from "../shared/storage.js";
 
 const server = new URL("../../", import.meta.url);
@@ -144,7 +144,9 @@ async function main() {
   const indexURL = new URL(parts.pyodide, server).href;
   /** @type {typeof import("pyodide")} */
   const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
+  const compared = compareBelow(indexURL, parts.digests ?? {}); // of numpy and others Pyodide's own lock file has the digests
   const pyodide = await loadPyodide({ indexURL });
+  compared();
   emit("boot", { stage: "numpy" });
   await pyodide.loadPackage(["numpy", "micropip"], { messageCallback: () => {} });
   emit("boot", { stage: "fleetune" });

@@ -96,7 +96,9 @@ class Assets:
             "pyodide": trees["pyodide"].root,
         }
         # A page's scripts ask for their own Python: another replica may have another release's.
-        parts = Asset(json.dumps(self.parts).encode(), ".json", IMMUTABLE)
+        runtime = {name: asset for name, asset in trees["pyodide"].files.items() if name in RUNTIME}
+        digests = {name: sri(one.body) for name, one in runtime.items() if not name.endswith("js")}
+        parts = Asset(json.dumps({**self.parts, "digests": digests}).encode(), ".json", IMMUTABLE)
         trees["static"] = Tree("static", {**trees["static"].files, "parts.json": parts})
         scripts = f'"{trees["static"].root[1:]}'.encode()
         self._pages = {
