@@ -52,7 +52,7 @@ class Campaign:
 
     async def run(self, count: int) -> None:
         """Send so many, the slow ones beside the others."""
-        slow = [asyncio.create_task(self._slow()) for _ in range(count // SLOW)]
+        slow = [asyncio.create_task(self._slow(bool(i % 2))) for i in range(count // SLOW)]
         left = iter(range(count - len(slow)))
 
         async def worker() -> None:
@@ -96,9 +96,9 @@ class Campaign:
             await reader.readexactly(int(fields[b"content-length"]))
         return True
 
-    async def _slow(self) -> None:
+    async def _slow(self, framed: bool) -> None:
         """Stop in the middle and wait: the server must answer or hang up; half a head it may keep."""
-        attack = self.attacks.slow()
+        attack = self.attacks.slow(framed)
         self.kinds[attack.kind] += 1
         connection = await asyncio.open_connection("127.0.0.1", self.port)
         with contextlib.suppress(ConnectionError):

@@ -186,11 +186,12 @@ class Attacks:
         )
         return Attack("websocket", head + frames, framed=False, status=wrong)
 
-    def slow(self) -> Attack:
-        """Half of something; `framed` if the head is whole: then the server must end it in its own time."""
-        whole = self._post("slow", "/api/telemetry", self._body()).data
-        half = whole[: self.random.randrange(1, min(len(whole) - 1, 400))]
-        return Attack("slow", half, framed=b"\r\n\r\n" in half)
+    def slow(self, framed: bool) -> Attack:
+        """Half of something; `framed` if the head shall be whole: then the server must end it in its own time."""
+        whole = self._post("slow", "/api/telemetry", self._body() + b" ").data
+        body = whole.index(b"\r\n\r\n") + 4
+        cut = self.random.randrange(body, len(whole)) if framed else self.random.randrange(1, body - 3)
+        return Attack("slow", whole[:cut], framed)
 
     def _frame(self) -> bytes:
         hello = json.dumps(self._mutated({"type": "hello", "version": 1, "draw": 5})).encode()

@@ -16,6 +16,8 @@ BROWSERS = ("chromium", "firefox", "webkit", "other")
 LAB_BROWSERS = ("chromium-baseline", "firefox-baseline", "webkit-baseline")
 SYSTEMS = ("windows", "macos", "linux", "android", "ios", "other")
 CORES = ("1", "2-3", "4-7", "8-15", "16+")
+# Pages tell them by the sign of the NaN that ∞ − ∞ makes, which needs no WebAssembly.
+# RISC-V and others that make the same NaN as ARM count as ARM.
 ARCHITECTURES = ("x86", "arm")
 UNKNOWN = "other"  # another architecture, or one that nobody told
 COPIED = "+copied"

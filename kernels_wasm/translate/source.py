@@ -170,7 +170,8 @@ def _described(source: Source, node: ast.FunctionDef) -> Source:
         if not param.dir and param.name not in {*factors, *known, *described.ranges}:
             if param.type in ir.FLOATS:
                 continue  # any number will do
-            problems.append(f"{where}: say what {param.name} is in a call: values={{'{param.name}': 1}}")
+            told = f"values={{'{param.name}': 1}}"
+            problems.append(f"{where}: nothing says what {param.name} is in a call; add {told}")
     if not NAME.fullmatch(source.name):
         problems.append(f"{where}: {source.name} must be lower_snake_case, 40 characters at most")
     if not arrays:

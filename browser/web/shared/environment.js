@@ -69,16 +69,12 @@ export function coresBucket(cores) {
   return CORES.find(([bound]) => cores < bound)?.[1] ?? "16+";
 }
 
-/**
- * The processor's family by the sign of the NaN that ∞ − ∞ makes: x86 sets it, ARM does not. Needs no WebAssembly, which a
- * host's policy may forbid. RISC-V and others that make the same NaN as ARM count as ARM.
- * @returns {Environment["arch"]} undefined if the bytes are neither
- */
+/** By the sign of the NaN that ∞ − ∞ makes: x86 sets it (fleetune/context.py). @returns {Environment["arch"]} */
 export function architecture() {
   const number = new Float32Array([Infinity]);
   number[0] -= number[0];
-  const [, , , top] = new Uint8Array(number.buffer); // no big-endian machine runs these browsers
-  return top === 0xff ? "x86" : top === 0x7f ? "arm" : undefined;
+  const top = new Uint8Array(number.buffer)[3];
+  return top === 255 ? "x86" : top === 127 ? "arm" : undefined;
 }
 
 /** @returns {Environment} */
@@ -94,6 +90,6 @@ export function detectEnvironment() {
     relaxedSimd: supports("relaxedSimd"),
     threads: supportsThreads(),
     cores: coresBucket(hardwareConcurrency),
-    ...(arch && { arch }), // last, and left out if unknown, as Python has it (fleetune/context.py)
+    ...(arch && { arch }), // last, as in Python
   };
 }

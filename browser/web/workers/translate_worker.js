@@ -2,7 +2,7 @@
 /** Python for `/functions/new`: Pyodide without packages, and the translator's wheel. It translates source text and runs none. */
 /** @import { TranslateOperations } from "../shared/operations" @import { Parts } from "../shared/wire" */
 import { beat, refuse, serve } from "../shared/rpc.js";
-import { fetchWheel } from "./wheel.js";
+import { compareBelow, fetchWheel } from "./python_files.js";
 
 const server = new URL("../../", import.meta.url);
 
@@ -15,7 +15,9 @@ async function main() {
   const indexURL = new URL(parts.pyodide, server).href;
   /** @type {typeof import("pyodide")} */
   const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
+  const compared = compareBelow(indexURL, parts.digests ?? {});
   const pyodide = await loadPyodide({ indexURL });
+  compared();
   pyodide.unpackArchive((await wheel).bytes, "wheel");
   const { translated } = pyodide.pyimport("kernels_wasm.translate.module");
   serve({
