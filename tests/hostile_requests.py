@@ -187,8 +187,9 @@ class Attacks:
         return Attack("websocket", head + frames, framed=False, status=wrong)
 
     def slow(self, framed: bool) -> Attack:
-        """Half of something; `framed` if the head shall be whole: then the server must end it in its own time."""
-        whole = self._post("slow", "/api/telemetry", self._body() + b" ").data
+        """Half of a packet; `framed` if the head shall be whole: then the server must end it in its own time."""
+        packet = json.dumps(self.random.choice(self.packets)).encode()
+        whole = self._request("slow", "POST", "/api/telemetry", packet, []).data
         body = whole.index(b"\r\n\r\n") + 4
         cut = self.random.randrange(body, len(whole)) if framed else self.random.randrange(1, body - 3)
         return Attack("slow", whole[:cut], framed)
