@@ -54,7 +54,8 @@ def test_the_scale_makes_ninety_per_cent_intervals_cover_ninety_per_cent() -> No
 def test_only_variances_of_unseen_calls_are_scaled() -> None:
     ones = np.ones(3)
     rows = WideRows(np.arange(3), np.arange(3), ones, ones, np.array([True, False, True]))
-    scaled = WideRows.join([rows, WideRows(np.arange(3), np.arange(3), ones, ones)]).calibrated(0.5)
+    seen = WideRows(np.arange(3), np.arange(3), ones, ones, np.zeros(3, dtype=bool))
+    scaled = WideRows.join([rows, seen]).calibrated(0.5)
     np.testing.assert_array_equal(scaled.variance, [0.5, 1, 0.5, 1, 1, 1])
     np.testing.assert_array_equal(scaled.contrast, scaled.variance)
     np.testing.assert_array_equal(scaled.value, [0, 1, 2, 0, 1, 2])

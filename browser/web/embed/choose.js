@@ -4,7 +4,7 @@
  * the first implementation, loads and times the others when the page is idle, and keeps what it found for the next visit.
  */
 import { argumentsOf, copyOf, equal } from "./values.js";
-import { explained, stepsOf, worthLoading } from "./decide.js";
+import { explained, MANY, stepsOf, worthLoading } from "./decide.js";
 import { dispatcher } from "./dispatch.js";
 import { Failed, Implementation, isPromise, pause } from "./implementations.js";
 import { engine, mark, read, tried, write } from "./kept.js";
@@ -19,7 +19,6 @@ const BUDGET_MS = 2000;
 const STORAGE_MS = 20; // a storage that takes longer is heard later
 const SAVE_MS = 500; // so long nothing goes on before it is written
 const WINNER_MS = 4; // so long a choice waits for storage and for what it chose last time
-const MANY = 1e9; // calls of a visit, while nothing is known
 const MOST_COUNT = 1024; // calls between two looks
 const WORKER = "fleetune|"; // how the name of a worker begins that in_worker.js started
 
@@ -102,7 +101,7 @@ export class Chooser extends EventTarget {
     if (this.options.measure !== "calls") return undefined;
     const { stepsOf } = this;
     this.stepsOf = () => [];
-    return import("./from_calls.js").then(({ within }) => (this.stepsOf = within(stepsOf)), () => {});
+    return import("./from_calls.js").then(({ withinMeasured }) => (this.stepsOf = withinMeasured(stepsOf)), () => {});
   }
 
   /** Whether a plain function gives promises though it does not look it. @param {Kept | void} kept what is known since the last visit */

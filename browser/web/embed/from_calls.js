@@ -42,7 +42,7 @@ const octaveOf = (size) => 2 ** Math.max(0, Math.round(Math.log2(Math.max(size, 
  * Steps that reach no further than the octaves that were measured: where no result was compared, the reference runs.
  * @param {import("./choose.js").Chooser["stepsOf"]} stepsOf @returns {import("./choose.js").Chooser["stepsOf"]}
  */
-export const within = (stepsOf) => (sizes, usable) => {
+export const withinMeasured = (stepsOf) => (sizes, usable) => {
   const [[, reference]] = stepsOf({}, usable);
   /** @type {Step[]} */
   const steps = [[0, reference]];

@@ -1,5 +1,6 @@
 // @ts-check
 /** Measure a job in the page's idle time: who is worth loading, in which contexts, within which budget. */
+import { MANY } from "./decide.js";
 import { pause } from "./implementations.js";
 import { isFresh, read } from "./kept.js";
 import { deadlineIn, measureJob, Over } from "./measure.js";
@@ -10,7 +11,6 @@ import { seeded } from "../shared/numbers.js";
 /** @typedef {import("./measure.js").Cell} Cell */
 /** @typedef {import("./measure.js").Deadline} Deadline */
 
-const MANY = 1e9; // calls of a visit, while nothing is known
 const SAVE_MS = 500; // so long nothing goes on before it is written
 const BYTES_A_MS = 1000; // of a download, until one was seen
 

@@ -18,6 +18,20 @@ export function compareBelow(root, digests, scope = self) {
 }
 
 /**
+ * Pyodide, from files that are compared with its release's. Of numpy and others its own lock file has the digests.
+ * @param {import("../shared/wire").Parts} parts @param {URL} server @returns {Promise<import("pyodide").PyodideInterface>}
+ */
+export async function startPyodide({ pyodide, digests = {} }, server) {
+  const indexURL = new URL(pyodide, server).href;
+  /** @type {typeof import("pyodide")} */
+  const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
+  const compared = compareBelow(indexURL, digests);
+  const started = await loadPyodide({ indexURL });
+  compared();
+  return started;
+}
+
+/**
  * The name and bytes of the wheel at this address, which holds the hash of its tree's listing (http/assets.py: Tree).
  * @param {string} address
  */

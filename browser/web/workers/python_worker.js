@@ -9,7 +9,7 @@ import { detectEnvironment } from "../shared/environment.js";
 import { lock } from "./lock.js";
 import { errorData, RemoteError, WORKER_NAME } from "../shared/protocol.js";
 import { beat, emit, refuse, seesPrivacyControl, serve } from "../shared/rpc.js";
-import { compareBelow, fetchWheel } from "./python_files.js";
+import { fetchWheel, startPyodide } from "./python_files.js";
 import * as storage from "../shared/storage.js";
 
 const server = new URL("../../", import.meta.url);
@@ -141,12 +141,7 @@ async function main() {
   const answers = await Promise.all([getJson(PARTS), getJson("api/boot.json"), getJson("api/kernels")]);
   const [parts, boot, manifest] = /** @type {[Parts, Boot, Manifest]} */ (answers);
   emit("boot", { stage: "Pyodide" });
-  const indexURL = new URL(parts.pyodide, server).href;
-  /** @type {typeof import("pyodide")} */
-  const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
-  const compared = compareBelow(indexURL, parts.digests ?? {}); // of numpy and others Pyodide's own lock file has the digests
-  const pyodide = await loadPyodide({ indexURL });
-  compared();
+  const pyodide = await startPyodide(parts, server);
   emit("boot", { stage: "numpy" });
   await pyodide.loadPackage(["numpy", "micropip"], { messageCallback: () => {} });
   emit("boot", { stage: "fleetune" });

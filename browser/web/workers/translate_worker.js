@@ -2,7 +2,7 @@
 /** Python for `/functions/new`: Pyodide without packages, and the translator's wheel. It translates source text and runs none. */
 /** @import { TranslateOperations } from "../shared/operations" @import { Parts } from "../shared/wire" */
 import { beat, refuse, serve } from "../shared/rpc.js";
-import { compareBelow, fetchWheel } from "./python_files.js";
+import { fetchWheel, startPyodide } from "./python_files.js";
 
 const server = new URL("../../", import.meta.url);
 
@@ -12,12 +12,7 @@ async function main() {
   const parts = /** @type {Parts} */ (await answer.json());
   const wheel = fetchWheel(new URL(parts.translator, server).href);
   wheel.catch(() => {}); // it is awaited below
-  const indexURL = new URL(parts.pyodide, server).href;
-  /** @type {typeof import("pyodide")} */
-  const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
-  const compared = compareBelow(indexURL, parts.digests ?? {});
-  const pyodide = await loadPyodide({ indexURL });
-  compared();
+  const pyodide = await startPyodide(parts, server);
   pyodide.unpackArchive((await wheel).bytes, "wheel");
   const { translated } = pyodide.pyimport("kernels_wasm.translate.module");
   serve({

@@ -4,7 +4,7 @@ engine."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,11 +34,7 @@ class WideRows:
     value: Ints
     variance: Floats
     contrast: Floats
-    unseen: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, dtype=bool))  # of no rows: of none
-
-    def __post_init__(self) -> None:
-        if len(self.unseen) != len(self.keys):
-            object.__setattr__(self, "unseen", np.zeros(len(self.keys), dtype=bool))
+    unseen: NDArray[np.bool_]
 
     def calibrated(self, scale: float) -> WideRows:
         """With the variances of unseen calls times `scale`."""
