@@ -34,12 +34,12 @@ EXTRAS: dict[str, frozenset[str]] = {
 }
 PYTHON_M = ["sys.executable", "'-m'"]
 BY_NAME = {"import_module", "find_spec", "importorskip", "__import__"}
-# Not the types that JSDoc imports.
 JS_IMPORT = re.compile(
     r"""^(?:import|export)\b[^;"'()]*?\bfrom\s*["'](.+?)["']|^import\s*["'](.+?)["']"""
-    r"""|(?<!\{)(?<!typeof\s)\bimport\(\s*["'](.+?)["']""",
+    r"""|\bimport\(\s*["'](.+?)["']""",
     re.MULTILINE,
 )
+JSDOC = re.compile(r"/\*\*.*?\*/", re.DOTALL)  # imports types only
 INSTALLED = packages_distributions()
 MODULE_SYNTAX = re.compile(r"^(?:import|export)\b", re.MULTILINE)
 
@@ -151,7 +151,7 @@ def test_every_javascript_import_is_declared() -> None:
     for path in sources(".js", ".mjs"):
         package = package_of(path)
         names = {ours, *package.get("dependencies", {}), *package.get("devDependencies", {})}
-        for groups in JS_IMPORT.findall(path.read_text()):
+        for groups in JS_IMPORT.findall(JSDOC.sub("", path.read_text())):
             address = next(filter(None, groups))
             name = "/".join(address.split("/")[: 2 if address.startswith("@") else 1])
             if not address.startswith((".", "/", "node:", "http:", "https:")) and name not in names:
