@@ -18,6 +18,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet install
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 PAGE := browser/node_modules/.installed
+PYODIDE := browser/dist/pyodide/pyodide-lock.json
 BUNDLERS := tests/bundlers/node_modules/.installed
 KERNELS := kernels_wasm/dist/manifest.json
 KERNEL_SOURCES := $(wildcard kernels_wasm/build/*.py kernels_wasm/profile/*.py kernels_wasm/variants.toml kernels_wasm/checksums.txt \
@@ -37,22 +38,22 @@ help:
 	@echo "make lock     pin what the server's image installs, with hashes (server/requirements.lock)"
 	@echo "make clean    remove what was built (not data/)"
 
-run: $(RUNTIME) $(PAGE) $(KERNELS)
+run: $(RUNTIME) $(PYODIDE) $(KERNELS)
 	@FLEETUNE_PORT=$${FLEETUNE_PORT:-$(PORT)} exec $(VENV)/bin/fleetune serve
 
 # What shares a module (and, end to end, an engine) stays in one worker. Unit tests wait for servers a third of their time.
 PARALLEL := -n $(or $(WORKERS),2)
 UNIT := -n $(or $(WORKERS),3) --dist loadfile --no-loadscope-reorder
 
-test: $(DEVELOPMENT) $(PAGE) $(BUNDLERS) $(KERNELS) browsers lint
+test: $(DEVELOPMENT) $(PYODIDE) $(BUNDLERS) $(KERNELS) browsers lint
 	$(PY) -m pytest tests $(UNIT)
 	$(PY) -m pytest e2e $(PARALLEL)
 
-unit: $(DEVELOPMENT) $(PAGE) $(BUNDLERS) $(KERNELS)
+unit: $(DEVELOPMENT) $(PYODIDE) $(BUNDLERS) $(KERNELS)
 	@$(PY) -m e2e.install unit
 	$(PY) -m pytest tests $(UNIT)
 
-e2e: $(DEVELOPMENT) $(PAGE) $(BUNDLERS) $(KERNELS) browsers
+e2e: $(DEVELOPMENT) $(PYODIDE) $(BUNDLERS) $(KERNELS) browsers
 	$(PY) -m pytest e2e $(PARALLEL)
 
 lint: $(DEVELOPMENT) $(PAGE)
@@ -63,7 +64,7 @@ lint: $(DEVELOPMENT) $(PAGE)
 
 kernels: $(KERNELS)
 
-wheel: $(RUNTIME) $(PAGE) $(KERNELS)
+wheel: $(RUNTIME) $(PYODIDE) $(KERNELS)
 	$(PY) -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir dist .
 	@ls -l dist/*.whl
 
@@ -73,14 +74,14 @@ lock: $(RUNTIME)
 	@$(PIP) 'uv>=0.13,<0.14'
 	@$(PY) $(LOCKED) --no-emit-index-url --no-annotate --custom-compile-command 'make lock' --quiet -o server/requirements.lock
 
-lab: $(DEVELOPMENT) $(PAGE) $(KERNELS) browsers
+lab: $(DEVELOPMENT) $(PYODIDE) $(KERNELS) browsers
 	$(PY) -m kernels_wasm.lab.record $(LAB)
 
 browsers: $(DEVELOPMENT)
 	@$(PY) -m e2e.install
 
 clean:
-	rm -rf $(VENV) browser/node_modules tests/bundlers/node_modules kernels_wasm/dist kernels_wasm/.cache test-results
+	rm -rf $(VENV) browser/dist browser/node_modules tests/bundlers/node_modules kernels_wasm/dist kernels_wasm/.cache test-results
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -107,6 +108,11 @@ $(DEVELOPMENT): pyproject.toml | $(PY)
 $(PAGE): browser/package.json browser/package-lock.json browser/.npmrc | $(RUNTIME)
 	@echo "Installing the page's dependencies"
 	@$(VENV)/bin/npm ci --prefix browser --loglevel error
+	@touch $@
+
+$(PYODIDE): server/fleetune_server/http/runtime_files.py $(wildcard browser/vendor/*.whl) $(PAGE)
+	@echo "Packing Python for the page"
+	@$(PY) -m fleetune_server.http.runtime_files browser/node_modules/pyodide browser/vendor $(@D)
 	@touch $@
 
 $(BUNDLERS): tests/bundlers/package.json tests/bundlers/package-lock.json tests/bundlers/.npmrc | $(RUNTIME)

@@ -10,13 +10,12 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 # Below fleetune_server/bundle in the wheel, at the same place as in a checkout.
 PARTS = (
     "browser/web",
-    "browser/vendor",
-    "browser/node_modules/pyodide",
+    "browser/dist",
     "browser/node_modules/uplot/dist",
     "kernels_wasm/dist",
     "kernels_wasm/lab",
 )
-LEFT_OUT = (".d.ts", ".map", ".py", ".md", "LICENSE", "console.html", "pyodide.js")  # nobody asks for these
+LEFT_OUT = (".d.ts", ".map", ".py", ".md", "LICENSE")  # nobody asks for these
 
 
 class Bundle(BuildHookInterface[Any]):

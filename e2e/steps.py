@@ -88,8 +88,12 @@ def send(page: Page) -> str:
 
 
 def sent_packets(wire: Wire) -> list[dict[str, Any]]:
-    """The packets that crossed the wire."""
-    return [packet for request in wire.seen("/api/telemetry", "POST") for packet in packets_of(request)]
+    """The packets that crossed the wire, each once: a browser repeats a request whose connection broke, and the
+    server knows a packet by its nonce."""
+    found: list[dict[str, Any]] = []
+    for request in wire.seen("/api/telemetry", "POST"):
+        found += [packet for packet in packets_of(request) if packet not in found]
+    return found
 
 
 def packets_of(request: Request) -> list[dict[str, Any]]:

@@ -140,7 +140,6 @@ def survive(count: int, seed: int, folder: Path, work_bits: int = 0) -> dict[str
         environments = [tiny.ENVIRONMENT, Environment("webkit", 26, "linux", True, False, False, "2-3")]
         known = Round.fetch(running.url)
         packets = [packet for place in environments for packet in known.packets(40, place)]
-        _packed(running)  # packing Python for the first visitor takes 40 MB, once and in its own time
         campaign = Campaign(port, Attacks(Random(seed), packets, work_bits))
         uvloop.run(campaign.run(min(WARM, count)))
         before, begin = memory(running.process.pid), time.perf_counter()
@@ -172,15 +171,6 @@ def survive(count: int, seed: int, folder: Path, work_bits: int = 0) -> dict[str
         and nonces >= {packet["nonce"] for packet in good},
         "seconds": round(seconds, 1),
     }
-
-
-def _packed(running: Running) -> None:
-    """Wait until the server has packed what visitors fetch to measure."""
-    deadline = time.monotonic() + 120
-    while httpx.get(f"{running.url.rstrip('/')}/api/boot.json").json()["measuringBytes"] is None:
-        if time.monotonic() > deadline:
-            raise RuntimeError("the server did not count what a measurement transfers")
-        time.sleep(0.2)
 
 
 def _counted(running: Running, good: list[dict[str, Any]], work_bits: int) -> bool:

@@ -23,11 +23,14 @@ from starlette.datastructures import Headers
 from starlette.routing import Route
 from tests import node
 
-from fleetune_server.common.assets import IMMUTABLE, Asset
+from fleetune_server.common.assets import IMMUTABLE, LARGE, Asset
 from fleetune_server.http import assets as module
-from fleetune_server.http.app import FOLDERS
-from fleetune_server.http.assets import ARCHIVES, LOCK, Assets
-from fleetune_server.http.transfer import Transfer
+from fleetune_server.http.app import BROWSER, FOLDERS
+from fleetune_server.http.assets import Assets
+from fleetune_server.http.runtime_files import ARCHIVES, LOCK, write
+
+
+SOURCES = (BROWSER / "node_modules" / "pyodide", BROWSER / "vendor")  # of Python for the page
 
 
 def client(assets: Assets) -> httpx.AsyncClient:
@@ -142,16 +145,29 @@ def test_a_file_is_packed_as_the_browser_takes_it_and_only_where_that_is_smaller
 async def test_what_measuring_transfers_is_what_is_served_and_fits_in_eight_megabytes() -> None:
     assets = Assets(FOLDERS)
     await assets.read()
-    transfer = Transfer(assets)
-    assert transfer.known("gzip, br") is None, "nothing is claimed before it is counted"
-    assert transfer._counting is not None
-    transfer._counting.join()
     served = {"br": 0, "gzip": 0}
     for asset in assets.measuring():
         for accepted in served:
             served[accepted] += len(asset.respond(Headers({"accept-encoding": accepted})).body)
-    assert {accepted: transfer.known(accepted) for accepted in served} == served
-    assert served["br"] < 7_200_000 < served["gzip"] < 8_800_000
+    assert {accepted: assets.measuring_bytes(accepted) for accepted in served} == served
+    assert served["br"] < 7_000_000 < served["gzip"] < 8_800_000
+
+
+async def test_packed_forms_are_made_once_where_the_package_is_built_and_say_the_same(tmp_path: Path) -> None:
+    (folder,) = (folder for _, folder in FOLDERS["pyodide"])
+    unpackers = {".br": brotli.decompress, ".gz": gzip.decompress}
+    packed = [path for path in folder.iterdir() if path.suffix in unpackers]
+    assert len(packed) == 2 * len([path for path in folder.iterdir() if path.stat().st_size >= LARGE and path not in packed])
+    assert all(unpackers[path.suffix](path.read_bytes()) == path.with_suffix("").read_bytes() for path in packed)
+    assets = Assets(FOLDERS)
+    await assets.read()
+    forms = {path.read_bytes() for path in packed}
+    assert forms <= {asset.packed(one)[1] for asset in assets.measuring() for one in ("br", "gzip")}
+    (tmp_path / "made").mkdir()
+    (tmp_path / "made" / "old").touch()
+    with pytest.raises(FileNotFoundError, match="no pyodide.mjs, pyodide.asm.js"):
+        write([SOURCES[1], tmp_path], tmp_path / "made")
+    assert [path.name for path in tmp_path.rglob("*")] == ["made", "old"], "it stays as it was"
 
 
 async def test_pythons_archives_are_unpacked_for_the_wire_and_whole_and_the_lock_file_names_them() -> None:
@@ -160,9 +176,7 @@ async def test_pythons_archives_are_unpacked_for_the_wire_and_whole_and_the_lock
     served = {
         Path(address).name: asset.body for address, asset in assets._hashed.items() if "/pyodide-" in address
     }
-    originals = [
-        path for _, folder in FOLDERS["pyodide"] for path in folder.iterdir() if path.suffix in ARCHIVES
-    ]
+    originals = [path for folder in SOURCES for path in folder.iterdir() if path.suffix in ARCHIVES]
     assert len(originals) == 4  # the standard library, numpy, micropip and what micropip needs
     for path in originals:
         original, stored = zipfile.ZipFile(path), zipfile.ZipFile(io.BytesIO(served[path.name]))

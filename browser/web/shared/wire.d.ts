@@ -191,8 +191,8 @@ export interface Boot extends Parts {
   keys: Record<string, string>;
   policyRevision: number;
   privacySignal: boolean;
-  /** What a first measurement fetches, as sent to this browser; null while the server counts. */
-  measuringBytes: number | null;
+  /** What a first measurement fetches, as sent to this browser. */
+  measuringBytes: number;
   version: string;
 }
 

@@ -26,7 +26,7 @@ from fleetune_server.store.sqlite_file import check
 from fleetune_server.training.progress import STUCK
 
 SHOWN = 20  # suspicious places, those with most reports
-PAGE = ("browser/web/page/index.html", "browser/node_modules/pyodide/pyodide.asm.wasm", "browser/vendor")
+PAGE = ("browser/web/page/index.html", "browser/dist/pyodide/pyodide.asm.wasm")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

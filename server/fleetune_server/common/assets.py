@@ -1,4 +1,4 @@
-"""Answers from memory: right types, entity tags, Brotli and gzip made once."""
+"""Answers from memory: right types, entity tags, Brotli and gzip made once (here, or where the package is built)."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import hashlib
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import brotli
 from starlette.datastructures import Headers
@@ -38,6 +39,7 @@ PACKERS: Mapping[str, Callable[[bytes], bytes]] = {  # the first that a browser 
     "br": lambda body: brotli.compress(body, quality=7, lgwin=24),
     "gzip": lambda body: gzip.compress(body, compresslevel=6, mtime=0),
 }
+SUFFIXES = {"br": ".br", "gzip": ".gz"}  # of the packed forms that lie beside a file
 
 
 def sri(body: bytes) -> str:
@@ -53,11 +55,18 @@ class Asset:
     suffix: str
     cache: str = REVALIDATE
     sha256: str = field(init=False)
-    _packed: dict[str, bytes] = field(init=False, default_factory=dict, repr=False)
+    _packed: dict[str, bytes] = field(default_factory=dict, repr=False)
     _packing: threading.Lock = field(init=False, default_factory=threading.Lock, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         self.sha256 = hashlib.sha256(self.body).hexdigest()
+
+    @classmethod
+    def of(cls, path: Path, cache: str = REVALIDATE) -> Asset:
+        """A file, and the packed forms that lie beside it."""
+        beside = {name: path.with_name(path.name + suffix) for name, suffix in SUFFIXES.items()}
+        packed = {name: form.read_bytes() for name, form in beside.items() if form.is_file()}
+        return cls(path.read_bytes(), path.suffix, cache, packed)
 
     @property
     def etag(self) -> str:

@@ -23,7 +23,6 @@ from fleetune_server.http.pages import missing as missing_page
 from fleetune_server.http.pages import new_function, public
 from fleetune_server.http.pages import privacy as privacy_page
 from fleetune_server.http.push import Push
-from fleetune_server.http.transfer import Transfer
 from fleetune_server.runtime import KEY, State, running
 from fleetune_server.settings import ROOT, Settings
 from fleetune_server.store.base import Store, StoreError
@@ -32,7 +31,7 @@ from fleetune_server.telemetry.ingest import BROKEN_SECONDS
 BROWSER = ROOT / "browser"
 FOLDERS = {
     "static": (("", BROWSER / "web"), ("uplot/", BROWSER / "node_modules" / "uplot" / "dist")),
-    "pyodide": (("", BROWSER / "node_modules" / "pyodide"), ("", BROWSER / "vendor")),
+    "pyodide": (("", BROWSER / "dist" / "pyodide"),),
 }
 TREES = (*FOLDERS, "wheels", "translator")
 
@@ -91,14 +90,13 @@ def create_app(settings: Settings) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(
         app: Starlette,
-    ) -> AsyncIterator[dict[str, State | Transfer | Assets | Store | public.Public]]:
+    ) -> AsyncIterator[dict[str, State | Assets | Store | public.Public]]:
         await assets.read()
         async with running(settings) as state, public.public_pages(state) as pages:
             await assets.keep(state.store, state.catalogue)
             state.served.adopted = partial(assets.keep, state.store)
             yield {
                 KEY: state,
-                "transfer": Transfer(assets),
                 "assets": assets,
                 "store": state.store,
                 "public": pages,

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import io
 import json
 import logging
-import re
-import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,15 +17,13 @@ from starlette.responses import Response
 
 from fleetune_server.common.assets import IMMUTABLE, REVALIDATE, TYPES, Asset, sri
 from fleetune_server.http import wheel
+from fleetune_server.http.runtime_files import RUNTIME
 from fleetune_server.kernels.catalogue import Catalogue
 from fleetune_server.settings import IN_CHECKOUT
 from fleetune_server.store.base import Store, StoreError
 
 log = logging.getLogger(__name__)
 RELEASES = 3  # whose files are served: this one and the two before it
-LOCK = "pyodide-lock.json"
-RUNTIME = ("pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", LOCK, "python_stdlib.zip")  # and every wheel
-ARCHIVES = (".whl", ".zip")
 ENTRIES = ("fleetune", "widget", "choose")  # modules that embedders import, in `embed/` of the pages
 EMBEDDED = ("embed/", "shared/", "words/")  # where their imports are
 
@@ -143,6 +138,10 @@ class Assets:
         named = [asset for name, asset in pyodide.items() if name in RUNTIME or name.endswith(".whl")]
         return [*named, *self._trees["wheels"].files.values()]
 
+    def measuring_bytes(self, accepted: str) -> int:
+        """As they are sent to a browser with this Accept-Encoding header."""
+        return sum(len(asset.packed(accepted)[1]) for asset in self.measuring())
+
     async def keep(self, store: Store, *catalogues: Catalogue) -> None:
         """Have the store keep this release's files and those of its kernels, for when others serve.
 
@@ -224,39 +223,13 @@ class Assets:
 
 
 def _files(folders: tuple[tuple[str, Path], ...]) -> dict[str, Asset]:
-    """What browsers may ask for in these folders, by path in the tree; the first folder that has one wins.
-
-    Archives are stored anew, and a lock file beside them names what they are now.
-    """
-    bodies: dict[str, bytes] = {}
-    renewed: dict[bytes, bytes] = {}  # SHA-256 in hex, of an archive as it was and as it is served
-    for below, folder in folders:
-        for path in sorted(folder.rglob("*")):
-            name = below + path.relative_to(folder).as_posix()
-            if path.suffix in TYPES and path.is_file() and name not in bodies:
-                bodies[name] = path.read_bytes()
-                if path.suffix in ARCHIVES:
-                    stored = _stored(bodies[name])
-                    renewed[_hex(bodies[name])] = _hex(stored)
-                    bodies[name] = stored
-    if LOCK in bodies:
-        bodies[LOCK] = re.sub(rb"[0-9a-f]{64}", lambda found: renewed.get(found[0], found[0]), bodies[LOCK])
-    return {name: Asset(body, PurePosixPath(name).suffix, IMMUTABLE) for name, body in bodies.items()}
-
-
-def _stored(archive: bytes) -> bytes:
-    """A zip file with its members as they are: the whole is then packed for the wire a third tighter."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(archive)) as old, zipfile.ZipFile(packed, "w") as new:
-        for member in old.infolist():
-            entry = zipfile.ZipInfo(member.filename, member.date_time)
-            entry.external_attr = member.external_attr
-            new.writestr(entry, old.read(member))
-    return packed.getvalue()
-
-
-def _hex(body: bytes) -> bytes:
-    return hashlib.sha256(body).hexdigest().encode()
+    """What browsers may ask for in these folders, by path in the tree."""
+    return {
+        below + path.relative_to(folder).as_posix(): Asset.of(path, IMMUTABLE)
+        for below, folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.suffix in TYPES and path.is_file()
+    }
 
 
 def _stamps(paths: list[Path]) -> dict[Path, tuple[int, int]]:
