@@ -246,7 +246,7 @@ def smooth_rows(
         plain = Posterior.of(points, mean - overall, variance)
         posterior, offset = plain, _constant(overall)
         if job[number] or plain.surprise(mean - overall) > plain.surprise(mean - expected):
-            posterior = Posterior.of(points, mean - expected, variance)
+            posterior = plain.given(mean - expected)
             offset = _from(prior, kernel, reference)
         parts.append(grid(kernel, posterior, offset, engines, vocabulary, previous))
         inflated.append(posterior.inflation)
