@@ -47,17 +47,23 @@ def boost(x: Floats, y: Floats, weight: Floats, *, seed: int, trees: int = TREES
     leaf = np.zeros((trees, 1 << DEPTH))
     useful = np.flatnonzero([len(e) > 0 for e in edges])
     for number in range(trees):
-        rows = rng.random(len(y)) < ROWS
+        rows = np.flatnonzero(rng.random(len(y)) < ROWS)
         columns = rng.choice(useful, max(1, round(COLUMNS * len(useful))), replace=False)
         place = np.zeros(len(y), dtype=np.int64)
         w, g = weight[rows], (weight * residual)[rows]
-        part = binned[np.ix_(rows, columns)]
-        spread = np.repeat(w, len(columns)), np.repeat(g, len(columns))
+        part = binned[columns[:, None], rows]
+        sums = _sums(part, np.zeros(len(rows), dtype=np.int64), w, g, 1)
         for level in range(DEPTH):
-            best, split = _question(part, place[rows], *spread, 1 << level)
-            feature[number, level] = columns[best]
-            threshold[number, level] = edges[columns[best]][min(split, len(edges[columns[best]]) - 1)]
-            place |= (x[:, columns[best]] > threshold[number, level]).astype(np.int64) << level
+            best, split = _question(sums)
+            column = columns[best]
+            feature[number, level] = column
+            threshold[number, level] = edges[column][min(split, len(edges[column]) - 1)]
+            yes = x[:, column] > threshold[number, level]
+            if level < DEPTH - 1:  # what says yes is summed, what says no is the rest
+                said = np.flatnonzero(yes[rows])
+                some = _sums(part[:, said], place[rows[said]], w[said], g[said], 1 << level)
+                sums = np.concatenate([sums - some, some], axis=2)
+            place |= yes.astype(np.int64) << level
         total = np.bincount(place[rows], w, 1 << DEPTH)
         leaf[number] = RATE * np.bincount(place[rows], g, 1 << DEPTH) / (total + RIDGE)
         residual = residual - leaf[number][place]
@@ -65,8 +71,9 @@ def boost(x: Floats, y: Floats, weight: Floats, *, seed: int, trees: int = TREES
 
 
 def _binned(x: Floats) -> tuple[NDArray[np.int64], list[Floats]]:
-    """Every feature by at most BINS − 1 thresholds at its quantiles: numbers of bins, and the thresholds."""
-    binned = np.zeros(x.shape, dtype=np.int64)
+    """Every feature by at most BINS − 1 thresholds at its quantiles: numbers of bins (features, n), and the
+    thresholds."""
+    binned = np.zeros(x.shape[::-1], dtype=np.int64)
     edges = []
     for column in range(x.shape[1]):
         values = np.unique(x[:, column])
@@ -74,24 +81,22 @@ def _binned(x: Floats) -> tuple[NDArray[np.int64], list[Floats]]:
         if len(middle) >= BINS:
             middle = np.unique(np.quantile(middle, np.linspace(0, 1, BINS - 1)))
         middle = middle.astype(np.float32).astype(np.float64)  # as the artefact keeps them
-        binned[:, column] = np.searchsorted(middle, x[:, column], side="left")
+        binned[column] = np.searchsorted(middle, x[:, column], side="left")
         edges.append(middle)
     return binned, edges
 
 
-def _question(
-    binned: NDArray[np.int64], place: Ints, weight: Floats, gradient: Floats, nodes: int
-) -> tuple[int, int]:
-    """The column and threshold whose question, put in all nodes, leaves the least squared error.
+def _sums(binned: NDArray[np.int64], place: Ints, weight: Floats, gradient: Floats, nodes: int) -> Floats:
+    """The weights and gradients of `binned` (columns, n) by column, node and bin: (2, columns, nodes, BINS)."""
+    columns = len(binned)
+    cell = (binned + (np.arange(columns) * (nodes * BINS))[:, None] + place * BINS).ravel()
+    summed = [np.bincount(cell, np.tile(of, columns), columns * nodes * BINS) for of in (weight, gradient)]
+    return np.stack(summed).reshape(2, columns, nodes, BINS)
 
-    `binned` (n, columns); `weight` and `gradient` (n · columns,), each row's repeated for every column.
-    """
-    columns = binned.shape[1]
-    cell = (np.arange(columns) * nodes + place[:, None]) * BINS + binned  # (n, columns)
-    size = columns * nodes * BINS
-    shape = (columns, nodes, BINS)
-    w = np.bincount(cell.ravel(), weight, size).reshape(shape).cumsum(axis=2)
-    g = np.bincount(cell.ravel(), gradient, size).reshape(shape).cumsum(axis=2)
+
+def _question(sums: Floats) -> tuple[int, int]:
+    """The column and threshold whose question, put in all nodes, leaves the least squared error."""
+    w, g = sums.cumsum(axis=3)
     right_w, right_g = w[:, :, -1:] - w, g[:, :, -1:] - g
     score = (g**2 / (w + RIDGE) + right_g**2 / (right_w + RIDGE)).sum(axis=1)[:, :-1]  # (columns, BINS − 1)
     best, split = np.unravel_index(int(np.argmax(score)), score.shape)
