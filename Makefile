@@ -19,6 +19,7 @@ RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 PAGE := browser/node_modules/.installed
 PYODIDE := browser/dist/pyodide/pyodide-lock.json
+FIRST := server/dist/first.json
 BUNDLERS := tests/bundlers/node_modules/.installed
 KERNELS := kernels_wasm/dist/manifest.json
 KERNEL_SOURCES := $(wildcard kernels_wasm/build/*.py kernels_wasm/profile/*.py kernels_wasm/variants.toml kernels_wasm/checksums.txt \
@@ -45,15 +46,15 @@ run: $(RUNTIME) $(PYODIDE) $(KERNELS)
 PARALLEL := -n $(or $(WORKERS),2)
 UNIT := -n $(or $(WORKERS),3) --dist loadfile --no-loadscope-reorder
 
-test: $(DEVELOPMENT) $(PYODIDE) $(BUNDLERS) $(KERNELS) browsers lint
+test: $(DEVELOPMENT) $(PYODIDE) $(BUNDLERS) $(FIRST) browsers lint
 	$(PY) -m pytest tests $(UNIT)
 	$(PY) -m pytest e2e $(PARALLEL)
 
-unit: $(DEVELOPMENT) $(PYODIDE) $(BUNDLERS) $(KERNELS)
+unit: $(DEVELOPMENT) $(PYODIDE) $(BUNDLERS) $(FIRST)
 	@$(PY) -m e2e.install unit
 	$(PY) -m pytest tests $(UNIT)
 
-e2e: $(DEVELOPMENT) $(PYODIDE) $(BUNDLERS) $(KERNELS) browsers
+e2e: $(DEVELOPMENT) $(PYODIDE) $(BUNDLERS) $(FIRST) browsers
 	$(PY) -m pytest e2e $(PARALLEL)
 
 lint: $(DEVELOPMENT) $(PAGE)
@@ -64,7 +65,7 @@ lint: $(DEVELOPMENT) $(PAGE)
 
 kernels: $(KERNELS)
 
-wheel: $(RUNTIME) $(PYODIDE) $(KERNELS)
+wheel: $(RUNTIME) $(PYODIDE) $(FIRST)
 	$(PY) -m pip --disable-pip-version-check wheel --quiet --no-deps --wheel-dir dist .
 	@ls -l dist/*.whl
 
@@ -81,7 +82,7 @@ browsers: $(DEVELOPMENT)
 	@$(PY) -m e2e.install
 
 clean:
-	rm -rf $(VENV) browser/dist browser/node_modules tests/bundlers/node_modules kernels_wasm/dist kernels_wasm/.cache test-results
+	rm -rf $(VENV) browser/dist server/dist browser/node_modules tests/bundlers/node_modules kernels_wasm/dist kernels_wasm/.cache test-results
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -118,6 +119,12 @@ $(PYODIDE): server/fleetune_server/http/runtime_files.py $(wildcard browser/vend
 $(BUNDLERS): tests/bundlers/package.json tests/bundlers/package-lock.json tests/bundlers/.npmrc | $(RUNTIME)
 	@echo "Installing the bundlers that tests build an app with"
 	@$(VENV)/bin/npm ci --prefix tests/bundlers --loglevel error
+	@touch $@
+
+# Servers and the wheel have it; `make run` trains it at its first start, if nobody made it.
+$(FIRST): $(KERNELS) $(wildcard browser/fleetune/*.py server/fleetune_server/training/*.py kernels_wasm/lab/*)
+	@echo "Training the first model"
+	@$(PY) -m fleetune_server.training.first
 	@touch $@
 
 $(KERNELS): $(KERNEL_SOURCES) | $(RUNTIME)

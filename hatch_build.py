@@ -1,4 +1,4 @@
-"""The wheel carries what the server serves: page, Pyodide runtime, kernels and lab, all built before."""
+"""The wheel carries what the server serves: page, Pyodide runtime, kernels, lab and first model, all built before."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ PARTS = (
     "browser/node_modules/uplot/dist",
     "kernels_wasm/dist",
     "kernels_wasm/lab",
+    "server/dist",
 )
 LEFT_OUT = (".d.ts", ".map", ".py", ".md", "LICENSE")  # nobody asks for these
 

@@ -29,7 +29,6 @@ from fleetune_server.http.app import BROWSER, FOLDERS
 from fleetune_server.http.assets import Assets
 from fleetune_server.http.runtime_files import ARCHIVES, LOCK, write
 
-
 SOURCES = (BROWSER / "node_modules" / "pyodide", BROWSER / "vendor")  # of Python for the page
 
 
@@ -153,19 +152,24 @@ async def test_what_measuring_transfers_is_what_is_served_and_fits_in_eight_mega
     assert served["br"] < 7_000_000 < served["gzip"] < 8_800_000
 
 
-async def test_packed_forms_are_made_once_where_the_package_is_built_and_say_the_same(tmp_path: Path) -> None:
+def test_packed_forms_are_made_once_where_the_package_is_built_and_say_the_same(tmp_path: Path) -> None:
     (folder,) = (folder for _, folder in FOLDERS["pyodide"])
     unpackers = {".br": brotli.decompress, ".gz": gzip.decompress}
     packed = [path for path in folder.iterdir() if path.suffix in unpackers]
-    assert len(packed) == 2 * len([path for path in folder.iterdir() if path.stat().st_size >= LARGE and path not in packed])
-    assert all(unpackers[path.suffix](path.read_bytes()) == path.with_suffix("").read_bytes() for path in packed)
+    large = [
+        path for path in {*folder.iterdir()} - {*packed} if path.is_file() and path.stat().st_size >= LARGE
+    ]
+    assert len(packed) == 2 * len(large) > 10
+    assert all(
+        unpackers[path.suffix](path.read_bytes()) == path.with_suffix("").read_bytes() for path in packed
+    )
     assets = Assets(FOLDERS)
-    await assets.read()
+    asyncio.run(assets.read())
     forms = {path.read_bytes() for path in packed}
     assert forms <= {asset.packed(one)[1] for asset in assets.measuring() for one in ("br", "gzip")}
     (tmp_path / "made").mkdir()
     (tmp_path / "made" / "old").touch()
-    with pytest.raises(FileNotFoundError, match="no pyodide.mjs, pyodide.asm.js"):
+    with pytest.raises(FileNotFoundError, match=r"no pyodide\.mjs, "):
         write([SOURCES[1], tmp_path], tmp_path / "made")
     assert [path.name for path in tmp_path.rglob("*")] == ["made", "old"], "it stays as it was"
 

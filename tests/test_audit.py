@@ -28,7 +28,9 @@ POWER = 0.85  # of the claim, that so many show at least
 def found() -> Iterator[dict[str, Any]]:
     """What the command prints as JSON."""
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as printed:
-        patch.setitem(MUTANTS, "overspend", partial(overspend, factor=1.2))  # so large that few packets show it
+        patch.setitem(
+            MUTANTS, "overspend", partial(overspend, factor=1.2)
+        )  # so large that few packets show it
         patch.setattr(command, "OVERSPEND_DRAWS", DRAWS // 4)
         assert command.run(argparse.Namespace(draws=DRAWS, epsilon=2.0, workers=1, json=True)) == 0
         yield json.loads(printed.getvalue())

@@ -49,7 +49,9 @@ async def boot(request: Request) -> Response:
             "keys": state_of(request).keys.public(),  # for open pages of releases that knew no root
             "policyRevision": policy.REVISION,
             "withdrawableSeconds": withdrawable_seconds(state_of(request).settings.hold_seconds),
-            "measuringBytes": request.state.assets.measuring_bytes(request.headers.get("accept-encoding", "")),
+            "measuringBytes": request.state.assets.measuring_bytes(
+                request.headers.get("accept-encoding", "")
+            ),
             "privacySignal": privacy_signal(request.headers.raw),  # pages cannot read their own requests
             "version": __version__,
         },

@@ -1,4 +1,4 @@
-"""Python for browsers as it is served: archives unpacked, all packed for the wire. Made once, where the package is built.
+"""Python for browsers as it is served: archives unpacked, all packed for the wire; made where the package is built.
 
 `python -m fleetune_server.http.runtime_files SOURCE… FOLDER`: of a file that several sources have, the first one's.
 """

@@ -72,6 +72,9 @@ class GateVerdict:
         return (f"an operator accepted it although the gate refused it: {self.overruled}", *found)
 
 
+FIRST = GateVerdict((Check("first", True, 0.0, 0.0, "first model: nothing to compare with"),))
+
+
 def judge(
     model: Model,
     previous: Model | None,
@@ -93,7 +96,7 @@ def judge(
     predecessor and is published if it predicts at all.
     """
     if previous is None:
-        return GateVerdict((Check("first", True, 0.0, 0.0, "first model: nothing to compare with"),))
+        return FIRST
     checks = [*_reports(model, previous, heldout, manifest, improve, least)]
     if len(lab) and measured:
         checks += _on_lab(model, previous, lab)

@@ -100,7 +100,7 @@ class Posterior:
 
 
 def _inverse_lower(root: Floats) -> Floats:
-    """The inverse of a lower triangular matrix, by halves: numpy's own takes it for any matrix, at eight times the work."""
+    """The inverse of a lower triangular matrix, by halves: numpy would take it for any matrix, eight times the work."""
     if len(root) <= SMALL:
         return np.linalg.inv(root)
     half = len(root) // 2
