@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import zipfile
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from fleetune_server.common.assets import LARGE, SUFFIXES
 LOCK = "pyodide-lock.json"
 RUNTIME = ("pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", LOCK, "python_stdlib.zip")  # and every wheel
 ARCHIVES = (".whl", ".zip")
-PACKERS = {  # there is time for more than a server takes
+PACKERS: Mapping[str, Callable[[bytes], bytes]] = {  # there is time for more than a server takes
     "br": lambda body: brotli.compress(body, quality=9, lgwin=24),
     "gzip": lambda body: gzip.compress(body, mtime=0),
 }

@@ -91,7 +91,7 @@ def _sums(binned: NDArray[np.int64], place: Ints, weight: Floats, gradient: Floa
     columns = len(binned)
     cell = (binned + (np.arange(columns) * (nodes * BINS))[:, None] + place * BINS).ravel()
     summed = [np.bincount(cell, np.tile(of, columns), columns * nodes * BINS) for of in (weight, gradient)]
-    return np.stack(summed).reshape(2, columns, nodes, BINS)
+    return np.asarray(summed, dtype=np.float64).reshape(2, columns, nodes, BINS)
 
 
 def _question(sums: Floats) -> tuple[int, int]:

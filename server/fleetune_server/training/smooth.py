@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fleetune.context import Context
 from fleetune.covariance import HYPER, NONE, Points, covariance, nearness
@@ -99,13 +100,13 @@ class Posterior:
         return mean, variance, contrast
 
 
-def _inverse_lower(root: Floats) -> Floats:
+def _inverse_lower(root: NDArray[np.floating]) -> Floats:
     """The inverse of a lower triangular matrix, by halves: numpy would take it for any matrix, eight times the work."""
     if len(root) <= SMALL:
-        return np.linalg.inv(root)
+        return np.linalg.inv(root).astype(np.float64)
     half = len(root) // 2
     first, last = _inverse_lower(root[:half, :half]), _inverse_lower(root[half:, half:])
-    inverse = np.zeros_like(root)
+    inverse = np.zeros(root.shape)
     inverse[:half, :half], inverse[half:, half:] = first, last
     inverse[half:, :half] = -last @ (root[half:, :half] @ first)
     return inverse
