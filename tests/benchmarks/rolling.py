@@ -54,7 +54,7 @@ def newer_release(folder: Path) -> Path:
     """A copy of this checkout in which something of everything that pages load has changed."""
     for part in ("browser/web", "browser/fleetune", "server/fleetune_server", "kernels_wasm"):
         shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
-    for part in ("browser/node_modules", "browser/vendor"):
+    for part in ("browser/node_modules", "browser/dist"):
         (folder / part).symlink_to(ROOT / part)
     for script in (folder / "browser" / "web").rglob("*.*"):
         if script.suffix in (".js", ".html"):

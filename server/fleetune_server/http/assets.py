@@ -82,6 +82,8 @@ class Assets:
     def _read(self) -> None:
         self._stamps = _stamps(self._sources())
         trees = {name: Tree(name, _files(tree)) for name, tree in self.folders.items()}
+        for name in (name for name, tree in trees.items() if not tree.files):
+            log.error("files for pages are missing: run `make run`, or install the wheel again", extra={"tree": name})
         trees["wheels"] = Tree("wheels", {wheel.NAME: Asset(wheel.build(self.package), ".whl", IMMUTABLE)})
         translator = Asset(wheel.build_translator(), ".whl", IMMUTABLE)
         trees["translator"] = Tree("translator", {wheel.TRANSLATOR: translator})
