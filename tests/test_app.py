@@ -46,7 +46,7 @@ def client(running: Running) -> Iterator[httpx.Client]:
         ("/fleetune.js", "text/javascript; charset=utf-8"),
         ("/pyodide/pyodide.mjs", "text/javascript; charset=utf-8"),
         ("/pyodide/pyodide.asm.wasm", "application/wasm"),
-        ("/pyodide/micropip-0.9.0-py3-none-any.whl", "application/zip"),
+        ("/pyodide/numpy-2.0.2-cp312-cp312-pyodide_2024_0_wasm32.whl", "application/zip"),
         ("/static/uplot/uPlot.esm.js", "text/javascript; charset=utf-8"),
         ("/api/boot.json", "application/json"),
         ("/api/kernels", "application/json"),

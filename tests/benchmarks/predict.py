@@ -94,9 +94,8 @@ const source = `
   try {
     const boot = await json("api/boot.json");
     const { loadPyodide } = await import(at(boot.pyodide) + "pyodide.mjs");
-    const pyodide = await loadPyodide({ indexURL: at(boot.pyodide) });
-    await pyodide.loadPackage(["numpy", "micropip"], { messageCallback: () => {} });
-    await pyodide.pyimport("micropip").install.callKwargs(at(boot.wheel), { deps: false });
+    const pyodide = await loadPyodide({ indexURL: at(boot.pyodide), packages: ["numpy"] });
+    pyodide.unpackArchive(await fetch(at(boot.wheel)).then((response) => response.arrayBuffer()), "wheel");
     const manifest = await fetch(at("api/kernels")).then((response) => response.text());
     const latest = await json("api/model/latest");
     const model = new Uint8Array(await fetch(at(latest.url)).then((response) => response.arrayBuffer()));

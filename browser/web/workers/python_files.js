@@ -18,15 +18,15 @@ export function compareBelow(root, digests, scope = self) {
 }
 
 /**
- * Pyodide, from files that are compared with its release's. Of numpy and others its own lock file has the digests.
- * @param {import("../shared/wire").Parts} parts @param {URL} server @returns {Promise<import("pyodide").PyodideInterface>}
+ * Pyodide, from files that are compared with its release's, and these packages, of which its own lock file has the digests.
+ * @param {import("../shared/wire").Parts} parts @param {URL} server @param {string[]} [packages] @returns {Promise<import("pyodide").PyodideInterface>}
  */
-export async function startPyodide({ pyodide, digests = {} }, server) {
+export async function startPyodide({ pyodide, digests = {} }, server, packages = []) {
   const indexURL = new URL(pyodide, server).href;
   /** @type {typeof import("pyodide")} */
   const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
   const compared = compareBelow(indexURL, digests);
-  const started = await loadPyodide({ indexURL });
+  const started = await loadPyodide({ indexURL, packages });
   compared();
   return started;
 }

@@ -140,15 +140,12 @@ async function main() {
   }
   const answers = await Promise.all([getJson(PARTS), getJson("api/boot.json"), getJson("api/kernels")]);
   const [parts, boot, manifest] = /** @type {[Parts, Boot, Manifest]} */ (answers);
-  emit("boot", { stage: "Pyodide" });
-  const pyodide = await startPyodide(parts, server);
-  emit("boot", { stage: "numpy" });
-  await pyodide.loadPackage(["numpy", "micropip"], { messageCallback: () => {} });
+  emit("boot", { stage: "Pyodide, numpy" });
+  const wheel = fetchWheel(new URL(parts.wheel, server).href);
+  wheel.catch(() => {}); // it is awaited below
+  const pyodide = await startPyodide(parts, server, ["numpy"]);
   emit("boot", { stage: "fleetune" });
-  const wheel = await fetchWheel(new URL(parts.wheel, server).href);
-  pyodide.FS.writeFile(`/tmp/${wheel.name}`, wheel.bytes);
-  // Without its dependencies: numpy is loaded already, and asking an index for it would leave our origin.
-  await pyodide.pyimport("micropip").install.callKwargs(`emfs:/tmp/${wheel.name}`, { deps: false });
+  pyodide.unpackArchive((await wheel).bytes, "wheel");
 
   const bench = new Bench({ ...manifest, root: new URL(manifest.root, server).href });
   const app = await pyodide.pyimport("fleetune.app.platform_js").start(host(bench, boot, manifest));
