@@ -215,7 +215,7 @@ async def test_the_worker_compares_the_wheel_with_the_hash_in_its_address() -> N
     const [file, ...addresses] = process.argv.slice(1);
     const { fetchWheel } = await import(file);
     const found = await Promise.allSettled(addresses.map(fetchWheel));
-    console.log(JSON.stringify(found.map(({ value, reason }) => value?.bytes.length ?? reason.message)));
+    console.log(JSON.stringify(found.map(({ value, reason }) => value?.byteLength ?? reason.message)));
     """
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as site:
         threading.Thread(target=site.serve_forever, daemon=True).start()

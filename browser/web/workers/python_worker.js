@@ -145,7 +145,7 @@ async function main() {
   wheel.catch(() => {}); // it is awaited below
   const pyodide = await startPyodide(parts, server, ["numpy"]);
   emit("boot", { stage: "fleetune" });
-  pyodide.unpackArchive((await wheel).bytes, "wheel");
+  pyodide.unpackArchive(await wheel, "wheel");
 
   const bench = new Bench({ ...manifest, root: new URL(manifest.root, server).href });
   const app = await pyodide.pyimport("fleetune.app.platform_js").start(host(bench, boot, manifest));

@@ -13,7 +13,7 @@ async function main() {
   const wheel = fetchWheel(new URL(parts.translator, server).href);
   wheel.catch(() => {}); // it is awaited below
   const pyodide = await startPyodide(parts, server);
-  pyodide.unpackArchive((await wheel).bytes, "wheel");
+  pyodide.unpackArchive(await wheel, "wheel");
   const { translated } = pyodide.pyimport("kernels_wasm.translate.module");
   serve({
     /** @type {TranslateOperations["translate"]} */
