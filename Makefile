@@ -111,9 +111,9 @@ $(PAGE): browser/package.json browser/package-lock.json browser/.npmrc | $(RUNTI
 	@$(VENV)/bin/npm ci --prefix browser --loglevel error
 	@touch $@
 
-$(PYODIDE): server/fleetune_server/http/runtime_files.py $(wildcard browser/vendor/*.whl) $(PAGE)
+$(PYODIDE): browser/pack_python.mjs $(wildcard browser/vendor/*.whl) $(PAGE)
 	@echo "Packing Python for the page"
-	@$(PY) -m fleetune_server.http.runtime_files browser/node_modules/pyodide browser/vendor $(@D)
+	@$(NODE) $<
 	@touch $@
 
 $(BUNDLERS): tests/bundlers/package.json tests/bundlers/package-lock.json tests/bundlers/.npmrc | $(RUNTIME)

@@ -1,15 +1,15 @@
-// Runs tests/parity_cases.py in Pyodide (Node) with the vendored numpy: JSON inputs from a file, results to stdout.
+// Runs tests/parity_cases.py in Pyodide in Node, as pages load it: JSON inputs from a file, results to stdout.
 import { readFileSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { loadPyodide } from "../browser/node_modules/pyodide/pyodide.mjs";
+import { loadPyodide } from "../browser/dist/pyodide/pyodide.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const vendor = join(root, "browser", "vendor");
-const wheel = readdirSync(vendor).find((name) => name.startsWith("numpy-"));
+const packed = join(root, "browser", "dist", "pyodide");
+const wheel = readdirSync(packed).find((name) => name.endsWith(".whl"));
 try {
   const pyodide = await loadPyodide({ stdout: (line) => process.stderr.write(`${line}\n`) });
-  pyodide.unpackArchive(new Uint8Array(readFileSync(join(vendor, wheel))), "whl");
+  pyodide.unpackArchive(new Uint8Array(readFileSync(join(packed, wheel))), "whl");
   for (const [folder, place] of [["browser/fleetune", "/src/fleetune"], ["tests", "/src/tests"]]) {
     pyodide.FS.mkdirTree(place);
     pyodide.FS.mount(pyodide.FS.filesystems.NODEFS, { root: join(root, folder) }, place);

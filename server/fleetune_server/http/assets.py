@@ -17,12 +17,17 @@ from starlette.responses import Response
 
 from fleetune_server.common.assets import IMMUTABLE, REVALIDATE, TYPES, Asset, sri
 from fleetune_server.http import wheel
-from fleetune_server.http.runtime_files import RUNTIME
 from fleetune_server.kernels.catalogue import Catalogue
 from fleetune_server.settings import IN_CHECKOUT
 from fleetune_server.store.base import Store, StoreError
 
 log = logging.getLogger(__name__)
+COMPARED = (
+    ".wasm",
+    ".json",
+    ".zip",
+)  # of Python's files, those that workers compare with their release's digests
+LICENCES = (".txt",)
 RELEASES = 3  # whose files are served: this one and the two before it
 ENTRIES = ("fleetune", "widget", "choose")  # modules that embedders import, in `embed/` of the pages
 EMBEDDED = ("embed/", "shared/", "words/")  # where their imports are
@@ -83,7 +88,10 @@ class Assets:
         self._stamps = _stamps(self._sources())
         trees = {name: Tree(name, _files(tree)) for name, tree in self.folders.items()}
         for name in (name for name, tree in trees.items() if not tree.files):
-            log.error("files for pages are missing: run `make run`, or install the wheel again", extra={"tree": name})
+            log.error(
+                "files for pages are missing: run `make run`, or install the wheel again",
+                extra={"tree": name},
+            )
         trees["wheels"] = Tree("wheels", {wheel.NAME: Asset(wheel.build(self.package), ".whl", IMMUTABLE)})
         translator = Asset(wheel.build_translator(), ".whl", IMMUTABLE)
         trees["translator"] = Tree("translator", {wheel.TRANSLATOR: translator})
@@ -93,8 +101,10 @@ class Assets:
             "pyodide": trees["pyodide"].root,
         }
         # A page's scripts ask for their own Python: another replica may have another release's.
-        runtime = {name: asset for name, asset in trees["pyodide"].files.items() if name in RUNTIME}
-        digests = {name: sri(one.body) for name, one in runtime.items() if not name.endswith("js")}
+        # Scripts are imported, which has no integrity; the lock file has the digest of every wheel.
+        digests = {
+            name: sri(one.body) for name, one in trees["pyodide"].files.items() if one.suffix in COMPARED
+        }
         parts = Asset(json.dumps({**self.parts, "digests": digests}).encode(), ".json", IMMUTABLE)
         trees["static"] = Tree("static", {**trees["static"].files, "parts.json": parts})
         scripts = f'"{trees["static"].root[1:]}'.encode()
@@ -136,9 +146,8 @@ class Assets:
 
     def measuring(self) -> list[Asset]:
         """What a browser fetches before Python can measure."""
-        pyodide = self._trees["pyodide"].files
-        named = [asset for name, asset in pyodide.items() if name in RUNTIME or name.endswith(".whl")]
-        return [*named, *self._trees["wheels"].files.values()]
+        trees = (self._trees["pyodide"], self._trees["wheels"])
+        return [asset for tree in trees for asset in tree.files.values() if asset.suffix not in LICENCES]
 
     def measuring_bytes(self, accepted: str) -> int:
         """As they are sent to a browser with this Accept-Encoding header."""
