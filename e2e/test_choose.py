@@ -60,6 +60,9 @@ def test_a_benchmark_leads_to_a_choice_and_says_why(
     wait_text(page, "#progressText", "Done", timeout=BOOT_SECONDS + QUICK_SECONDS)
     wait_for(page, "!find('#run').disabled")
     noted = page.evaluate("return window.noted")
+    fetched = [int(line.split(": ")[1].removesuffix(" %")) for line in noted if "Pyodide" in line]
+    assert fetched == sorted(set(fetched)), fetched
+    assert fetched[-1] == 100, "how much of Python is here is said while it comes"
     assert any("elements" in line and "s left" in line for line in noted), noted
     assert_measured(page, wire, engine)
 

@@ -16,6 +16,13 @@ from e2e.wire import Wire
 
 SETTINGS = {"push_origins": "*"}
 SECOND = "document.querySelectorAll('fleetune-widget')[1]"
+# What a screen reader says of the first element's status: its changes while they are not kept from it.
+HEAR = """
+window.heard = [];
+const status = document.querySelector("fleetune-widget").shadowRoot.querySelector(".status");
+const note = () => status.ariaLive === "off" || window.heard.push(status.textContent);
+new MutationObserver(note).observe(status, { childList: true, characterData: true, subtree: true });
+"""
 OPEN = "document.querySelector('fleetune-widget').shadowRoot.querySelector('details').open = true"
 HEAD = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Someone\'s page</title>'
 MODULE = """
@@ -179,8 +186,12 @@ def test_the_element_asks_for_the_decisions_and_nothing_else(page: Page, wire: W
 def test_a_visitor_measures_agrees_sends_and_withdraws(page: Page, wire: Wire, site: Embedder) -> None:
     page.open(f"{site.origin}/widget")
     wait_text(page, ".status", "as fast as JavaScript")
+    page.evaluate(HEAR)
     page.click("button", BENCHMARK)
     wait_text(page, ".status", "Measured here in", timeout=BOOT_SECONDS)
+    heard = page.evaluate("return window.heard")
+    assert 1 <= len(heard) <= 3, "no step is read out"
+    assert "Measured here in" in heard[-1]
     assert_only_public(wire)
     wait_for(page, f"/Измерено здесь/.test({SECOND}.shadowRoot.querySelector('.status').innerText)")
     decisions = [r for r in wire.requests if r.route.startswith("/api/decisions")]

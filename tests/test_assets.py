@@ -184,8 +184,9 @@ async def test_the_worker_compares_pyodides_files_with_the_digests_of_its_releas
     assets = Assets(FOLDERS)
     await assets.read()
     parts = json.loads(assets._trees["static"].files["parts.json"].body)
-    assert parts["digests"].keys() == {"pyodide.asm.wasm", "pyodide-lock.json", "python_stdlib.zip"}
-    good = {name: assets._hashed[parts["pyodide"] + name].body for name in parts["digests"]}
+    good = {name: assets._hashed[parts["pyodide"] + name].body for name in parts["files"]}
+    assert {"pyodide.asm.wasm", "pyodide-lock.json", "python_stdlib.zip"} < good.keys()
+    assert {name.split("-")[0] for name in good if name.endswith(".whl")} == {"numpy"}
     lock = good["pyodide-lock.json"]
     roots: dict[str, dict[str, bytes]] = {
         "good": good,
@@ -206,17 +207,20 @@ async def test_the_worker_compares_pyodides_files_with_the_digests_of_its_releas
             pass
 
     script = """
-    const [file, origin, digests, roots] = process.argv.slice(1);
+    const [file, origin, files, roots] = process.argv.slice(1);
     const { compareBelow } = await import(file);
-    const answers = {};
+    const answers = { told: [] };
     const tried = async (address) => {
       try { return (await (await fetch(address)).arrayBuffer()).byteLength; } catch { return "refused"; }
     };
     for (const root of JSON.parse(roots)) {
-      const stop = compareBelow(`${origin}/${root}/`, JSON.parse(digests), globalThis);
+      const told = [];
+      const stop = compareBelow(`${origin}/${root}/`, JSON.parse(files), (percent) => told.push(percent), globalThis);
       answers[root] = [];
-      for (const name of Object.keys(JSON.parse(digests))) answers[root].push(await tried(`${origin}/${root}/${name}`));
+      for (const name of Object.keys(JSON.parse(files))) answers[root].push(await tried(`${origin}/${root}/${name}`));
       stop();
+      const rising = told.every((percent, i) => !i || percent > told[i - 1]);
+      if (root === "good") answers.told = [told.length, rising, told.at(-1)];
     }
     answers.ended = [await tried(`${origin}/cut/pyodide-lock.json`)];
     process.stdout.write(JSON.stringify(answers));
@@ -226,11 +230,14 @@ async def test_the_worker_compares_pyodides_files_with_the_digests_of_its_releas
         file = (Path(__file__).parents[1] / "browser/web/workers/python_files.js").as_uri()
         origin = f"http://127.0.0.1:{server.server_port}"
         answers = await asyncio.to_thread(
-            node.evaluate, script, file, origin, json.dumps(parts["digests"]), json.dumps([*roots])
+            node.evaluate, script, file, origin, json.dumps(parts["files"]), json.dumps([*roots])
         )
         server.shutdown()
+    pieces, rising, last = answers.pop("told")
+    assert pieces > 50, "the page can say how much of Python is here"
+    assert (rising, last) == (True, 100)
     assert answers == {
         "good": [len(body) for body in good.values()],
-        **dict.fromkeys(("changed", "cut", "longer", "mixed"), ["refused"] * 3),
+        **dict.fromkeys(("changed", "cut", "longer", "mixed"), ["refused"] * len(good)),
         "ended": [len(lock) - 1],
     }

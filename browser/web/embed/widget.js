@@ -151,6 +151,7 @@ class FleetuneWidget extends Base {
       stop.disabled = bar.hidden = false;
       bar.removeAttribute("value");
       status.textContent = say("bench.boot", { stage: "" });
+      status.setAttribute("aria-live", "off"); // its beginning and its end are read out, not each step
       try {
         await tuner.benchmark({ budgetMs: BUDGET_MS, kernels: names, signal: begun.signal });
         done();
@@ -164,6 +165,7 @@ class FleetuneWidget extends Base {
       this.#run = undefined; // until now the benchmark used the status
       run.disabled = false;
       stop.disabled = bar.hidden = true;
+      status.setAttribute("aria-live", "polite");
       show();
     };
     run.addEventListener("click", measure);

@@ -183,8 +183,13 @@ export interface Parts {
   wheel: string;
   translator: string; // a wheel, for `/functions/new`
   pyodide: string;
-  /** Of Pyodide's files that are not scripts, as `integrity` has them; in `parts.json` only. */
-  digests?: Record<string, string>;
+  /** Pyodide's files that are not scripts, by path; in `parts.json` only. */
+  files?: Record<string, RuntimeFile>;
+}
+
+export interface RuntimeFile {
+  sha256: string;
+  bytes: number;
 }
 
 export interface Boot extends Parts {

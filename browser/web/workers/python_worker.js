@@ -140,10 +140,9 @@ async function main() {
   }
   const answers = await Promise.all([getJson(PARTS), getJson("api/boot.json"), getJson("api/kernels")]);
   const [parts, boot, manifest] = /** @type {[Parts, Boot, Manifest]} */ (answers);
-  emit("boot", { stage: "Pyodide, numpy" });
   const wheel = fetchWheel(new URL(parts.wheel, server).href);
   wheel.catch(() => {}); // it is awaited below
-  const pyodide = await startPyodide(parts, server, ["numpy"]);
+  const pyodide = await startPyodide(parts, server, ["numpy"], (percent) => emit("boot", { stage: `Pyodide, numpy: ${percent} %` }));
   emit("boot", { stage: "fleetune" });
   pyodide.unpackArchive(await wheel, "wheel");
 

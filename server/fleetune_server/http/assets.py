@@ -22,12 +22,7 @@ from fleetune_server.settings import IN_CHECKOUT
 from fleetune_server.store.base import Store, StoreError
 
 log = logging.getLogger(__name__)
-COMPARED = (
-    ".wasm",
-    ".json",
-    ".zip",
-)  # of Python's files, those that workers compare with their release's digests
-LICENCES = (".txt",)
+FETCHED = (".wasm", ".json", ".zip", ".whl")  # by workers, of Python's files; scripts are imported
 RELEASES = 3  # whose files are served: this one and the two before it
 ENTRIES = ("fleetune", "widget", "choose")  # modules that embedders import, in `embed/` of the pages
 EMBEDDED = ("embed/", "shared/", "words/")  # where their imports are
@@ -101,11 +96,12 @@ class Assets:
             "pyodide": trees["pyodide"].root,
         }
         # A page's scripts ask for their own Python: another replica may have another release's.
-        # Scripts are imported, which has no integrity; the lock file has the digest of every wheel.
-        digests = {
-            name: sri(one.body) for name, one in trees["pyodide"].files.items() if one.suffix in COMPARED
+        files = {
+            name: {"sha256": asset.sha256, "bytes": len(asset.body)}
+            for name, asset in trees["pyodide"].files.items()
+            if asset.suffix in FETCHED
         }
-        parts = Asset(json.dumps({**self.parts, "digests": digests}).encode(), ".json", IMMUTABLE)
+        parts = Asset(json.dumps({**self.parts, "files": files}).encode(), ".json", IMMUTABLE)
         trees["static"] = Tree("static", {**trees["static"].files, "parts.json": parts})
         scripts = f'"{trees["static"].root[1:]}'.encode()
         self._pages = {
@@ -146,8 +142,8 @@ class Assets:
 
     def measuring(self) -> list[Asset]:
         """What a browser fetches before Python can measure."""
-        trees = (self._trees["pyodide"], self._trees["wheels"])
-        return [asset for tree in trees for asset in tree.files.values() if asset.suffix not in LICENCES]
+        trees = (self._trees["pyodide"], self._trees["wheels"])  # without licences
+        return [asset for tree in trees for asset in tree.files.values() if asset.suffix != ".txt"]
 
     def measuring_bytes(self, accepted: str) -> int:
         """As they are sent to a browser with this Accept-Encoding header."""
