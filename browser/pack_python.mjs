@@ -58,6 +58,11 @@ def pack(archive, left_out, for_compilers):
 pack
 `;
 
+/** What the licences of compiled modules ask for. @param {string} version */
+const NOTICE = (version) => `Pyodide ${version} (MPL-2.0), with the standard library of Python (PSF licence) and numpy (BSD-3-Clause).
+Modules are compiled, and some are left out; their source is https://github.com/pyodide/pyodide/tree/${version}
+`;
+
 /** @param {Uint8Array} bytes */
 const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
@@ -85,6 +90,7 @@ const files = {
 rmSync(making, { recursive: true, force: true });
 mkdirSync(making, { recursive: true });
 cpSync(`${here}/vendor/licences`, `${making}/licences`, { recursive: true });
+writeFileSync(`${making}/licences/pyodide-${lock.info.version}.txt`, NOTICE(lock.info.version));
 const params = { [constants.BROTLI_PARAM_QUALITY]: 9, [constants.BROTLI_PARAM_LGWIN]: 24 };
 await Promise.all(
   Object.entries(files).map(async ([name, body]) => {

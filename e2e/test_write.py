@@ -80,3 +80,22 @@ def test_what_does_not_end_is_stopped_and_the_page_is_usable_in_both_languages(
     page.click("button", "Перевести и выполнить")
     assert wait_for(page, "find('#problems').checkVisibility()")
     assert violations(page) == []
+
+
+@pytest.mark.deep
+def test_who_used_the_page_twice_needs_no_network(page: Page, wire: Wire) -> None:
+    """The second visit is the first whose files pass through the service worker that a press registers."""
+    page.open(f"{wire.url}functions/new?lang=en")
+    wait_text(page, "h1", "Write a function")
+    assert not page.evaluate("return await navigator.serviceWorker.getRegistration()"), (
+        "looking keeps nothing"
+    )
+    for visit in range(3):
+        write(page, SOURCE)
+        page.click("button", "Translate and run")
+        wait_text(page, "#status", "Done.", timeout=BOOT_SECONDS)
+        wait_for(page, "!!navigator.serviceWorker.controller")
+        if visit == 1:
+            wire.cut()
+        page.reload()
+        wait_text(page, "h1", "Write a function")

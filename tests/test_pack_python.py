@@ -91,6 +91,12 @@ def test_the_lock_file_names_the_one_wheel_that_is_there() -> None:
     )
 
 
+def test_the_licences_are_with_it() -> None:
+    names = {path.name for path in (VENDOR / "licences").iterdir()}
+    assert {path.name for path in (DIST / "licences").iterdir()} == names | {"pyodide-0.27.8.txt"}
+    assert "MPL-2.0" in (DIST / "licences" / "pyodide-0.27.8.txt").read_text()
+
+
 def test_what_is_large_lies_there_packed_too() -> None:
     unpackers = {".br": brotli.decompress, ".gz": gzip.decompress}
     packed = [path for path in DIST.iterdir() if path.suffix in unpackers]

@@ -4,6 +4,7 @@
 import { element, fill, find } from "../shared/dom.js";
 import { TimeoutError } from "../shared/protocol.js";
 import { connectWorker } from "../shared/rpc.js";
+import { registerServiceWorker } from "./offline.js";
 import { LIMIT_MS, timesOf } from "./run_function.js";
 
 const SILENCE_MS = 15_000; // starting Python blocks the worker for some seconds
@@ -40,6 +41,7 @@ function python() {
 
 /** @param {string} text @returns {Promise<Translated>} */
 async function translate(text) {
+  registerServiceWorker(); // from the next visit on, all this works without a network
   tell("starting");
   const worker = await python();
   tell("translating");
