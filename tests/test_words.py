@@ -159,3 +159,19 @@ def test_the_page_asks_for_its_modules_at_once_and_first_for_what_is_shown_first
     assert set(asked[: len(first)]) == first
     assert set(asked) == imports(WEB / "page" / "page.js")
     assert len(asked) == len(set(asked))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_builds_have_names_in_words(language: str) -> None:
+    """Those of the catalogue, and of kernels whose optimisations nobody knows here."""
+    kernels = json.loads((KERNELS / "manifest.json").read_text())["kernels"]
+    names = {variant["name"] for kernel in kernels for variant in kernel["variants"]} | {"js", "js-tuned"}
+    asked = json.dumps([*sorted(names), "radix4+myOwnTrick"])
+    said: list[str] = exported(
+        "const { buildIn } = await import('./shared/i18n.js');"
+        f"const w = {asked}.map((name) => buildIn('{language}', name))"
+    )
+    assert len(set(said)) == len(said), "each is told from the others"
+    spelled = [re.sub("JavaScript|WebAssembly", "", text) for text in said]
+    assert not [text for text in spelled if re.search(r"\+|[a-z][A-Z]", text)]
+    assert said[-1] == "radix 4, my own trick"

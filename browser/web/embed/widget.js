@@ -11,7 +11,7 @@
 import { element, fill } from "../shared/dom.js";
 import { shadow } from "./style.js";
 import { connect } from "./fleetune.js";
-import { known, numbersIn, sayIn } from "../shared/i18n.js";
+import { buildIn, known, numbersIn, sayIn } from "../shared/i18n.js";
 import { geometricMean } from "../shared/numbers.js";
 import { WidgetPrivacy } from "./widget_privacy.js";
 
@@ -202,9 +202,10 @@ class FleetuneWidget extends Base {
     fill(
       body,
       ...rows.map(({ name, contexts }) => {
-        const builds = [...new Set(contexts.map(({ choice }) => choice))].join(", ").replaceAll("+", "+\u200b"); // where a line may end
+        const builds = [...new Set(contexts.map(({ choice }) => choice))];
+        const cell = element("td", { role: "cell", title: builds.join("; ") }, builds.map((build) => buildIn(this.#language, build)).join("; "));
         const mean = geometricMean(contexts.map((row) => Math.max(row.speedup, 1e-3)));
-        return element("tr", { role: "row" }, element("th", { scope: "row", role: "rowheader" }, name), element("td", { role: "cell" }, builds), element("td", { role: "cell" }, times(mean)));
+        return element("tr", { role: "row" }, element("th", { scope: "row", role: "rowheader" }, name), cell, element("td", { role: "cell" }, times(mean)));
       }),
     );
   }
