@@ -53,7 +53,9 @@ export function sayOr(key) {
 /** A build's name ("inlining+vectorization") in words: its parts, those without words taken apart. @param {string} tag @param {string} name */
 export function buildIn(tag, name) {
   const plain = (/** @type {string} */ part) => part.replace(/[A-Z]|\d+/g, (found) => ` ${found.toLowerCase()}`);
-  return name.split("+").map((part) => WORDS[tag][`build.${part}`] ?? plain(part)).join(", ");
+  const parts = name.split("+");
+  const said = parts.includes("relaxedSimd") ? parts.filter((part) => part !== "vectorization") : parts; // which it needs
+  return said.map((part) => WORDS[tag][`build.${part}`] ?? plain(part)).join(", ");
 }
 
 /** Put the chosen language's words into every element with `data-i18n` or `data-i18n-label`. */
