@@ -192,7 +192,7 @@ export function privacyCard(python, onChoice) {
 function historyItem(item) {
   const value = `${item.value.toLocaleString(language, { maximumSignificantDigits: 6 })}×`;
   const words = say("history.item", { ...item, value, fate: say(`fate.${item.state}`) });
-  return element("li", {}, words, element("details", {}, element("summary", {}, say("history.bytes")), element("pre", {}, item.text)));
+  return element("li", {}, words, element("details", {}, element("summary", {}, say("history.bytes")), element("pre", { tabindex: "0", role: "group", "aria-label": say("history.bytes") }, item.text)));
 }
 
 /** A row of the field table, which the code and the privacy policy share. @param {Field} field */

@@ -37,7 +37,7 @@ export function satisfactionCard(python) {
       fill(
         find("#answers"),
         ...answers.map(({ day, nonce, text }) =>
-          element("li", {}, say("satisfaction.item", { day, nonce }), element("pre", {}, text)),
+          element("li", {}, say("satisfaction.item", { day, nonce }), element("pre", { tabindex: "0", role: "group", "aria-label": say("packet.label") }, text)),
         ),
       );
       find("#answersEmpty").hidden = answers.length > 0;
