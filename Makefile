@@ -122,7 +122,7 @@ $(BUNDLERS): tests/bundlers/package.json tests/bundlers/package-lock.json tests/
 	@touch $@
 
 # Servers and the wheel have it; `make run` trains it at its first start, if nobody made it.
-$(FIRST): $(KERNELS) $(wildcard browser/fleetune/*.py server/fleetune_server/training/*.py kernels_wasm/lab/*)
+$(FIRST): $(KERNELS) $(wildcard browser/fleetune/*.py server/fleetune_server/training/*.py kernels_wasm/lab/*.jsonl kernels_wasm/lab/corpus/*)
 	@echo "Training the first model"
 	@$(PY) -m fleetune_server.training.first
 	@touch $@

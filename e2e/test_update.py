@@ -115,6 +115,21 @@ def test_a_server_restarted_under_an_open_page_is_found_again_and_caught_up_with
 
 
 @pytest.mark.deep
+@pytest.mark.parametrize("name", ["pyodide.asm.wasm", "python_stdlib.zip", "pyodide-lock.json", ".whl"])
+def test_a_changed_file_of_python_is_refused_at_once_and_by_name(
+    page: Page, server: Server, name: str
+) -> None:
+    with Tamper(server.url) as relay:
+        relay.about = ("/pyodide-",)
+        relay.lie = lambda path, truth: truth[:-1] + bytes([truth[-1] ^ 1]) if path.endswith(name) else truth
+        page.open(relay.url)
+        said = page.evaluate(
+            f"try {{ {WORKER} }} catch (error) {{ return error.message; }}", timeout=BOOT_SECONDS
+        )
+    assert f"{name} is not the file of this release: reload the page" in said
+
+
+@pytest.mark.deep
 def test_no_lie_about_a_model_is_believed_and_none_costs_the_page_its_model(
     page: Page, server: Server
 ) -> None:

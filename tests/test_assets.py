@@ -209,16 +209,18 @@ async def test_the_worker_compares_pyodides_files_with_the_digests_of_its_releas
     script = """
     const [file, origin, files, roots] = process.argv.slice(1);
     const { compareBelow } = await import(file);
-    const answers = { told: [] };
+    const answers = { told: [], refused: {} };
     const tried = async (address) => {
       try { return (await (await fetch(address)).arrayBuffer()).byteLength; } catch { return "refused"; }
     };
     for (const root of JSON.parse(roots)) {
       const told = [];
-      const stop = compareBelow(`${origin}/${root}/`, JSON.parse(files), (percent) => told.push(percent), globalThis);
+      let refused = 0;
+      const stop = compareBelow(`${origin}/${root}/`, JSON.parse(files), (percent) => told.push(percent), () => refused++, globalThis);
       answers[root] = [];
       for (const name of Object.keys(JSON.parse(files))) answers[root].push(await tried(`${origin}/${root}/${name}`));
       stop();
+      answers.refused[root] = refused;
       const rising = told.every((percent, i) => !i || percent > told[i - 1]);
       if (root === "good") answers.told = [told.length, rising, told.at(-1)];
     }
@@ -233,6 +235,7 @@ async def test_the_worker_compares_pyodides_files_with_the_digests_of_its_releas
             node.evaluate, script, file, origin, json.dumps(parts["files"]), json.dumps([*roots])
         )
         server.shutdown()
+    assert answers.pop("refused") == {root: 0 if root == "good" else len(good) for root in roots}
     pieces, rising, last = answers.pop("told")
     assert pieces > 50, "the page can say how much of Python is here"
     assert (rising, last) == (True, 100)

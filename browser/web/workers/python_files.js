@@ -4,31 +4,35 @@ import { sha256 } from "./digest.js";
 
 /** @typedef {Record<string, import("../shared/wire").RuntimeFile>} Files by path */
 
-/** All of a body that must have so many bytes. @param {Response} response @param {number} size @param {(bytes: number) => void} count */
-async function whole(response, size, count) {
-  const bytes = new Uint8Array(size);
+/**
+ * The decompressed body; an error if it is longer.
+ * @param {Response} response @param {number} most bytes @param {(bytes: number) => void} [count]
+ */
+export async function readAtMost(response, most, count = () => {}) {
+  const parts = [];
   let length = 0;
   for (const reader = response.body?.getReader(); reader; ) {
     const { done, value } = await reader.read();
     if (done) break;
-    if (length + value.length > size) {
-      await reader.cancel();
-      break;
-    }
-    bytes.set(value, length);
     length += value.length;
+    if (length > most) {
+      await reader.cancel();
+      throw new Error("the answer does not end");
+    }
     count(value.length);
+    parts.push(value);
   }
-  return length === size ? bytes.buffer : new ArrayBuffer(0);
+  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 /**
- * From now on these files, fetched below this address, are counted, and fail if they have other bytes than their release's.
+ * From now on these files, fetched below this address, are counted, and must have the bytes of their release.
  * Not `integrity`: the browser would hand nothing out, and nothing could be counted, before all is here.
  * @param {string} root @param {Files} files @param {(percent: number) => void} tell how much of all files is here
+ * @param {(error: Error) => void} refuse hears why a file did not come, which Pyodide keeps to itself
  * @param {{fetch: typeof fetch}} [scope] @returns {() => void} ends it
  */
-export function compareBelow(root, files, tell, scope = self) {
+export function compareBelow(root, files, tell, refuse, scope = self) {
   const plain = scope.fetch;
   const total = Object.values(files).reduce((sum, { bytes }) => sum + bytes, 0);
   let [received, told] = [0, -1];
@@ -38,15 +42,21 @@ export function compareBelow(root, files, tell, scope = self) {
     const percent = Math.min(100, Math.floor((100 * received) / total));
     if (percent > told) tell((told = percent));
   };
-  scope.fetch = async (input, init) => {
-    const address = input instanceof Request ? input.url : new URL(input, root).href;
-    const name = address.slice(root.length);
-    const response = await plain(input, init);
-    const file = address.startsWith(root) && response.ok ? files[name] : undefined;
-    if (!file) return response;
-    const bytes = await whole(response, file.bytes, count);
-    if ((await sha256(bytes)) !== file.sha256) throw new TypeError(`${name} is not the file of this release: reload the page`);
+  /** @param {string} name @param {Promise<Response>} asked */
+  const compared = async (name, asked) => {
+    const response = await asked;
+    if (!response.ok) throw new Error(`the server answered ${name} with ${response.status}: reload the page`);
+    const bytes = await readAtMost(response, files[name].bytes, count);
+    if ((await sha256(bytes.buffer)) !== files[name].sha256) throw new Error(`${name} is not the file of this release: reload the page`);
     return new Response(bytes, { headers: { "content-type": response.headers.get("content-type") ?? "" } });
+  };
+  scope.fetch = (input, init) => {
+    const address = input instanceof Request ? input.url : new URL(input, root).href;
+    const name = address.startsWith(root) ? address.slice(root.length) : "";
+    if (!(name in files)) return plain(input, init);
+    const answer = compared(name, plain(input, { ...init, integrity: "" })); // which Pyodide sets for packages
+    answer.catch(refuse);
+    return answer;
   };
   return () => void (scope.fetch = plain);
 }
@@ -61,10 +71,10 @@ export async function startPyodide({ pyodide, files = {} }, server, packages = [
   const indexURL = new URL(pyodide, server).href;
   /** @type {typeof import("pyodide")} */
   const { loadPyodide } = await import(`${indexURL}pyodide.mjs`);
-  const compared = compareBelow(indexURL, files, tell);
-  const started = await loadPyodide({ indexURL, packages });
-  compared();
-  return started;
+  return new Promise((resolve, reject) => {
+    const end = compareBelow(indexURL, files, tell, reject);
+    loadPyodide({ indexURL, packages }).finally(end).then(resolve, reject);
+  });
 }
 
 /**

@@ -9,7 +9,7 @@ import { detectEnvironment } from "../shared/environment.js";
 import { lock } from "./lock.js";
 import { errorData, RemoteError, WORKER_NAME } from "../shared/protocol.js";
 import { beat, emit, refuse, seesPrivacyControl, serve } from "../shared/rpc.js";
-import { fetchWheel, startPyodide } from "./python_files.js";
+import { fetchWheel, readAtMost, startPyodide } from "./python_files.js";
 import * as storage from "../shared/storage.js";
 
 const server = new URL("../../", import.meta.url);
@@ -51,23 +51,6 @@ const SHOWN = new Set(["ledger", "reports", "answers", "feedbackLedger", "measur
 async function keep(key, value) {
   await storage.set(key, value);
   if (SHOWN.has(key)) emit("stored", { key, value });
-}
-
-/** The decompressed body; an error if it is longer. @param {Response} response @param {number} most bytes */
-async function readAtMost(response, most) {
-  const parts = [];
-  let length = 0;
-  for (const reader = response.body?.getReader(); reader; ) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    length += value.length;
-    if (length > most) {
-      await reader.cancel();
-      throw new Error("the answer does not end");
-    }
-    parts.push(value);
-  }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
 }
 
 /**

@@ -43,7 +43,7 @@ def shipped(request: TrainRequest, folder: Path = FOLDER) -> TrainResult | None:
     model = (folder / MODEL).read_bytes()
     if about["source"] != source(request) or about["sha256"] != hashlib.sha256(model).hexdigest():
         return None
-    return TrainResult(model, about["metadata"], FIRST, about["seconds"])
+    return TrainResult(model, about["metadata"], FIRST)
 
 
 def make(request: TrainRequest, folder: Path = FOLDER) -> None:
@@ -53,7 +53,6 @@ def make(request: TrainRequest, folder: Path = FOLDER) -> None:
         "source": source(request),
         "sha256": hashlib.sha256(result.model).hexdigest(),
         "metadata": result.metadata,
-        "seconds": result.seconds,
     }
     folder.mkdir(parents=True, exist_ok=True)
     (folder / MODEL).write_bytes(result.model)
