@@ -216,7 +216,8 @@ async def test_the_worker_compares_pyodides_files_with_the_digests_of_its_releas
     for (const root of JSON.parse(roots)) {
       const told = [];
       let refused = 0;
-      const stop = compareBelow(`${origin}/${root}/`, JSON.parse(files), (percent) => told.push(percent), () => refused++, globalThis);
+      const [tell, refuse] = [(percent) => told.push(percent), () => refused++];
+      const stop = compareBelow(`${origin}/${root}/`, JSON.parse(files), tell, refuse, globalThis);
       answers[root] = [];
       for (const name of Object.keys(JSON.parse(files))) answers[root].push(await tried(`${origin}/${root}/${name}`));
       stop();

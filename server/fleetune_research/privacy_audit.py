@@ -80,10 +80,10 @@ def shipped(measurement: float, epsilon: float) -> bytes:
     return encode(_build(measurement, epsilon))
 
 
-def overspend(measurement: float, epsilon: float, factor: float = 1.05) -> bytes:
+def overspend(measurement: float, epsilon: float) -> bytes:
     """Mutant: the draw uses 5 % more ε than the packet says."""
     unit = clip_residual(BASE + CLIP * measurement, BASE, CLIP)
-    symbol = mechanism(factor * epsilon).draw(unit)
+    symbol = mechanism(1.05 * epsilon).draw(unit)
     value = float(legal_values(BASE, CLIP, epsilon)[symbol])
     return encode(dataclasses.replace(_build(measurement, epsilon), speedup=value))
 
