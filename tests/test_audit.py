@@ -6,12 +6,12 @@ import json
 import math
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from fleetune.fields import FIELDS
 from fleetune.privacy import mechanism
-from fleetune_research.commands.audit import MUTANT_DRAWS
 from fleetune_research.privacy_audit import MUTANTS, audit, overspend, shipped
 from fleetune_server import cli
 
@@ -23,11 +23,16 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_a_million_packets_do_not_exceed_the_claim_and_every_fault_is_caught() -> None:
+@pytest.fixture(scope="module")
+def found() -> dict[str, Any]:
     """As an operator runs it: 10^6 packets of the shipped code, and the mutants."""
     done = run("audit", "--draws", str(DRAWS), "--json")
-    found = json.loads(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
+    printed: dict[str, Any] = json.loads(done.stdout)
+    return printed
+
+
+def test_a_million_packets_do_not_exceed_the_claim_and_every_fault_is_caught(found: dict[str, Any]) -> None:
     assert (found["claimed"], found["draws"]) == (2.0, DRAWS)
     assert found["matrix_max_log_ratio"] <= 2.0
     assert 1.85 < found["empirical_lower_bound"] <= 2.0, "close to the claim: the audit has power"
@@ -50,9 +55,8 @@ def test_the_strict_mechanism_holds_too() -> None:
         ("day-leak", "envelope"),
     ],
 )
-def test_a_planted_fault_is_named(mutant: str, word: str) -> None:
-    found = audit(MUTANTS[mutant], 2.0, MUTANT_DRAWS)
-    assert any(word in violation for violation in found.violations)
+def test_a_planted_fault_is_named(found: dict[str, Any], mutant: str, word: str) -> None:
+    assert any(word in violation for violation in found["mutants"][mutant]["violations"])
 
 
 def test_too_few_packets_prove_nothing() -> None:
