@@ -88,11 +88,15 @@ def send(page: Page) -> str:
 
 
 def sent_packets(wire: Wire) -> list[dict[str, Any]]:
-    """The packets that crossed the wire, each once: a browser repeats a request whose connection broke, and the
-    server knows a packet by its nonce."""
+    """The packets that crossed the wire. A browser repeats a request whose connection broke before its answer: the
+    server knows it by its nonce, and it counts once here."""
     found: list[dict[str, Any]] = []
+    unanswered: list[bytes] = []
     for request in wire.seen("/api/telemetry", "POST"):
-        found += [packet for packet in packets_of(request) if packet not in found]
+        if request.body not in unanswered:
+            found += packets_of(request)
+        if not request.answered:
+            unanswered.append(request.body)
     return found
 
 

@@ -32,6 +32,7 @@ class Request:
     path: str = ""
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
+    answered: bool = False  # something came back
 
     @property
     def route(self) -> str:
@@ -156,7 +157,7 @@ class Wire(Closing):
                     _pump(reader, up_writer, recorder.listen(), said=self.messages.append, adds=self._adding)
                 ),
                 asyncio.ensure_future(
-                    _pump(up_reader, writer, None, lambda size: self._passing(size, recorder.request.path))
+                    _pump(up_reader, writer, None, lambda size: self._passing(size, recorder.request))
                 ),
             }
             _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -174,8 +175,9 @@ class Wire(Closing):
     def _adding(self, data: bytes) -> bytes:
         return data.replace(b" HTTP/1.1\r\n", b" HTTP/1.1\r\n" + self.adds + b"\r\n") if self.adds else data
 
-    async def _passing(self, size: int, path: str) -> None:
-        if path.startswith(self._held):
+    async def _passing(self, size: int, request: Request) -> None:
+        request.answered = True
+        if request.path.startswith(self._held):
             await self._released.wait()
         self.received += size
         if self.delay:
