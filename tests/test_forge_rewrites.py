@@ -109,3 +109,21 @@ def test_chosen_loops_become_vectors_and_keep_their_meaning(name: str, compiler:
     )
     assert rewrites.reasons(rewrites.normalised(source.program)) == []
     assert hold(source, compiler) >= 1
+
+
+@pytest.mark.parametrize("element", ["i8", "u8", "i16", "u16", "i32", "u32", "f32", "f64"])
+def test_every_kind_of_total_over_every_element_becomes_vectors(element: str, compiler: Compiler) -> None:
+    kind = element if element in ("u32", "f32", "f64") else "i32"
+    totals = {"sum": "{0} + a[i]", "less": "{0} - a[i]", "low": "min({0}, a[i])", "high": "max({0}, a[i])"}
+    if element not in ("f32", "f64"):
+        totals |= {"both": "{0} & a[i]", "any": "{0} | a[i]", "odd": "{0} ^ a[i]"}
+    lines = [f"    {name}_ = {kind}(7)" for name in totals]
+    lines += ["    for i in range(n):"]
+    lines += [f"        {name}_ = {how.format(name + '_')}" for name, how in totals.items()]
+    lines += [f"    o[{k}] = {name}_" for k, name in enumerate(totals)]
+    source = read(
+        f"@kernel(lengths={{'o': '8'}})\ndef program(a: In[{element}], o: Out[{kind}], n: i32) -> None:\n"
+        + "\n".join(lines) + "\n"
+    )  # fmt: skip
+    assert rewrites.reasons(rewrites.normalised(source.program)) == []
+    assert hold(source, compiler) >= 1

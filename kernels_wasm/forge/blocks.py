@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from kernels_wasm.forge import ranges, shuffles, to_c
-from kernels_wasm.forge.lanes import SHAPES, Registers
+from kernels_wasm.forge.lanes import FLOAT_SHAPES, SHAPES, Registers
 from kernels_wasm.forge.loops import CannotError, Write, linear
 from kernels_wasm.forge.operators import Operators
 from kernels_wasm.forge.plans import Plan, loads, sure_loads
@@ -167,7 +167,7 @@ class Block(Operators):
             raise CannotError(f"{node.array} is read here and there")
         if self.rounds < lanes:
             width, lanes = 4, 4
-        name = {"f32": "f32x4", "f64": "f64x2"}.get(node.element, SHAPES[width])
+        name = FLOAT_SHAPES.get(node.element, SHAPES[width])
         cells = [f"{to_c.name(node.array)}[{bare(self._scalar(node.index, k))}]" for k in range(self.rounds)]
         if node.element in ("f32", "i32", "u32"):
             rows = [cells[k : k + 4] for k in range(0, self.rounds, 4)]

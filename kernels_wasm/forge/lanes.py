@@ -14,6 +14,7 @@ from kernels_wasm.translate.printing import bare
 
 WIDTHS = {"u8": 1, "i16": 2, "u16": 2, "i32": 4, "f32": 4, "f64": 8}
 LIMITS = {"u8": (0, 255), "i16": (-32768, 32767), "u16": (0, 65535)}
+FLOAT_SHAPES = {"f32": "f32x4", "f64": "f64x2"}
 SHAPES = {1: "i8x16", 2: "i16x8", 4: "i32x4", 8: "i64x2"}
 CASTS = {1: "i8", 2: "i16", 4: "i32"}
 Registers = list[str]

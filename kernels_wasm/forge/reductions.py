@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from kernels_wasm.forge import ranges, to_c
-from kernels_wasm.forge.lanes import WIDTHS, Lanes, fits
+from kernels_wasm.forge.lanes import FLOAT_SHAPES, SHAPES, WIDTHS, Lanes, fits
 from kernels_wasm.forge.loops import CannotError
 from kernels_wasm.translate import ir
 
@@ -82,8 +82,7 @@ class Reduction:
 
     @property
     def shape(self) -> str:
-        return {"f32": "f32x4", "f64": "f64x2"}.get(self.form, {1: "i8x16", 2: "i16x8", 4: "i32x4"}[
-            WIDTHS[self.form]])  # fmt: skip
+        return FLOAT_SHAPES.get(self.form, SHAPES[WIDTHS[self.form]])
 
     def prepare(self, made: Any, unroll: int, tag: str, lines: list[str]) -> None:
         """Declare the accumulators."""
