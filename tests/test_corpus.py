@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests import tiny, tiny_lab
 
 from fleetune.manifest import Manifest
 from fleetune.model import Model
 from fleetune_server.training.corpus import FOLDER, KERNELS, measured, taught
-from fleetune_server.training.lab import LabError, load
+from fleetune_server.training.lab import LabError
 from fleetune_server.training.train import TrainRequest, train
 
 WHOLE = tiny.manifest()
@@ -37,27 +38,21 @@ def lab_with(folder: Path, name: str) -> Path:
     return folder
 
 
-def test_what_the_corpus_teaches_is_in_the_model_and_in_no_catalogue(tmp_path: Path) -> None:
+def test_the_corpus_teaches_what_to_expect_of_a_new_kernel_and_leaves_nothing_else(tmp_path: Path) -> None:
     name = next(iter(WHOLE.kernels))
-    lab = lab_with(tmp_path / "lab", name)
     rest = without(name)
-    rows = measured(lab, rest)
-    assert len(rows) == len(measured(tiny_lab.write_lab(tmp_path / "all"), WHOLE))
-    signature = WHOLE.kernels[name].signature
-    assert signature in {kernel.signature for kernel in rows.frame.kernels}
-    assert not any(row.signature == signature for row in load(lab, rest))
-    result = train(TrainRequest(rest.raw, rows, [], None, 1))
-    model = Model.from_bytes(result.model)
-    kernel = WHOLE.kernels[name]
-    context = next(iter(kernel.contexts()))[-1]
-    environment = rows.frame.environments[0]
-    named = kernel.candidates(environment.features)
-    known = model.predict(kernel, context, environment, named)
-    guess = Model.from_bytes(
-        train(TrainRequest(rest.raw, measured(tmp_path / "all", rest), [], None, 1)).model
-    )
-    assert known.sd[1:].max() < guess.predict(kernel, context, environment, named).sd[1:].max()
-    assert name not in rest.kernels
+    lab = measured(lab_with(tmp_path / "lab", name), rest)
+    alone = measured(tiny_lab.write_lab(tmp_path / "alone"), rest)
+    assert len(lab.rows) == len(alone.rows)
+    assert len(lab.corpus)
+    assert not len(alone.corpus)
+    request = TrainRequest(rest.raw, lab.rows, [], None, 1, corpus=lab.corpus)
+    model = Model.from_bytes(train(request).model)
+    guess = Model.from_bytes(train(TrainRequest(rest.raw, alone.rows, [], None, 1)).model)
+    assert model.artefact.vocabulary == guess.artefact.vocabulary
+    asked = lab.corpus
+    errors = [np.abs(one.predict_frame(asked.frame).mean - asked.target).mean() for one in (model, guess)]
+    assert errors[0] < errors[1]
 
 
 def test_what_the_catalogue_has_itself_is_its_own(tmp_path: Path) -> None:

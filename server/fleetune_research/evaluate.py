@@ -16,7 +16,7 @@ from fleetune_research import baselines, splits
 from fleetune_research.confirmation import Repeat, confirmed, timed_answer
 from fleetune_research.local import after_local
 from fleetune_research.splits import Fold
-from fleetune_server.training.fit import fit
+from fleetune_server.training.fit import NOTHING, Rows, fit
 from fleetune_server.training.lab import LabRow
 from fleetune_server.training.quality import (
     Contexts,
@@ -66,6 +66,7 @@ def evaluate(
     lab: Sequence[LabRow],
     manifest: Manifest,
     *,
+    corpus: Rows = NOTHING,
     seeds: Sequence[int] = (0,),
     names: Iterable[str] = SPLITS,
     boosting: Sequence[str] = (),
@@ -74,8 +75,9 @@ def evaluate(
 ) -> dict[str, Any]:
     """Every split's metrics, the baselines beside them on the same rows, and the retest ceiling.
 
-    Only ordinary browsers are scored. Browsers with a compiler tier disabled are training data (`by_engine`
-    shows them too). Kernels are left out once for every one of `seeds`; the other splits take the first.
+    `corpus` teaches in every split and is never asked. Only ordinary browsers are scored. Browsers with a compiler tier
+    disabled are training data (`by_engine` shows them too). Kernels are left out once for every one of `seeds`; other
+    splits take the first.
 
     All figures are fractions except speedups; `interval` holds 95 % bootstrap bounds over kernels.
     """
@@ -99,7 +101,7 @@ def evaluate(
         if not folds:
             progress(f"{name}: not enough lab data")
             continue
-        result[name], by_split[name] = _split(name, folds, timed, seed, boosting, draws, progress)
+        result[name], by_split[name] = _split(name, folds, corpus, timed, seed, boosting, draws, progress)
     policies = dict.fromkeys(policy for table in by_split.values() for policy in table)
     result["baselines"] = {
         policy: {name: table[policy] for name, table in by_split.items() if policy in table}
@@ -114,6 +116,7 @@ def evaluate(
 def _split(
     name: str,
     folds: Sequence[Fold],
+    corpus: Rows,
     timed: Repeat,
     seed: int,
     boosting: Sequence[str],
@@ -139,7 +142,7 @@ def _split(
                 mask = ~c.is_script
                 score.error.append(predicted[mask] - c.truth[mask])
 
-        model, _ = fit(fold.train, seed=seed, version=1, clip=0.5)
+        model, _ = fit(fold.train, corpus=corpus, seed=seed, version=1, clip=0.5)
         # A page times the reference of a kernel that nobody knows before anything else.
         new = name == "heldout_kernel"
         answer = timed_answer(contexts, model, timed) if new else model.predict_frame(f)

@@ -29,7 +29,7 @@ TIMING = 4  # features, the last ones, that tell of the reference's time
 RIDGE = 100.0  # rows of mean weight
 NEIGHBOURS = 15
 SHIPPED, HEURISTIC = "trees_timed", "capability_heuristic"
-CURVE = (3, 6, 12, 24)  # kernels to learn from
+CURVE = (3, 6, 12, 24, 48)  # kernels to learn from
 
 
 @dataclass(frozen=True)

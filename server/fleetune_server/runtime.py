@@ -230,9 +230,9 @@ async def running(settings: Settings) -> AsyncIterator[State]:
 
 def _measured(settings: Settings, manifest: Manifest) -> Lab:
     """The public measurements that training starts from; without any, the prior."""
-    rows = corpus.measured(settings.lab, manifest)
-    if len(rows):
-        return Lab(rows)
+    lab = corpus.measured(settings.lab, manifest)
+    if len(lab.rows):
+        return lab
     log.warning("no lab measurements: the first model knows no more than the capability heuristic")
     return Lab(guessed_rows(manifest), measured=False)
 

@@ -12,6 +12,7 @@ from fleetune.manifest import Manifest
 from fleetune_research.baselines import available
 from fleetune_research.evaluate import SPLITS, evaluate
 from fleetune_server.settings import Settings
+from fleetune_server.training.corpus import measured
 from fleetune_server.training.lab import load, of_visitors
 
 COLUMNS = (
@@ -42,6 +43,7 @@ def run(args: argparse.Namespace) -> int:
     result = evaluate(
         lab,
         manifest,
+        corpus=measured(args.lab, manifest).corpus,
         seeds=range(args.seeds),
         names=args.split or SPLITS,
         boosting=() if args.no_boosting else available(),

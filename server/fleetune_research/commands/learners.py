@@ -12,6 +12,8 @@ from fleetune.manifest import Manifest
 from fleetune_research.confirmation import Repeat
 from fleetune_research.learners import compare
 from fleetune_server.settings import Settings
+from fleetune_server.training.corpus import measured
+from fleetune_server.training.fit import Rows
 from fleetune_server.training.lab import load, of_visitors
 from fleetune_server.training.sources import lab_rows
 
@@ -32,7 +34,9 @@ def run(args: argparse.Namespace) -> int:
         print("learners: fewer than two repeats of lab measurements; run make lab", file=sys.stderr)
         return 1
     result = compare(
-        lab_rows(lab, manifest, repeats=frozenset(repeats[:-1])),
+        Rows.join(
+            [lab_rows(lab, manifest, repeats=frozenset(repeats[:-1])), measured(args.lab, manifest).corpus]
+        ),
         Repeat.of(lab, repeats[-1]),
         seeds=range(args.seeds),
         progress=lambda text: print(text, file=sys.stderr, flush=True),

@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from fleetune.manifest import SCHEMA, Manifest
-from fleetune_server.training.fit import Rows
 from fleetune_server.training.lab import LabError, load, of_visitors
-from fleetune_server.training.sources import lab_rows
+from fleetune_server.training.sources import Lab, lab_rows
 
 FOLDER, KERNELS = "corpus", "kernels.json"
 
@@ -36,9 +35,10 @@ def taught(folder: Path, manifest: Manifest) -> Manifest:
     return replace(manifest, kernels={**manifest.kernels, **only})
 
 
-def measured(lab: Path, manifest: Manifest) -> Rows:
+def measured(lab: Path, manifest: Manifest) -> Lab:
     """The public rows of a lab folder, of visitors' browsers, and those of its corpus."""
     corpus = lab / FOLDER
     whole = taught(corpus, manifest)
-    rows = [*load(lab, manifest), *load(corpus, whole)]
-    return lab_rows(of_visitors(rows), whole)
+    own = {kernel.signature for kernel in manifest.kernels.values()}
+    more = [row for row in of_visitors(load(corpus, whole)) if row.signature not in own]
+    return Lab(lab_rows(of_visitors(load(lab, manifest)), manifest), corpus=lab_rows(more, whole))

@@ -28,7 +28,7 @@ EXACT = 6  # decimals of measurements: processors differ beyond
 def source(request: TrainRequest) -> str:
     """What the version is made of: a SHA-256 of measurements, kernels and code."""
     made_of = hashlib.sha256(canonical_json(request.manifest))
-    for column in (request.lab.target, request.lab.variance):
+    for column in (rows for of in (request.lab, request.corpus) for rows in (of.target, of.variance)):
         made_of.update(column.round(EXACT).astype("<f8").tobytes())
     for path in sorted(path for folder in CODE for path in folder.glob("*.py")):
         made_of.update(path.read_bytes())
@@ -62,4 +62,5 @@ def make(request: TrainRequest, folder: Path = FOLDER) -> None:
 if __name__ == "__main__":
     settings = Settings()
     manifest = Manifest.load(json.loads((settings.kernels / "manifest.json").read_bytes()))
-    make(TrainRequest(manifest.raw, corpus.measured(settings.lab, manifest), (), None, 1))
+    lab = corpus.measured(settings.lab, manifest)
+    make(TrainRequest(manifest.raw, lab.rows, (), None, 1, corpus=lab.corpus))

@@ -13,7 +13,7 @@ from fleetune.context import CORES, Context, Environment
 from fleetune.features import safe_default
 from fleetune.manifest import BASELINE, Kernel, Manifest
 from fleetune_server.training.estimates import Estimates
-from fleetune_server.training.fit import Rows
+from fleetune_server.training.fit import NOTHING, Rows
 from fleetune_server.training.lab import LabRow
 
 GAIN = 1.0  # ln speedup of the capability heuristic's choice over JavaScript: 2.8 times, at design time
@@ -45,6 +45,7 @@ class Lab:
 
     rows: Rows
     measured: bool = True  # False: the capability heuristic's guesses, which no figure may be taken from
+    corpus: Rows = NOTHING  # of kernels that only teach
 
 
 def lab_rows(rows: Sequence[LabRow], manifest: Manifest, *, repeats: frozenset[int] | None = None) -> Rows:
