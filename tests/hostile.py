@@ -22,7 +22,7 @@ from typing import Any
 import httpx
 import uvloop
 from tests import tiny
-from tests.hostile_requests import Attack, Attacks, paid
+from tests.hostile_requests import Attack, Attacks, Work, paid
 from tests.load import Round
 from tests.running import Running, server
 
@@ -140,14 +140,14 @@ def survive(count: int, seed: int, folder: Path, work_bits: int = 0) -> dict[str
         environments = [tiny.ENVIRONMENT, Environment("webkit", 26, "linux", True, False, False, "2-3")]
         known = Round.fetch(running.url)
         packets = [packet for place in environments for packet in known.packets(40, place)]
-        campaign = Campaign(port, Attacks(Random(seed), packets, work_bits))
+        campaign = Campaign(port, Attacks(Random(seed), packets, asked(running)))
         uvloop.run(campaign.run(min(WARM, count)))
         before, begin = memory(running.process.pid), time.perf_counter()
         uvloop.run(campaign.run(count - min(WARM, count)))
         seconds, after = time.perf_counter() - begin, memory(running.process.pid)
         kept = _stored(database)
         good = known.packets(GOOD, tiny.ENVIRONMENT)
-        counted = _counted(running, good, work_bits)
+        counted = _counted(running, good, asked(running))
     with sqlite3.connect(database) as connection:
         nonces = {nonce.hex() for (nonce,) in connection.execute("SELECT nonce FROM packets")}
         whole = connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
@@ -173,14 +173,20 @@ def survive(count: int, seed: int, folder: Path, work_bits: int = 0) -> dict[str
     }
 
 
-def _counted(running: Running, good: list[dict[str, Any]], work_bits: int) -> bool:
+def asked(running: Running) -> Work:
+    """The work that this server asks everyone for."""
+    work: Work = httpx.get(f"{running.url}api/model/latest").raise_for_status().json().get("work")
+    return work
+
+
+def _counted(running: Running, good: list[dict[str, Any]], work: Work) -> bool:
     """Whether good packets are taken once, and known the second time."""
     with httpx.Client(base_url=running.url) as client:
 
         def post(packets: list[dict[str, Any]]) -> httpx.Response:
-            work = ",".join(str(paid(packet["nonce"], work_bits)) for packet in packets)
+            answers = ",".join(str(paid(packet["nonce"], work)) for packet in packets)
             body = packets if len(packets) > 1 else packets[0]
-            return client.post("/api/telemetry", params={"work": work} if work_bits else None, json=body)
+            return client.post("/api/telemetry", params={"work": answers} if work else None, json=body)
 
         answers = [post(good[i : i + 100]) for i in range(0, GOOD, 100)]
         again = [post([packet]) for packet in good[:50]]

@@ -51,6 +51,7 @@ HEADERS = (
     "upgrade: h2c",
     "connection: upgrade", "authorization: Bearer \xe9", "x: " + "y" * 15_000, "te: trailers", "sec-gpc: 1",
 )  # fmt: skip
+Work = dict[str, Any] | None  # what a server asks for: {"bits", "challenge"}
 ZERO_BOMB = gzip.compress(b"0" * 30_000_000)
 DEEP_BOMB = gzip.compress(b"[" * 20_000_000)
 
@@ -69,10 +70,10 @@ class Attack:
 class Attacks:
     """An endless source: packet bodies, odd headers and paths, broken HTTP, WebSocket garbage, false work."""
 
-    def __init__(self, random: Random, packets: list[dict[str, Any]], work_bits: int = 0) -> None:
+    def __init__(self, random: Random, packets: list[dict[str, Any]], work: Work = None) -> None:
         self.random = random
         self.packets = packets
-        self.work_bits = work_bits
+        self.asked = work
         self._kinds: dict[Callable[[], Attack], int] = {
             self.packet: 45, self.feedback: 8, self.withdrawal: 6, self.gzipped: 6, self.route: 20,
             self.framing: 7, self.websocket: 8, self.work: 6,
@@ -88,7 +89,7 @@ class Attacks:
     def work(self) -> Attack:
         """Proof of work that is right, wrong or no number, asked for or not."""
         wire = {**self.random.choice(self.packets), "nonce": os.urandom(16).hex()}
-        right = str(paid(wire["nonce"], self.work_bits))
+        right = str(paid(wire["nonce"], self.asked))
         answers = [
             right,
             "0",
@@ -281,8 +282,10 @@ class Attacks:
         return Attack(kind, data, framed=not odd and method != "CONNECT", head=method == "HEAD")
 
 
-def paid(nonce: str, bits: int) -> int:
+def paid(nonce: str, asked: Work) -> int:
     """The proof of work for one report; any number where none is asked for."""
-    answer = search(nonce, bits, 0, 1 << 20)
+    if asked is None:
+        return 0
+    answer = search(asked["challenge"], nonce, asked["bits"], 0, 1 << 20)
     assert answer is not None
     return answer

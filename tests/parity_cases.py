@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from fleetune import delta, packet, privacy, rating, rounds, stats
+from fleetune import work as work_proof
 from fleetune.choose import choose
 from fleetune.context import Context, Environment, canonical_json, log2_bucket
 from fleetune.manifest import Manifest
@@ -123,6 +124,11 @@ def deltas(value: Any) -> Any:
     return {"applied": delta.apply(old, made, len(new)) == new}
 
 
+def work(value: Any) -> Any:
+    """The answer to a server's challenge."""
+    return work_proof.search(value["challenge"], value["nonce"], value["bits"], 0, 1 << 16)
+
+
 CASES: dict[str, Callable[[Any], Any]] = {
     "contexts": contexts,
     "mechanisms": mechanisms,
@@ -131,6 +137,7 @@ CASES: dict[str, Callable[[Any], Any]] = {
     "timing": timing,
     "predictions": predictions,
     "deltas": deltas,
+    "work": work,
 }
 
 

@@ -19,10 +19,11 @@ from tests.test_intake_check import BASE, CLIP, FixedRounds
 
 from fleetune.context import Environment
 from fleetune.packet import DAY, build
-from fleetune.work import is_answer, search
+from fleetune.work import search
 from fleetune_server.common.metrics import Metrics
 from fleetune_server.store.sqlite import SqliteStore, open_sqlite
 from fleetune_server.telemetry.check import Checker
+from fleetune_server.telemetry.floods import Challenges, Floods
 from fleetune_server.telemetry.ingest import MAX_BODY, Intake
 from fleetune_server.telemetry.limits import PERIOD, PLACE_HOURS, RateLimiter
 
@@ -53,7 +54,8 @@ class World:
 
 def intake(store: SqliteStore, metrics: Metrics, rate: int = 0, seconds: float = 5.0) -> Intake:
     checker = Checker(lambda: MANIFEST.by_signature, FixedRounds(), 2, lambda nonce: False, time.time)
-    return Intake(store, checker, RateLimiter(rate), metrics, seconds, lambda count: None)
+    challenges, floods = Challenges(store), Floods()
+    return Intake(store, checker, RateLimiter(rate), metrics, seconds, lambda count: None, challenges, floods)
 
 
 @pytest.fixture
@@ -114,18 +116,23 @@ async def test_broken_bodies_are_refused_by_name(world: World, body: bytes, stat
 
 
 async def test_work_that_was_asked_for_is_checked_for_each_packet(world: World) -> None:
-    world.intake.work_bits = 8
+    world.intake.floods.floor = 8
+    world.intake.challenges = Challenges(world.store, lambda: 0.0)
+    challenge = world.intake.challenges.current
 
-    def paid(packets: list[dict[str, Any]]) -> str:
-        return ",".join(str(search(packet["nonce"], 8, 0, 1 << 16)) for packet in packets)
+    def paid(packets: list[dict[str, Any]], challenge: str = challenge) -> str:
+        return ",".join(str(search(challenge, packet["nonce"], 8, 0, 1 << 16)) for packet in packets)
 
     one, two = wire(), wire()
-    wrong = next(str(n) for n in range(1000) if not is_answer(one["nonce"], n, 8))
+    judge = world.intake.challenges.paid
+    wrong = next(str(n) for n in range(1000) if not judge(one["nonce"], n, 8))
+    foreign = next(c for c in map(str, range(99)) if not judge(one["nonce"], int(paid([one], c)), 8))
     queries = ("", "?work=", f"?work={wrong}", "?work=-1", f"?work={'9' * 13}", f"?work={paid([one])},1")
-    for query in queries:
+    for query in (*queries, f"?work={paid([one], foreign)}"):
         response = await world.client.post(URL + query, json=one)
         assert error(response) == (428, "work-needed"), query
-        assert response.json()["error"]["bits"] == 8
+        told = response.json()["error"]
+        assert (told["bits"], told["challenge"]) == (8, challenge), "and nothing about who asks"
     assert error(await world.client.post(f"{URL}?work={paid([one])}", json=[one, two]))[0] == 428
     assert await world.kept() == 0
     assert (await world.client.post(f"{URL}?work={paid([one])}", json=one)).status_code == 202

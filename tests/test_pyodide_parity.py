@@ -37,6 +37,7 @@ def _inputs() -> dict[str, Any]:
         "answers": [1.0, 0.5, 2.0],
         "timing": {"js": [1.0, 1.1, 1.05], "scalar": [0.5, 0.52, 0.51], "swar": [0.49, 0.7, 0.6]},
         "predictions": {**world, "artefact": _text(old)},
+        "work": {"challenge": "c0ffee", "nonce": "0" * 32, "bits": 8},
         "deltas": {"old": _text(old), "new": _text(new), "delta": _text(diff(old, new))},
     }
 

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests import tiny
 from tests.browsers import Browser, measured, model
+from tests.load import Round
 from tests.running import server
 
 from fleetune.app.delivery import ReportError
@@ -20,34 +21,42 @@ from fleetune.app.platform import Response
 from fleetune.work import MAX_BITS, is_answer, search
 from fleetune_server.settings import Settings, SettingsError
 
+CHALLENGES = st.binary(min_size=8, max_size=8).map(bytes.hex)
 NONCES = st.binary(min_size=16, max_size=16).map(bytes.hex)
 
 
-@given(NONCES, st.integers(0, 10**12 - 1), st.integers(0, MAX_BITS))
-def test_an_answer_is_that_many_zero_bits(nonce: str, answer: int, bits: int) -> None:
-    digest = hashlib.sha256(f"{nonce}:{answer}".encode()).hexdigest()
+@given(CHALLENGES, NONCES, st.integers(0, 10**12 - 1), st.integers(0, MAX_BITS))
+def test_an_answer_is_that_many_zero_bits(challenge: str, nonce: str, answer: int, bits: int) -> None:
+    digest = hashlib.sha256(f"{challenge}:{nonce}:{answer}".encode()).hexdigest()
     zeros = 256 - int(digest, 16).bit_length()
-    assert is_answer(nonce, answer, bits) == (zeros >= bits)
+    assert is_answer(challenge, nonce, answer, bits) == (zeros >= bits)
 
 
-@given(NONCES, st.integers(0, 6))
-def test_a_search_in_portions_finds_the_first_answer(nonce: str, bits: int) -> None:
-    first = next(n for n in range(10**6) if is_answer(nonce, n, bits))
-    assert search(nonce, bits, 0, first) is None
-    assert search(nonce, bits, first // 2, first + 1) == first
+@given(CHALLENGES, NONCES, st.integers(0, 6))
+def test_a_search_in_portions_finds_the_first_answer(challenge: str, nonce: str, bits: int) -> None:
+    first = next(n for n in range(10**6) if is_answer(challenge, nonce, n, bits))
+    assert search(challenge, nonce, bits, 0, first) is None
+    assert search(challenge, nonce, bits, first // 2, first + 1) == first
 
 
 def test_the_server_says_what_it_asks_for(tmp_path: Path) -> None:
     settings = {"kernels": tiny.write(tmp_path / "dist"), "lab": tmp_path}
-    for bits, told in ((9, {"bits": 9}), (0, None)):
+    for bits in (9, 0):
         with server(tmp_path / str(bits), work_bits=bits, **settings) as running:
             began = time.monotonic()
             while (answer := httpx.get(f"{running.url}api/model/latest")).status_code == 503:
                 assert time.monotonic() - began < 60
                 time.sleep(0.1)
-            assert answer.json().get("work") == told
+            told = answer.json().get("work", {})
+            assert told.get("bits", 0) == bits
             refused = httpx.post(f"{running.url}api/telemetry?work=1", json={})
             assert refused.status_code == 422, "what is wrong with the report itself is said first"
+            packet = Round.fetch(running.url).packets(1, tiny.ENVIRONMENT)[0]
+            refused = httpx.post(f"{running.url}api/telemetry?work=1", json=packet)
+            assert refused.status_code == (428 if bits else 202)
+            if bits:
+                error = refused.json()["error"]
+                assert told == {name: error[name] for name in ("bits", "challenge")}, "the same for everyone"
 
 
 def test_more_bits_than_browsers_would_find_are_not_a_setting() -> None:
@@ -56,9 +65,23 @@ def test_more_bits_than_browsers_would_find_are_not_a_setting() -> None:
         Settings.from_env({"FLEETUNE_WORK_BITS": str(MAX_BITS + 1)})
 
 
-@pytest.mark.parametrize(("asked", "works"), [(6, True), (MAX_BITS + 1, False), ("7", False)])
+def refusal(**asked: object) -> Response:
+    return Response(428, {}, json.dumps({"error": {"code": "work-needed", **asked}}).encode())
+
+
+@pytest.mark.parametrize(
+    ("asked", "works"),
+    [
+        ({"bits": 6, "challenge": "c0ffee"}, True),
+        ({"bits": MAX_BITS + 1, "challenge": "c0ffee"}, False),
+        ({"bits": "7", "challenge": "c0ffee"}, False),
+        ({"bits": 6, "challenge": "c" * 65}, False),
+        ({"bits": 6, "challenge": 7}, False),
+        ({"bits": 6}, False),
+    ],
+)
 async def test_work_is_brought_if_the_server_asks_for_it_and_it_is_not_too_much(
-    asked: object, works: bool
+    asked: dict[str, object], works: bool
 ) -> None:
     browser = Browser()
     await browser.choose()
@@ -68,14 +91,43 @@ async def test_work_is_brought_if_the_server_asks_for_it_and_it_is_not_too_much(
     async def flooded(method: str, path: str, body: bytes) -> Response:
         paths.append(path)
         bare, _, query = path.partition("?work=")
-        if works and query and is_answer(json.loads(body)["nonce"], int(query), 6):
+        if works and query and is_answer("c0ffee", json.loads(body)["nonce"], int(query), 6):
             return await browser.server.answer(method, bare, body)
-        return Response(428, {}, json.dumps({"error": {"code": "work-needed", "bits": asked}}).encode())
+        return refusal(**asked)
 
     browser.answer = flooded
     assert (await browser.tab.send())["ok"] == works
     assert browser.posts() == [shown["text"].encode()] * len(paths), "the packet stays as it was shown"
     assert len(paths) == (2 if works else 1)
+    browser.answer = browser.server.answer
+    if not works:
+        assert (await browser.tab.preview(model(), measured()))["text"] == shown["text"], "it waits"
+        assert (await browser.tab.send())["ok"], "and costs nothing more"
+
+
+async def test_a_new_challenge_and_more_bits_are_answered_too() -> None:
+    """The hour turns and the flood grows while the browser looks for an answer."""
+    browser = Browser()
+    await browser.choose()
+    await browser.tab.preview(model(), measured())
+    asked = [("old", 4), ("new", 4), ("new", 7)]
+    given = []
+
+    async def flooded(method: str, path: str, body: bytes) -> Response:
+        bare, _, query = path.partition("?work=")
+        if query:
+            given.append(
+                [is_answer(*one, int(query), 4) for one in ((c, json.loads(body)["nonce"]) for c, _ in asked)]
+            )
+        challenge, bits = asked[min(len(given), len(asked) - 1)]
+        if query and is_answer("new", json.loads(body)["nonce"], int(query), 7):
+            return await browser.server.answer(method, bare, body)
+        return refusal(challenge=challenge, bits=bits)
+
+    browser.answer = flooded
+    assert (await browser.tab.send())["ok"]
+    assert given[0][0]
+    assert given[-1][1]
 
 
 async def test_withdrawal_stops_work_under_way() -> None:
@@ -86,7 +138,7 @@ async def test_withdrawal_stops_work_under_way() -> None:
     async def flooded(method: str, path: str, body: bytes) -> Response:
         if method == "POST":
             await browser.choose("off")
-            return Response(428, {}, json.dumps({"error": {"bits": MAX_BITS}}).encode())
+            return refusal(challenge="c0ffee", bits=MAX_BITS)
         return await browser.server.answer(method, path, body)
 
     browser.answer = flooded

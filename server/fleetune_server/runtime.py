@@ -33,6 +33,7 @@ from fleetune_server.store.base import Store, StoreError
 from fleetune_server.store.opening import only_server, open_store
 from fleetune_server.telemetry.check import Checker
 from fleetune_server.telemetry.draws import Draws
+from fleetune_server.telemetry.floods import Challenges, Floods
 from fleetune_server.telemetry.ingest import Intake
 from fleetune_server.telemetry.limits import RateLimiter
 from fleetune_server.telemetry.ratings import FeedbackIntake
@@ -144,10 +145,12 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         hub = Hub(library.target)
         rollout = Rollout(settings, store, library, lambda: len(hub))
         draws = Draws(store)
+        challenges, floods = Challenges(store), Floods(settings.work_bits)
 
         async def follow() -> None:
             await served.follow()
             await draws.follow(library.version)
+            await challenges.follow()
 
         trainer = Trainer()
         stack.callback(trainer.close)
@@ -166,7 +169,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             follow,
         )
         await pipeline.start()
-        await draws.follow(library.version)
+        await follow()
         stack.push_async_callback(hub.close)
         checker = Checker(
             served.kernels,
@@ -178,12 +181,16 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         )
         limiter = RateLimiter(settings.rate_packets, settings.trusted_proxy)
         intake = Intake(
-            store, checker, limiter, metrics, settings.body_seconds, pipeline.arrived, settings.work_bits
+            store, checker, limiter, metrics, settings.body_seconds, pipeline.arrived, challenges, floods
         )
         metrics.waiting.read = lambda: store.waiting
         metrics.version.read = lambda: library.stable
         metrics.sockets.read = lambda: len(hub)
         metrics.dropped.read = lambda: hub.dropped
+        metrics.flooded.read = floods.under_way
+
+        def work() -> dict[str, Any]:
+            return {"bits": floods.floor, "challenge": challenges.current} if floods.floor else {}
 
         async def published(sha256: str) -> bytes | None:
             return library.artefact(sha256) or await store.blob(sha256)
@@ -206,7 +213,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
                     lambda code: metrics.rejected.add(label=code),
                 ),
                 decisions=Decisions(lambda: served.current),
-                distributor=Distributor(library.records, published, keys, library.target, settings.work_bits),
+                distributor=Distributor(library.records, published, keys, library.target, work),
                 hub=hub,
                 keys=keys,
                 pipeline=pipeline,

@@ -100,7 +100,8 @@ class Settings:
         Meta(
             ge=0,
             le=MAX_BITS,
-            description="Proof of work that each report must bring: leading zero bits of a hash; 0: none.",
+            description="Proof of work that each report must bring at least: leading zero bits of a hash; "
+            "0: none but where a place is flooded.",
         ),
     ] = 0
     trusted_proxy: Annotated[

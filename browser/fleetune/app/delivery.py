@@ -17,6 +17,7 @@ TIMEOUT = 30.0  # seconds for one attempt
 DELAYS = (1.0, 2.0, 4.0)  # seconds between attempts, doubled at most by chance
 MAX_RETRY_AFTER = 120.0  # seconds; a server that asks for more is left alone until the next Send
 WORK_NEEDED = 428
+MAX_CHALLENGE = 64  # characters
 TRIES = 2048  # between two looks at whether the report is still wanted
 HEADERS = {"content-type": "application/json"}
 
@@ -42,9 +43,17 @@ class Deleted:
     folded: int
 
 
+@dataclass(frozen=True, slots=True)
+class Task:
+    """The work that a server asks for (fleetune.work)."""
+
+    challenge: str
+    bits: int
+
+
 def is_final(status: int) -> bool:
     """Whether sending the same packet again cannot help."""
-    return 400 <= status < 500 and status not in (408, 429)
+    return 400 <= status < 500 and status not in (408, 429, WORK_NEEDED)
 
 
 async def post(platform: Platform, path: str, body: bytes, nonce: str, wanted: Wanted) -> Response:
@@ -54,7 +63,6 @@ async def post(platform: Platform, path: str, body: bytes, nonce: str, wanted: W
     `POLL` seconds of `wanted` turning false, and then the request under way is cancelled.
     """
     last: Response | NetworkError | None = None
-    bits = 0
     for delay in (0.0, *DELAYS):
         jitter = uniform_below(1 << 16, platform.entropy) / (1 << 16)
         pause = max(delay * (1 + jitter), _retry_after(last))
@@ -63,15 +71,13 @@ async def post(platform: Platform, path: str, body: bytes, nonce: str, wanted: W
         await _sleep(platform, pause, wanted)
         try:
             last = await _attempt(platform, path, body, wanted)
-            asked = _work(last)
-            if bits < asked <= MAX_BITS:
-                bits = asked
-                path = f"{path.partition('?')[0]}?work={await _solve(platform, nonce, bits, wanted)}"
+            if task := _task(last):
+                path = f"{path.partition('?')[0]}?work={await _solve(platform, task, nonce, wanted)}"
                 last = await _attempt(platform, path, body, wanted)
         except NetworkError as error:
             last = error
             continue
-        if last.status < 400 or is_final(last.status):
+        if last.status < 400 or is_final(last.status) or (last.status == WORK_NEEDED and not _task(last)):
             return last
     if isinstance(last, Response):
         return last
@@ -116,10 +122,10 @@ async def _sleep(platform: Platform, seconds: float, wanted: Wanted) -> None:
             raise StoppedError
 
 
-async def _solve(platform: Platform, nonce: str, bits: int, wanted: Wanted) -> int:
+async def _solve(platform: Platform, task: Task, nonce: str, wanted: Wanted) -> int:
     """The answer (fleetune.work), searched for in portions, so that withdrawal is heard in between."""
     start = 0
-    while (answer := search(nonce, bits, start, TRIES)) is None:
+    while (answer := search(task.challenge, nonce, task.bits, start, TRIES)) is None:
         start += TRIES
         await platform.sleep(0)
         if not await wanted():
@@ -127,15 +133,17 @@ async def _solve(platform: Platform, nonce: str, bits: int, wanted: Wanted) -> i
     return answer
 
 
-def _work(answer: Response) -> int:
-    """The bits of work that a refusal asks for; 0 if it asks for none."""
+def _task(answer: Response) -> Task | None:
+    """The work that a refusal asks for; None if it asks for none, or for more than anyone should do."""
     if answer.status != WORK_NEEDED:
-        return 0
+        return None
     try:
-        bits = json.loads(answer.body)["error"]["bits"]
+        error = json.loads(answer.body)["error"]
+        task = Task(error["challenge"], error["bits"])
     except (ValueError, KeyError, TypeError):
-        return 0
-    return bits if isinstance(bits, int) else 0
+        return None
+    fits = isinstance(task.challenge, str) and isinstance(task.bits, int)
+    return task if fits and len(task.challenge) <= MAX_CHALLENGE and 0 < task.bits <= MAX_BITS else None
 
 
 def _retry_after(last: Response | NetworkError | None) -> float:

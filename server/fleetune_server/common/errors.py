@@ -61,7 +61,7 @@ CODES: Mapping[str, tuple[int, str]] = {
 class RefusedError(Exception):
     """A request that is refused: `code` is a key of CODES; `more` fields leave with it."""
 
-    def __init__(self, code: str, message: str = "", *, wait: int = 0, **more: int) -> None:
+    def __init__(self, code: str, message: str = "", *, wait: int = 0, **more: int | str) -> None:
         self.status, meaning = CODES[code]
         super().__init__(message or meaning)
         self.code = code

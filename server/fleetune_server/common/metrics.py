@@ -149,6 +149,11 @@ CATALOGUE: dict[str, tuple[str, str, Callable[[], Count | Gauge | Histogram]]] =
         "Cells that the last training moved as far as one version may, and not as far as their reports say.",
         Gauge,
     ),
+    "flooded": (
+        "fleetune_flooded_places",
+        "Kernels in one browser engine whose reports must bring proof of work, because too many come.",
+        Gauge,
+    ),
     "store_bytes": ("fleetune_store_bytes", "Size of the database.", Gauge),
     "free_bytes": ("fleetune_free_bytes", "Free space where FLEETUNE_DATA lies.", Gauge),
     "age": ("fleetune_model_age_seconds", "Since the newest version was published.", Gauge),
@@ -218,6 +223,7 @@ class Metrics:
     held: Gauge
     suspicious: Gauge
     held_back: Gauge
+    flooded: Gauge
     store_bytes: Gauge
     free_bytes: Gauge
     age: Gauge

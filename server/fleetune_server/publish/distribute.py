@@ -47,13 +47,13 @@ class Distributor:
         read: Callable[[str], Awaitable[bytes | None]],
         keys: KeyRing,
         target: Target | None = None,
-        work_bits: int = 0,
+        work: Callable[[], Mapping[str, Any]] = dict,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.records = records  # a live view: publishing adds to it
         self.keys = keys
         self.target: Target = target or (lambda draw: max(self.records, default=0))
-        self.work = {"work": {"bits": work_bits}} if work_bits else {}  # that reports must bring
+        self.work = work  # that reports of every place must bring: {"bits", "challenge"}, or nothing
         self._read = read
         self._now = now
         self._signed: dict[tuple[int, int | None], _Signed] = {}
@@ -79,11 +79,13 @@ class Distributor:
         except KeyError:
             raise RefusedError("no-model", wait=5) from None
         manifest = answer.get("manifest", {})
-        etag = f'"{answer["version"]}-{manifest.get("base", version)}-{manifest.get("expires", 0)}"'
+        work = self.work()
+        parts = answer["version"], manifest.get("base", version), manifest.get("expires", 0), *work.values()
+        etag = f'"{"-".join(map(str, parts))}"'
         headers = {"etag": etag, "cache-control": "no-cache"}
         if etag in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
-        return JSONResponse({**answer, **self.work}, headers=headers)
+        return JSONResponse({**answer, **({"work": work} if work else {})}, headers=headers)
 
     async def blob(self, request: Request) -> Response:
         """`GET /models/{sha256}`: a full artefact or a delta, for ever the same bytes."""

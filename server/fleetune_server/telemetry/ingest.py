@@ -13,10 +13,10 @@ from starlette.types import Receive, Scope, Send
 
 from fleetune.features import family_key
 from fleetune.packet import MAX_BYTES
-from fleetune.work import is_answer
 from fleetune_server.common.errors import RefusedError
 from fleetune_server.store.base import Store, StoreBusyError, StoredPacket, StoreError
 from fleetune_server.telemetry.check import Checker
+from fleetune_server.telemetry.floods import Challenges, Floods
 from fleetune_server.telemetry.limits import (
     RateLimiter,
     privacy_signal,
@@ -67,7 +67,8 @@ class Intake:
         metrics: Instruments,
         body_seconds: float,
         arrived: Callable[[int], None],
-        work_bits: int = 0,
+        challenges: Challenges,
+        floods: Floods,
     ) -> None:
         self.store = store
         self.checker = checker
@@ -75,7 +76,8 @@ class Intake:
         self.metrics = metrics
         self.body_seconds = body_seconds
         self.arrived = arrived  # told of new packets once they are durable
-        self.work_bits = work_bits  # of fleetune.work that each packet must bring
+        self.challenges = challenges
+        self.floods = floods
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; everything that can be wrong with it becomes a RefusedError."""
@@ -119,13 +121,17 @@ class Intake:
         if wait:
             raise RefusedError("too-many", wait=wait)
         packets = self._check(wires)
-        if self.work_bits:
-            self._paid(scope["query_string"], packets)
-        cells = (packet.cell for packet in packets)
         # By browser family: what systems, versions and cores reports claim must not make places of their own.
-        wait = self.limiter.take_places(scope, (f"{c.signature} {family_key(c.environment)}" for c in cells))
+        places = [f"{p.cell.signature} {family_key(p.cell.environment)}" for p in packets]
+        limited = self.limiter.limits(scope)
+        bits = [self.floods.bits(place) if limited else self.floods.floor for place in places]
+        if any(bits):
+            self._paid(scope["query_string"], packets, bits)
+        wait = self.limiter.take_places(scope, places)
         if wait:
             raise RefusedError("too-many", "too many of one kernel in one browser engine", wait=wait)
+        if limited:
+            self.floods.add(places)
         return packets
 
     async def withdraw(self, scope: Scope, body: bytes) -> tuple[int, Mapping[str, Any]]:
@@ -153,15 +159,17 @@ class Intake:
             raise RefusedError(error.code, str(error), index=len(packets)) from error
         return packets
 
-    def _paid(self, query: bytes, packets: list[StoredPacket]) -> None:
+    def _paid(self, query: bytes, packets: Sequence[StoredPacket], bits: Sequence[int]) -> None:
         """`?work=` with an answer for each packet, separated by commas."""
         given = _WORK.fullmatch(unquote_to_bytes(query))  # many clients write a comma as %2C
         answers = [int(text) for text in given[1].split(b",")] if given else []
-        pairs = zip(packets, answers, strict=False)
-        right = [is_answer(packet.nonce, answer, self.work_bits) for packet, answer in pairs]
-        if len(answers) != len(packets) or not all(right):
-            what = f"proof of work of {self.work_bits} bits for each report was expected: ?work=answer,..."
-            raise RefusedError("work-needed", what, bits=self.work_bits)
+        if len(answers) != len(packets) or not all(
+            self.challenges.paid(packet.nonce, answer, needed)
+            for packet, answer, needed in zip(packets, answers, bits, strict=True)
+        ):
+            most = max(bits)
+            what = f"proof of work of {most} bits for each report was expected: ?work=answer,..."
+            raise RefusedError("work-needed", what, bits=most, challenge=self.challenges.current)
 
 
 _BROKEN = "the server cannot write at present; nothing of this was kept"

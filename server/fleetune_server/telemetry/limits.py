@@ -153,6 +153,10 @@ class RateLimiter:
         self._hour = Buckets(PERIOD, clock())
         self._day = Buckets(DAY, clock())
 
+    def limits(self, scope: Scope) -> bool:
+        """Whether this sender is limited at all."""
+        return bool(self.packets) and not sender_of(scope, self.proxies).local
+
     def take(self, scope: Scope, packets: int) -> int:
         """0 if these packets may come now, else the seconds to wait."""
         sender = sender_of(scope, self.proxies)
