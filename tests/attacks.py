@@ -14,19 +14,19 @@ import json
 import os
 import secrets
 import socket
-import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import httpx
 from tests import tiny
+from tests.attack_floods import flooded_place, stockpiled_answers, thrown_switch
+from tests.attack_world import BATCH, OF_PLACES, RATE, Outcome, World
 from tests.browsers import Browser, measured, model
 from tests.load import Round
 from tests.own_world import SCRIPT, description, modules
@@ -44,43 +44,7 @@ from fleetune_server.kernels.tokens import LIFETIME, Tokens
 from fleetune_server.telemetry.limits import PERIOD, PLACE_HOURS, PLACE_SHARE, RateLimiter
 
 JSON = {"content-type": "application/json"}
-RATE = 1500  # packets an hour from one network, on both servers
-OF_PLACES = int(RATE * PLACE_SHARE) * len(tiny.manifest().kernels)  # that it may send of one environment
-BATCH = 5
 SHARE = 0.2  # of chosen nonces, held out at most
-
-
-@dataclasses.dataclass(frozen=True)
-class Outcome:
-    """What an attack achieved, and whether it failed, as it should."""
-
-    before: Any
-    after: Any
-    held: bool
-
-
-@dataclasses.dataclass
-class World:
-    """A server in the open, one behind a proxy on this machine, and packets that each will take."""
-
-    open: Running
-    proxied: Running
-    packets: Mapping[str, Iterator[dict[str, Any]]]
-
-    def next(self, running: Running) -> dict[str, Any]:
-        return next(self.packets[running.url])
-
-    def post(self, running: Running, count: int, **headers: str) -> int:
-        """How many of so many packets were accepted, sent in requests of BATCH."""
-        taken = 0
-        for _ in range(count // BATCH):
-            batch = [self.next(running) for _ in range(BATCH)]
-            answer = httpx.post(running.url + "api/telemetry", json=batch, headers=headers)
-            taken += answer.json().get("accepted", 0)
-        return taken
-
-    def database(self, running: Running) -> closing[sqlite3.Connection]:
-        return closing(sqlite3.connect(running.log.parent / "data" / "fleetune.db"))
 
 
 def chosen_nonces(world: World) -> Outcome:
@@ -354,7 +318,8 @@ def wrong_proxies(world: World) -> Outcome:
 SCENARIOS: tuple[Callable[[World], Outcome], ...] = (
     chosen_nonces, simple_request, padded_signal, lost_body, odd_values, arrival_times, outvoted_place, slow_outvoting,
     forged_hops, unnamed_proxy, delta_bomb, joined_withdrawal, unreportable_name, too_many_patterns, many_environments,
-    second_server, expired_token, downgrade, wrong_proxies, idle_sockets,
+    second_server, expired_token, downgrade, wrong_proxies, idle_sockets, stockpiled_answers, flooded_place,
+    thrown_switch,
 )  # fmt: skip
 
 

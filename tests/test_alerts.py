@@ -55,6 +55,12 @@ CASES: dict[str, tuple[dict[str, str], dict[str, str], int, str]] = {
         61,
         "the reports of 2 places are not believed: run `fleetune doctor`",
     ),
+    "FleetunePlaceFlooded": (
+        {"fleetune_flooded_places": "2x99"},
+        {"fleetune_flooded_places": "2x59 0x99"},
+        61,
+        "fleetune-1:8000: floods of reports in 2 places",
+    ),
     "FleetuneDiskFull": (
         {"fleetune_free_bytes": "999999999x99"},
         {"fleetune_free_bytes": "1000000000x99"},
@@ -224,9 +230,17 @@ def test_a_real_prometheus_fires_every_alert_on_a_broken_server_and_none_on_a_so
         database.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (TRAINED, json.dumps(seen)))
         database.commit()
     assert "free_bytes < 1e9" in text
-    with server(tmp_path, **settings) as broken:
-        packets = Round.fetch(broken.url).packets(3, tiny.ENVIRONMENT)
-        assert httpx.post(f"{broken.url}api/telemetry", json=packets).json()["accepted"] == 3
+    with server(tmp_path, trusted_proxy="127.0.0.1", **settings) as broken:
+        packets = Round.fetch(broken.url).packets(120, tiny.ENVIRONMENT)
+        statuses = [
+            httpx.post(
+                f"{broken.url}api/telemetry",
+                json=packets[start : start + 10],
+                headers={"x-forwarded-for": f"192.0.{start}.1"},
+            ).status_code
+            for start in range(0, 120, 10)
+        ]
+        assert (statuses[0], statuses[-1]) == (202, 428), "a flood"
         targets = [broken.url.removeprefix("http://").rstrip("/"), f"127.0.0.1:{free_port()}"]
         text = text.replace("free_bytes < 1e9", "free_bytes < 1e18")
         with prometheus(tmp_path / "broken", targets, text) as api:

@@ -86,18 +86,20 @@ def sent(floods: Floods, time: Time, hourly: float, hours: float, place: str = H
 
 
 @settings(deadline=None, max_examples=30)
-@given(st.floats(1, 2000), st.sampled_from((0.5, 3, 12)))
-def test_who_comes_as_usual_is_asked_for_nothing_from_the_first_minute_on(
-    hourly: float, hours: float
-) -> None:
+@given(st.floats(1, 3000), st.sampled_from((0.5, 3, 12)))
+def test_who_comes_as_usual_is_asked_for_nothing(hourly: float, hours: float) -> None:
+    """From the first report on; where more than 800 come an hour, from the tenth minute after the start on."""
     time = Time()
-    assert not any(sent(Floods(0, time), time, hourly, hours))
+    floods = Floods(0, clock=time)
+    first = sent(floods, time, hourly, 1 / 6)
+    assert not any(first) if hourly < 800 else max(first) <= LEAST + 1
+    assert not any(sent(floods, time, hourly, hours))
 
 
 def test_the_hours_of_a_day_are_no_flood() -> None:
     """A peak of four times the mean, as server/README.md assumes, for ten days."""
     time = Time()
-    floods = Floods(0, time)
+    floods = Floods(0, clock=time)
     for quarter in range(10 * 96):
         share = max(0.05, 1 + 3 * math.sin(2 * math.pi * quarter / 96))
         assert not any(sent(floods, time, 500 * share, 0.25)), quarter
@@ -105,7 +107,7 @@ def test_the_hours_of_a_day_are_no_flood() -> None:
 
 def test_a_flood_is_asked_for_more_the_larger_it_is_and_only_in_its_place() -> None:
     time = Time()
-    calm, other = Floods(0, time), "fft firefox"
+    calm, other = Floods(0, clock=time), "fft firefox"
     sent(calm, time, 60, 7 * 24)
     sent(calm, time, 60, 1, other)
     asked = []
@@ -120,7 +122,7 @@ def test_a_flood_is_asked_for_more_the_larger_it_is_and_only_in_its_place() -> N
 
 def test_work_ends_by_itself_within_an_hour_or_so_of_the_flood() -> None:
     time = Time()
-    floods = Floods(0, time)
+    floods = Floods(0, clock=time)
     floods.add([HERE] * 60 * int(FEW))
     assert floods.bits(HERE) == LEAST + 5
     assert floods.under_way() == 1
@@ -134,7 +136,7 @@ def test_work_ends_by_itself_within_an_hour_or_so_of_the_flood() -> None:
 def test_what_brings_no_work_gets_in_no_faster_than_a_flood_begins() -> None:
     """Refused reports do not count, so they cannot keep work switched on; nor do they outgrow the threshold."""
     time = Time()
-    floods = Floods(0, time)
+    floods = Floods(0, clock=time)
     sent(floods, time, 60, 7 * 24)
     taken = 0
     for _ in range(10 * HOUR):  # one a second, for ten hours
@@ -148,7 +150,7 @@ def test_what_brings_no_work_gets_in_no_faster_than_a_flood_begins() -> None:
 def test_a_site_that_has_grown_is_asked_for_nothing_after_some_days() -> None:
     """Work does not stay on for honest visitors, because what comes below the threshold teaches what is usual."""
     time = Time()
-    floods = Floods(0, time)
+    floods = Floods(0, clock=time)
     sent(floods, time, 60, 28 * 24)
     days = [max(sent(floods, time, 20 * 60, 24)) for _ in range(15)]
     assert days[0] == LEAST + 1
@@ -156,11 +158,21 @@ def test_a_site_that_has_grown_is_asked_for_nothing_after_some_days() -> None:
 
 
 def test_a_floor_is_asked_of_everyone() -> None:
-    floods = Floods(14, Time())
+    floods = Floods(14, clock=Time())
     assert floods.bits(HERE) == 14
     assert floods.under_way() == 0, "nothing floods"
     floods.add([HERE] * 100 * int(FEW))
     assert floods.bits(HERE) == MOST
+
+
+async def test_without_limits_there_are_no_floods_but_the_floor_holds(store: SqliteStore) -> None:
+    app = intake(store, Metrics(), rate=0)
+    transport = httpx.ASGITransport(app=app, client=("203.0.113.7", 5))
+    async with httpx.AsyncClient(transport=transport, base_url="http://fleetune", headers=JSON) as client:
+        for _ in range(2):
+            assert (await client.post(URL, json=[wire() for _ in range(100)])).status_code == 202
+        app.floods.floor = 8
+        assert error(await client.post(URL, json=wire())) == (428, "work-needed")
 
 
 async def test_strangers_who_flood_a_place_must_work_there_and_nobody_else(store: SqliteStore) -> None:
@@ -191,10 +203,10 @@ async def test_strangers_who_flood_a_place_must_work_there_and_nobody_else(store
     )
     assert [(await post(body)).status_code for body in elsewhere] == [202, 202]
     assert (await post(wire(), network="127.0.0.1")).status_code == 202, "this machine has no limits"
-    answer = answered(told["challenge"], lie["nonce"], told["bits"])
-    assert is_answer(told["challenge"], lie["nonce"], answer, LEAST)
-    assert (await post(lie, f"?work={answer}")).status_code == 202
-    assert (await post(wire(), f"?work={answer}")).status_code == 428, "an answer pays for one report"
+    found = answered(told["challenge"], lie["nonce"], told["bits"])
+    assert is_answer(told["challenge"], lie["nonce"], found, LEAST)
+    assert (await post(lie, f"?work={found}")).status_code == 202
+    assert (await post(wire(), f"?work={found}")).status_code == 428, "an answer pays for one report"
 
 
 def claimed(number: int) -> Any:

@@ -130,6 +130,26 @@ async def test_a_new_challenge_and_more_bits_are_answered_too() -> None:
     assert given[-1][1]
 
 
+async def test_a_browser_answers_four_times_at_most_and_then_the_packet_waits() -> None:
+    browser = Browser()
+    await browser.choose()
+    shown = await browser.tab.preview(model(), measured())
+    answers = set()
+
+    async def never_content(method: str, path: str, body: bytes) -> Response:
+        answers.add(path.partition("?work=")[2])
+        return refusal(challenge=f"number {len(browser.posts())}", bits=6)
+
+    browser.answer = never_content
+    sent = await browser.tab.send()
+    assert (sent["ok"], sent["status"]) == (False, 428)
+    assert len(answers - {""}) <= 4
+    assert len(browser.posts()) == 8
+    browser.answer = browser.server.answer
+    assert (await browser.tab.preview(model(), measured()))["text"] == shown["text"]
+    assert (await browser.tab.send())["ok"]
+
+
 async def test_withdrawal_stops_work_under_way() -> None:
     browser = Browser()
     await browser.choose()

@@ -33,7 +33,7 @@ from fleetune_server.store.base import Store, StoreError
 from fleetune_server.store.opening import only_server, open_store
 from fleetune_server.telemetry.check import Checker
 from fleetune_server.telemetry.draws import Draws
-from fleetune_server.telemetry.floods import Challenges, Floods
+from fleetune_server.telemetry.floods import FEW, Challenges, Floods
 from fleetune_server.telemetry.ingest import Intake
 from fleetune_server.telemetry.limits import RateLimiter
 from fleetune_server.telemetry.ratings import FeedbackIntake
@@ -145,7 +145,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
         hub = Hub(library.target)
         rollout = Rollout(settings, store, library, lambda: len(hub))
         draws = Draws(store)
-        challenges, floods = Challenges(store), Floods(settings.work_bits)
+        challenges = Challenges(store)
 
         async def follow() -> None:
             await served.follow()
@@ -180,6 +180,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             Versions.of(settings.lab).bounded,
         )
         limiter = RateLimiter(settings.rate_packets, settings.trusted_proxy)
+        floods = Floods(settings.work_bits, max(FEW, 2 * limiter.of_place))
         intake = Intake(
             store, checker, limiter, metrics, settings.body_seconds, pipeline.arrived, challenges, floods
         )

@@ -5,6 +5,7 @@ always with the mechanism's own noise, for some rounds x.
 The regret of the place's choices after the last round, with a training that believes every report and with ours, by the
 attacker's share of the honest reports of that place. `least`: the smallest share tried that costs more than 5 %.
 `month`: attackers of some networks who send evenly what they may for 30 days, by the hour alone and by hour and day.
+`fleet`: attackers who are a share of all devices, and each tells of that place in its one report a day for 30 days.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ PER_HOUR = 20  # reports of one place that one network may send an hour (FLEETUN
 PER_DAY = PER_HOUR * PLACE_HOURS
 MONTH, TURN = 30, 3  # days, and days between two trainings
 NETWORKS = (1, 5, 20)
+FLEETS = (0.01, 0.05, 0.1)  # of all devices
 COSTLY = 0.05
 VARIANT = "inlining+loopUnrolling"  # neither the best there nor the worst
 ENVIRONMENTS = {"measured by the lab": 0, "not measured": 2}
@@ -77,11 +79,11 @@ def rows() -> Iterator[dict[str, object]]:
             yield {"place": name, "attacker": attacker, "regret": found, "least": least}
 
 
-def month(networks: int, of_day: int, environment: int) -> float:
-    """The regret of the place's choices after MONTH days of HONEST reports and of what so many networks may send."""
+def month(of_day: int, environment: int) -> float:
+    """The regret of the place's choices after MONTH days of HONEST reports and so many forged ones of it."""
     model, sums = Model.from_bytes(first().model), list[CellSum]()
     for turn in range(MONTH // TURN):
-        lies = even(model, networks * of_day * TURN, environment, 50 + turn)
+        lies = even(model, of_day * TURN, environment, 50 + turn)
         sums = merge([*sums, *reports(model, HONEST * TURN, 5 + turn), *lies])
         model = guarded(sums, model)
     return regret(model, environment)
@@ -91,23 +93,40 @@ def slow() -> Iterator[dict[str, object]]:
     """Where only reports defend: the place that no lab measured."""
     for networks in NETWORKS:
         found = {
-            word: month(networks, of_day, ENVIRONMENTS["not measured"])
+            word: month(networks * of_day, ENVIRONMENTS["not measured"])
             for word, of_day in (("by the hour", 24 * PER_HOUR), ("by hour and day", PER_DAY))
         }
         yield {"networks": networks, "regret": found}
+
+
+def fleets() -> Iterator[dict[str, object]]:
+    """Devices that look like any others: no limit of a network and no proof of work concerns them."""
+    for share in FLEETS:
+        of_day = round(HONEST * share / (1 - share))
+        found = {name: month(of_day, environment) for name, environment in ENVIRONMENTS.items()}
+        yield {"fleet": share, "of_place": of_day / OF_PLACE, "regret": found}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--month", action="store_true", help="only the slow attackers")
+    parser.add_argument(
+        "--fleet", action="store_true", help="only the attackers who are a share of the fleet"
+    )
     args = parser.parse_args()
-    found = [] if args.month else list(rows())
-    monthly = list(slow())
+    found = [] if args.month or args.fleet else list(rows())
+    monthly = [] if args.fleet else list(slow())
+    devices = [] if args.month else list(fleets())
     if args.json:
         limits = {"of_place_per_network_hour": PER_HOUR, "of_place_per_network_day": PER_DAY}
-        print(json.dumps({"honest_reports_of_place": OF_PLACE, **limits, "rows": found, "month": monthly}))
+        lists = {"rows": found, "month": monthly, "fleet": devices}
+        print(json.dumps({"honest_reports_of_place": OF_PLACE, **limits, **lists}))
         return
+    for row in devices:
+        print(
+            f"30 days, {row['fleet']:.0%} of the fleet, {row['of_place']:.2f} of the place: {row['regret']}"
+        )
     for row in monthly:
         print(f"30 days, {row['networks']} networks: {row['regret']}")
     for row in found:

@@ -20,7 +20,7 @@ USUAL = 28 * 86_400.0  # seconds that say what is usual
 TIMES = (
     8.0  # so many times as many as usual are a flood: twice a day's peak, which is about four times its mean
 )
-FEW = 40.0  # in WINDOW that never are one: what two networks may send in an hour
+FEW = 40.0  # in WINDOW that never are one: what two networks may send in an hour by default
 LEAST, MOST = 12, 18  # bits: 4,096 hashes where a flood begins, one bit more for each doubling
 
 
@@ -69,8 +69,9 @@ class Floods:
     places as kernels times browser families.
     """
 
-    def __init__(self, floor: int = 0, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, floor: int = 0, few: float = FEW, clock: Callable[[], float] = time.monotonic) -> None:
         self.floor = floor  # bits that everyone must bring
+        self.few = few
         self._clock = clock
         self._since = clock()
         self._places: dict[str, _Arrivals] = {}
@@ -102,6 +103,6 @@ class Floods:
         return arrivals.now / self._threshold(arrivals)
 
     def _threshold(self, arrivals: _Arrivals) -> float:
-        """As many in WINDOW as are not a flood yet. A server that has just started knows as much as it has seen."""
+        """As many in WINDOW as are not a flood yet. A server that has started lately knows as much as it has seen."""
         seen = USUAL * -math.expm1((self._since - arrivals.at) / USUAL)  # seconds, as they weigh in `before`
-        return max(FEW, TIMES * arrivals.before * WINDOW / max(seen, 1.0))
+        return max(self.few, TIMES * arrivals.before * WINDOW / max(seen, WINDOW))

@@ -153,6 +153,11 @@ class RateLimiter:
         self._hour = Buckets(PERIOD, clock())
         self._day = Buckets(DAY, clock())
 
+    @property
+    def of_place(self) -> int:
+        """Packets of one place that a prefix may send an hour."""
+        return max(1, int(self.packets * PLACE_SHARE))
+
     def limits(self, scope: Scope) -> bool:
         """Whether this sender is limited at all."""
         return bool(self.packets) and not sender_of(scope, self.proxies).local
@@ -169,8 +174,7 @@ class RateLimiter:
 
     def take_places(self, scope: Scope, places: Iterable[str]) -> int:
         """The same by the place that each packet tells of: no prefix may outvote the rest of a place."""
-        an_hour = max(1, int(self.packets * PLACE_SHARE))
-        limits = {self._hour: an_hour, self._day: an_hour * PLACE_HOURS}
+        limits = {self._hour: self.of_place, self._day: self.of_place * PLACE_HOURS}
         return self._count(sender_of(scope, self.proxies), Counter(places), limits)
 
     def _count(self, sender: Sender, packets: Mapping[str, int], limits: Mapping[Buckets, int]) -> int:
