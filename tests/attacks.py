@@ -72,10 +72,10 @@ def slow_outvoting(world: World) -> Outcome:
     """The same for a month, by a network that never hurries: what is taken of one kernel in one browser."""
     now, months = [0.0], 30 * 24
     limiter = RateLimiter(RATE, clock=lambda: now[0])
-    scope = {"type": "http", "client": ("203.0.113.7", 5), "headers": []}
+    sender = limiter.sender({"type": "http", "client": ("203.0.113.7", 5), "headers": []})
     of_hour, taken = int(RATE * PLACE_SHARE), 0
     for _ in range(months):
-        taken += sum(limiter.take_places(scope, ["dot firefox"]) == 0 for _ in range(of_hour))
+        taken += sum(limiter.take_places(sender, ["dot firefox"]) == 0 for _ in range(of_hour))
         now[0] += PERIOD
     return Outcome(months * of_hour, taken, 0 < taken <= 30 * PLACE_HOURS * of_hour)
 

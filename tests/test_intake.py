@@ -25,7 +25,7 @@ from fleetune_server.store.sqlite import SqliteStore, open_sqlite
 from fleetune_server.telemetry.check import Checker
 from fleetune_server.telemetry.floods import Challenges, Floods
 from fleetune_server.telemetry.ingest import MAX_BODY, Intake
-from fleetune_server.telemetry.limits import PERIOD, PLACE_HOURS, RateLimiter
+from fleetune_server.telemetry.limits import PERIOD, PLACE_HOURS, RateLimiter, Sender
 
 URL = "/api/telemetry"
 MANIFEST = tiny.manifest()
@@ -226,31 +226,31 @@ async def raw(app: Intake, receive: Callable[[], Awaitable[MutableMapping[str, A
     return int(sent[0]["status"])
 
 
-def scope(address: str) -> dict[str, Any]:
-    return {"type": "http", "client": (address, 5), "headers": []}
+def sender(address: str) -> Sender:
+    return RateLimiter(1).sender({"type": "http", "client": (address, 5), "headers": []})
 
 
 def test_a_network_may_send_so_much_an_hour_and_no_more() -> None:
     now = [1000.0]
     limiter = RateLimiter(100, clock=lambda: now[0])
-    assert limiter.take(scope("203.0.113.7"), 60) == 0
-    assert limiter.take(scope("203.0.113.99"), 41) == PERIOD  # the same /24
-    assert limiter.take(scope("203.0.113.99"), 40) == 0
-    assert limiter.take(scope("203.0.114.7"), 100) == 0
-    assert limiter.take(scope("127.0.0.1"), 10**6) == 0
+    assert limiter.take(sender("203.0.113.7"), 60) == 0
+    assert limiter.take(sender("203.0.113.99"), 41) == PERIOD  # the same /24
+    assert limiter.take(sender("203.0.113.99"), 40) == 0
+    assert limiter.take(sender("203.0.114.7"), 100) == 0
+    assert limiter.take(sender("127.0.0.1"), 10**6) == 0
     now[0] += PERIOD
-    assert limiter.take(scope("203.0.113.7"), 100) == 0
+    assert limiter.take(sender("203.0.113.7"), 100) == 0
 
 
 def test_a_network_may_tell_so_much_of_one_place_and_others_go_on() -> None:
     now = [1000.0]
     limiter = RateLimiter(500, clock=lambda: now[0])  # five of one place
-    here, there = scope("203.0.113.7"), scope("203.0.114.7")
+    here, there = sender("203.0.113.7"), sender("203.0.114.7")
     assert limiter.take_places(here, [*5 * ["dot"], *3 * ["fft"]]) == 0
-    assert limiter.take_places(scope("203.0.113.9"), ["fft", "fft", "dot"]) == PERIOD
+    assert limiter.take_places(sender("203.0.113.9"), ["fft", "fft", "dot"]) == PERIOD
     assert limiter.take_places(here, 2 * ["fft"]) == 0, "what was refused is not counted"
     assert limiter.take_places(there, 5 * ["dot"]) == 0
-    assert limiter.take_places(scope("127.0.0.1"), 10**4 * ["dot"]) == 0
+    assert limiter.take_places(sender("127.0.0.1"), 10**4 * ["dot"]) == 0
     assert RateLimiter(0).take_places(here, 10**4 * ["dot"]) == 0
     assert RateLimiter(3).take_places(here, ["dot"]) == 0, "one is always taken"
     now[0] += PERIOD
@@ -260,7 +260,7 @@ def test_a_network_may_tell_so_much_of_one_place_and_others_go_on() -> None:
 def test_who_sends_slowly_tells_no_more_of_a_place_in_a_day_than_in_a_few_hours() -> None:
     now = [1000.0]
     limiter = RateLimiter(500, clock=lambda: now[0])  # five of one place an hour
-    here, month = scope("203.0.113.7"), 30
+    here, month = sender("203.0.113.7"), 30
     taken = []
     for _ in range(month * 24):
         taken.append(sum(limiter.take_places(here, ["dot"]) == 0 for _ in range(8)))
@@ -291,8 +291,8 @@ async def test_one_network_cannot_outvote_a_place(world: World) -> None:
 def test_the_limiter_holds_no_address() -> None:
     limiter = RateLimiter(100)
     address = f"203.0.{secrets.randbelow(256)}.7"
-    limiter.take(scope(address), 1)
-    limiter.take_places(scope(address), ["dot"])
+    limiter.take(sender(address), 1)
+    limiter.take_places(sender(address), ["dot"])
     held = [vars(one) for one in (limiter, limiter._hour, limiter._day)]
     assert address.rsplit(".", 1)[0] not in repr(held)
 

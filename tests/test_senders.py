@@ -25,6 +25,10 @@ def scope(address: str, *lines: str, name: str = "x-forwarded-for") -> dict[str,
 PROXY = "10.0.0.1"
 
 
+def take(limiter: RateLimiter, scope: dict[str, Any], packets: int) -> int:
+    return limiter.take(limiter.sender(scope), packets)
+
+
 @pytest.mark.parametrize(
     ("lines", "expected"),
     [
@@ -67,7 +71,7 @@ def test_an_untrusted_proxy_shares_one_limit_and_is_told_of_once(
 ) -> None:
     limiter = RateLimiter(100)
     with caplog.at_level(logging.WARNING):
-        taken = [limiter.take(scope(peer, f"203.0.113.{i}", name=name), 10) for i in range(30)]
+        taken = [take(limiter, scope(peer, f"203.0.113.{i}", name=name), 10) for i in range(30)]
     assert taken[:10] == [0] * 10
     assert all(taken[10:]), "a forged or forwarded address buys nothing"
     (told,) = caplog.records
@@ -77,21 +81,21 @@ def test_an_untrusted_proxy_shares_one_limit_and_is_told_of_once(
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "::1", "::ffff:127.0.0.1"])
 def test_this_machine_itself_is_free_and_behind_its_trusted_proxy_nobody_is(peer: str) -> None:
-    assert RateLimiter(100).take(scope(peer), 10**6) == 0
+    assert take(RateLimiter(100), scope(peer), 10**6) == 0
     trusting = RateLimiter(100, ["127.0.0.1", "::1"])
-    assert trusting.take(scope(peer), 10**6) == 0, "no proxy: the machine's own tools"
-    assert trusting.take(scope(peer, "203.0.113.7"), 101) > 0
-    assert trusting.take(scope(peer, "127.0.0.1"), 101) > 0, "a sender that claims to be local"
-    assert trusting.take(scope(peer, "1.2.3.4", "203.0.113.7"), 100) == 0
-    assert trusting.take(scope(peer, "5.6.7.8", "203.0.113.9"), 1) > 0, "the forged first line is not read"
+    assert take(trusting, scope(peer), 10**6) == 0, "no proxy: the machine's own tools"
+    assert take(trusting, scope(peer, "203.0.113.7"), 101) > 0
+    assert take(trusting, scope(peer, "127.0.0.1"), 101) > 0, "a sender that claims to be local"
+    assert take(trusting, scope(peer, "1.2.3.4", "203.0.113.7"), 100) == 0
+    assert take(trusting, scope(peer, "5.6.7.8", "203.0.113.9"), 1) > 0, "the forged first line is not read"
 
 
 def test_peers_without_an_address_share_one_limit() -> None:
     limiter = RateLimiter(100)
-    assert limiter.take({"type": "http", "client": None, "headers": []}, 100) == 0
-    assert limiter.take(scope("nonsense"), 1) > 0
-    assert limiter.take(scope("2001:db8:1:2::3"), 100) == 0
-    assert limiter.take(scope("2001:db8:1:ffff::9"), 1) > 0
+    assert take(limiter, {"type": "http", "client": None, "headers": []}, 100) == 0
+    assert take(limiter, scope("nonsense"), 1) > 0
+    assert take(limiter, scope("2001:db8:1:2::3"), 100) == 0
+    assert take(limiter, scope("2001:db8:1:ffff::9"), 1) > 0
 
 
 def test_behind_a_proxy_that_speaks_tls_browsers_are_told_to_stay_with_it(tmp_path: Path) -> None:

@@ -117,17 +117,18 @@ class Intake:
         wires = wire if isinstance(wire, list) else [wire]
         if not 1 <= len(wires) <= MAX_PACKETS:
             raise RefusedError("packet-count", f"1 to {MAX_PACKETS} packets a request")
-        wait = self.limiter.take(scope, len(wires))
+        sender = self.limiter.sender(scope)
+        wait = self.limiter.take(sender, len(wires))
         if wait:
             raise RefusedError("too-many", wait=wait)
         packets = self._check(wires)
         # By browser family: what systems, versions and cores reports claim must not make places of their own.
         places = [f"{p.cell.signature} {family_key(p.cell.environment)}" for p in packets]
-        limited = self.limiter.limits(scope)
+        limited = self.limiter.limits(sender)
         bits = [self.floods.bits(place) if limited else self.floods.floor for place in places]
         if any(bits):
             self._paid(scope["query_string"], packets, bits)
-        wait = self.limiter.take_places(scope, places)
+        wait = self.limiter.take_places(sender, places)
         if wait:
             raise RefusedError("too-many", "too many of one kernel in one browser engine", wait=wait)
         if limited:

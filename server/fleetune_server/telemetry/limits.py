@@ -158,13 +158,16 @@ class RateLimiter:
         """Packets of one place that a prefix may send an hour."""
         return max(1, int(self.packets * PLACE_SHARE))
 
-    def limits(self, scope: Scope) -> bool:
-        """Whether this sender is limited at all."""
-        return bool(self.packets) and not sender_of(scope, self.proxies).local
+    def sender(self, scope: Scope) -> Sender:
+        """Where this request came from."""
+        return sender_of(scope, self.proxies)
 
-    def take(self, scope: Scope, packets: int) -> int:
+    def limits(self, sender: Sender) -> bool:
+        """Whether this sender is limited at all."""
+        return bool(self.packets) and not sender.local
+
+    def take(self, sender: Sender, packets: int) -> int:
         """0 if these packets may come now, else the seconds to wait."""
-        sender = sender_of(scope, self.proxies)
         if self.packets and sender.doubtful and not self._warned:
             self._warned = True
             log.warning(
@@ -172,13 +175,13 @@ class RateLimiter:
             )
         return self._count(sender, {"": packets}, {self._hour: self.packets})
 
-    def take_places(self, scope: Scope, places: Iterable[str]) -> int:
+    def take_places(self, sender: Sender, places: Iterable[str]) -> int:
         """The same by the place that each packet tells of: no prefix may outvote the rest of a place."""
         limits = {self._hour: self.of_place, self._day: self.of_place * PLACE_HOURS}
-        return self._count(sender_of(scope, self.proxies), Counter(places), limits)
+        return self._count(sender, Counter(places), limits)
 
     def _count(self, sender: Sender, packets: Mapping[str, int], limits: Mapping[Buckets, int]) -> int:
-        if not self.packets or sender.local:
+        if not self.limits(sender):
             return 0
         now = self.clock()
         counted = {f"{sender.prefix} {what}": number for what, number in packets.items()}

@@ -78,7 +78,7 @@ class FeedbackIntake:
             raise RefusedError("future")
         if feedback.timestamp <= now - (self.stale_days + 1) * DAY:
             raise RefusedError("stale")
-        wait = self.limiter.take(scope, 1)
+        wait = self.limiter.take(self.limiter.sender(scope), 1)
         if wait:
             raise RefusedError("too-many", wait=wait)
         try:
