@@ -71,7 +71,7 @@ class Floods:
 
     def __init__(self, floor: int = 0, few: float = FEW, clock: Callable[[], float] = time.monotonic) -> None:
         self.floor = floor  # bits that everyone must bring
-        self.few = few
+        self.few = few  # in WINDOW that are never a flood
         self._clock = clock
         self._since = clock()
         self._places: dict[str, _Arrivals] = {}
