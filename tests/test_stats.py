@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +21,14 @@ def test_the_estimate_lies_between_the_least_and_the_median(values: list[float])
     assert min(values) * (1 - 1e-9) <= series.fast <= max(values) * (1 + 1e-9)
     assert series.error >= 0
     assert series.spread >= 0
+
+
+@pytest.mark.parametrize("count", [2, 3, 8, 15, 30])
+def test_the_estimate_is_the_mean_of_the_faster_half(count: int) -> None:
+    values = [1 + 0.001 * k for k in range(count)]
+    random.Random(count).shuffle(values)
+    faster = sorted(values)[: (count + 1) // 2]
+    assert Series(values).fast == pytest.approx(sum(faster) / len(faster))
 
 
 def test_a_disturbed_batch_moves_the_estimate_little_and_a_lucky_one_no_more() -> None:

@@ -39,7 +39,7 @@ export default {
   "browser.x86": "x86 processor",
   "browser.arm": "ARM processor",
   "bench.title": "Benchmark",
-  "bench.text": "Python starts in a worker, checks every variant against JavaScript, then times them in turn. The fastest of many short batches counts.",
+  "bench.text": "Python starts in a worker, checks every variant against JavaScript, then times them in turn. Each one's time is the mean of the faster half of many short batches.",
   "bench.idle": "Not started.",
   "bench.boot": "Starting Python in a worker… {stage}",
   "bench.progress": "{kernel}, {size} elements, {pattern}: {done} of {total}, {seconds} s left",
