@@ -11,8 +11,8 @@ from tests import tiny, tiny_lab
 
 from fleetune.manifest import Manifest
 from fleetune.model import Model
-from fleetune_server.training.corpus import FOLDER, KERNELS, measured, taught
 from fleetune_server.training.lab import LabError
+from fleetune_server.training.sources import CORPUS, ENTRIES, measured, taught
 from fleetune_server.training.train import TrainRequest, train
 
 WHOLE = tiny.manifest()
@@ -26,10 +26,10 @@ def without(name: str) -> Manifest:
 def lab_with(folder: Path, name: str) -> Path:
     """A lab whose rows of one kernel lie in the corpus."""
     tiny_lab.write_lab(folder)
-    corpus = folder / FOLDER
+    corpus = folder / CORPUS
     corpus.mkdir()
     (entry,) = (entry for entry in WHOLE.raw["kernels"] if entry["name"] == name)
-    (corpus / KERNELS).write_text(json.dumps([entry]))
+    (corpus / ENTRIES).write_text(json.dumps([entry]))
     for path in folder.glob("*.jsonl"):
         header, *lines = path.read_text().splitlines()
         own = [line for line in lines if json.loads(line)["kernel"] == name]
@@ -57,13 +57,13 @@ def test_the_corpus_teaches_what_to_expect_of_a_new_kernel_and_leaves_nothing_el
 
 def test_what_the_catalogue_has_itself_is_its_own(tmp_path: Path) -> None:
     name = next(iter(WHOLE.kernels))
-    corpus = lab_with(tmp_path / "lab", name) / FOLDER
+    corpus = lab_with(tmp_path / "lab", name) / CORPUS
     assert taught(corpus, WHOLE).kernels.keys() == WHOLE.kernels.keys()
     assert taught(tmp_path / "nowhere", WHOLE) is WHOLE
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]", '[{"name": "x"}]'])
 def test_a_broken_corpus_is_named(tmp_path: Path, text: str) -> None:
-    (tmp_path / KERNELS).write_text(text)
+    (tmp_path / ENTRIES).write_text(text)
     with pytest.raises(LabError, match=r"corpus/kernels\.json"):
         taught(tmp_path, WHOLE)

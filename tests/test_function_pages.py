@@ -24,7 +24,7 @@ from fleetune.manifest import Manifest
 from fleetune.model import Model
 from fleetune.privacy import mechanism
 from fleetune.proof import in_words
-from fleetune_server.http.pages import function_proofs, function_words
+from fleetune_server.http.pages import function_words
 from fleetune_server.http.pages import functions as function_pages
 from fleetune_server.http.pages.document import LANGUAGES
 from fleetune_server.http.pages.functions import Known, Listing
@@ -280,7 +280,7 @@ def test_builds_are_named_in_plain_words_with_the_name_at_hand() -> None:
     ],
 )  # fmt: skip
 def test_each_build_has_its_verdict_with_n_and_what_is_assumed(name: str, language: str, said: str) -> None:
-    html = function_proofs.section(CATALOGUE.kernels[name], language)
+    html = function_pages.proofs(CATALOGUE.kernels[name], language)
     assert re.search(said, html)
     assert html in function_pages.function(catalogued(), name, language)
     assert html.count('<tr><th scope="row">') == len(CATALOGUE.kernels[name].variants)

@@ -15,7 +15,7 @@ from e2e.server import Server
 
 from fleetune.manifest import Manifest
 
-KERNELS = "kernels.json"  # beside the rows: what training must know of them (training/corpus.py)
+KERNELS = "kernels.json"  # beside the rows: what training must know of them (training/sources.py)
 
 
 def publish(folders: Sequence[Path], server: Server) -> Manifest:

@@ -37,10 +37,9 @@ from fleetune_server.telemetry.floods import FEW, Challenges, Floods
 from fleetune_server.telemetry.ingest import Intake
 from fleetune_server.telemetry.limits import RateLimiter
 from fleetune_server.telemetry.ratings import FeedbackIntake
-from fleetune_server.training import corpus
 from fleetune_server.training.lab import Versions
 from fleetune_server.training.progress import STUCK
-from fleetune_server.training.sources import Lab, guessed_rows
+from fleetune_server.training.sources import Lab, guessed_rows, measured
 from fleetune_server.training.train import train
 from fleetune_server.training.trainer import Trainer
 
@@ -238,7 +237,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
 
 def _measured(settings: Settings, manifest: Manifest) -> Lab:
     """The public measurements that training starts from; without any, the prior."""
-    lab = corpus.measured(settings.lab, manifest)
+    lab = measured(settings.lab, manifest)
     if len(lab.rows):
         return lab
     log.warning("no lab measurements: the first model knows no more than the capability heuristic")

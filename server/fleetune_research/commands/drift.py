@@ -12,7 +12,7 @@ from typing import Any
 from fleetune.manifest import Manifest
 from fleetune_research.fleet.drift import NEW_KERNELS, Small, drift
 from fleetune_server.settings import Settings
-from fleetune_server.training.corpus import measured
+from fleetune_server.training.sources import measured
 
 SCENARIOS = ("new_kernel", "new_version", "same_key")
 

@@ -12,8 +12,8 @@ from fleetune.manifest import Manifest
 from fleetune_research.baselines import available
 from fleetune_research.evaluate import SPLITS, evaluate
 from fleetune_server.settings import Settings
-from fleetune_server.training.corpus import measured
 from fleetune_server.training.lab import load, of_visitors
+from fleetune_server.training.sources import measured
 
 COLUMNS = (
     "mae",

@@ -12,10 +12,9 @@ from fleetune.manifest import Manifest
 from fleetune_research.confirmation import Repeat
 from fleetune_research.learners import compare
 from fleetune_server.settings import Settings
-from fleetune_server.training.corpus import measured
 from fleetune_server.training.fit import Rows
 from fleetune_server.training.lab import load, of_visitors
-from fleetune_server.training.sources import lab_rows
+from fleetune_server.training.sources import lab_rows, measured
 
 COLUMNS = ("percent_of_oracle", "regret", "mae", "over_heuristic")
 

@@ -15,8 +15,8 @@ from fleetune.context import canonical_json
 from fleetune.manifest import Manifest
 from fleetune_server import training
 from fleetune_server.settings import ROOT, Settings
-from fleetune_server.training import corpus
 from fleetune_server.training.gate import FIRST
+from fleetune_server.training.sources import measured
 from fleetune_server.training.train import TrainRequest, TrainResult, train
 
 FOLDER = ROOT / "server" / "dist"
@@ -62,5 +62,5 @@ def make(request: TrainRequest, folder: Path = FOLDER) -> None:
 if __name__ == "__main__":
     settings = Settings()
     manifest = Manifest.load(json.loads((settings.kernels / "manifest.json").read_bytes()))
-    lab = corpus.measured(settings.lab, manifest)
+    lab = measured(settings.lab, manifest)
     make(TrainRequest(manifest.raw, lab.rows, (), None, 1, corpus=lab.corpus))

@@ -8,7 +8,8 @@ from html import escape
 from urllib.parse import quote
 
 from fleetune.manifest import Kernel, Manifest
-from fleetune_server.http.pages import function_history, function_proofs, function_words
+from fleetune.proof import in_words
+from fleetune_server.http.pages import function_history, function_words
 from fleetune_server.http.pages.document import Document, table
 from fleetune_server.http.pages.function_chart import cell, chart
 from fleetune_server.http.pages.function_history import Turn
@@ -160,7 +161,7 @@ def function(known: Known, name: str, language: str) -> str:
 <p>{_model(known, language)} {said}</p>
 </section>
 {"".join(sections)}
-{function_proofs.section(kernel, language)}{past}{_sources(language)}"""
+{proofs(kernel, language)}{past}{_sources(language)}"""
     return page.html(main)
 
 
@@ -193,3 +194,19 @@ def _model(known: Known, language: str) -> str:
 def _sources(language: str) -> str:
     text = say(language, "source.text", least=GROUP)
     return f"<section><h2>{say(language, 'source.title')}</h2><p>{text}</p></section>"
+
+
+def proofs(kernel: Kernel, language: str) -> str:
+    """The verdict on each build, with N and what it assumes. Builds of an operator's own have none."""
+    lines = [
+        f'<tr><th scope="row">{escape(function_words.build(kernel, name, language))}</th>'
+        f"<td>{escape(in_words(kernel, variant, language))}</td></tr>"
+        for name, variant in kernel.variants.items()
+    ]
+    head = [say(language, key) for key in ("proofs.build", "proofs.verdict")]
+    return f"""<section>
+<h2>{say(language, "proofs.title")}</h2>
+<p>{say(language, "proofs.text")}</p>
+{table(say(language, "proofs.title"), head, lines, "proofs")}
+</section>
+"""
