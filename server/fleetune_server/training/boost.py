@@ -51,18 +51,22 @@ def boost(x: Floats, y: Floats, weight: Floats, *, seed: int, trees: int = TREES
         columns = rng.choice(useful, max(1, round(COLUMNS * len(useful))), replace=False)
         place = np.zeros(len(y), dtype=np.int64)
         w, g = weight[rows], (weight * residual)[rows]
-        part = binned[columns[:, None], rows]
+        part = binned[columns][:, rows]
         sums = _sums(part, np.zeros(len(rows), dtype=np.int64), w, g, 1)
         for level in range(DEPTH):
             best, split = _question(sums)
             column = columns[best]
             feature[number, level] = column
-            threshold[number, level] = edges[column][min(split, len(edges[column]) - 1)]
-            yes = x[:, column] > threshold[number, level]
-            if level < DEPTH - 1:  # what says yes is summed, what says no is the rest
-                said = np.flatnonzero(yes[rows])
-                some = _sums(part[:, said], place[rows[said]], w[said], g[said], 1 << level)
-                sums = np.concatenate([sums - some, some], axis=2)
+            split = min(split, len(edges[column]) - 1)
+            threshold[number, level] = edges[column][split]
+            yes = binned[column] > split
+            if level < DEPTH - 1:  # the answer that fewer rows give is summed, the other's are the rest
+                said = yes[rows]
+                few = 2 * np.count_nonzero(said) <= len(rows)
+                some = np.flatnonzero(said == few)
+                counted = _sums(part[:, some], place[rows[some]], w[some], g[some], 1 << level)
+                sides = [sums - counted, counted] if few else [counted, sums - counted]
+                sums = np.concatenate(sides, axis=2)
             place |= yes.astype(np.int64) << level
         total = np.bincount(place[rows], w, 1 << DEPTH)
         leaf[number] = RATE * np.bincount(place[rows], g, 1 << DEPTH) / (total + RIDGE)
@@ -70,10 +74,10 @@ def boost(x: Floats, y: Floats, weight: Floats, *, seed: int, trees: int = TREES
     return Trees(base, feature, threshold, leaf)
 
 
-def _binned(x: Floats) -> tuple[NDArray[np.int64], list[Floats]]:
+def _binned(x: Floats) -> tuple[NDArray[np.uint8], list[Floats]]:
     """Every feature by at most BINS − 1 thresholds at its quantiles: numbers of bins (features, n), and the
     thresholds."""
-    binned = np.zeros(x.shape[::-1], dtype=np.int64)
+    binned = np.zeros(x.shape[::-1], dtype=np.uint8)
     edges = []
     for column in range(x.shape[1]):
         values = np.unique(x[:, column])
@@ -86,12 +90,15 @@ def _binned(x: Floats) -> tuple[NDArray[np.int64], list[Floats]]:
     return binned, edges
 
 
-def _sums(binned: NDArray[np.int64], place: Ints, weight: Floats, gradient: Floats, nodes: int) -> Floats:
+def _sums(binned: NDArray[np.uint8], place: Ints, weight: Floats, gradient: Floats, nodes: int) -> Floats:
     """The weights and gradients of `binned` (columns, n) by column, node and bin: (2, columns, nodes, BINS)."""
-    columns = len(binned)
-    cell = (binned + (np.arange(columns) * (nodes * BINS))[:, None] + place * BINS).ravel()
-    summed = [np.bincount(cell, np.tile(of, columns), columns * nodes * BINS) for of in (weight, gradient)]
-    return np.asarray(summed, dtype=np.float64).reshape(2, columns, nodes, BINS)
+    sums = np.empty((2, len(binned), nodes * BINS))
+    node = place * BINS
+    for column, bins in enumerate(binned):  # all at once would copy weights and gradients for each
+        cell = node + bins
+        sums[0, column] = np.bincount(cell, weight, nodes * BINS)
+        sums[1, column] = np.bincount(cell, gradient, nodes * BINS)
+    return sums.reshape(2, len(binned), nodes, BINS)
 
 
 def _question(sums: Floats) -> tuple[int, int]:
