@@ -160,7 +160,7 @@ class Distributor:
 
 def _packed(data: bytes) -> dict[str, bytes]:
     """The file in every content coding that is worth it, best first."""
-    forms = {"br": brotli.compress(data, quality=11), "gzip": gzip.compress(data, mtime=0)}
+    forms = {"br": brotli.compress(data, quality=10), "gzip": gzip.compress(data, mtime=0)}
     return {name: form for name, form in forms.items() if len(form) < 0.95 * len(data)} | {IDENTITY: data}
 
 
