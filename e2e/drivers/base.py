@@ -9,7 +9,10 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
 Value = TypeVar("Value")
-POLL_SECONDS = 0.05
+POLL_SECONDS, SLOWEST_POLL_SECONDS = (
+    0.05,
+    0.5,
+)  # each pause is a tenth longer: asking costs the page its processor
 PATIENCE_SECONDS = 60.0  # a state that has not come by then is a failure; raised where a boot is awaited
 
 
@@ -98,6 +101,7 @@ def wait_until(
         if time.monotonic() > end:
             raise StateTimeoutError(f"{description}: not reached in {timeout:.0f} s; last seen {value!r}")
         time.sleep(poll)
+        poll = min(poll * 1.1, max(poll, SLOWEST_POLL_SECONDS))
 
 
 def text(page: Page, selector: str) -> str:
