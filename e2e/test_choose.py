@@ -6,10 +6,11 @@ import pytest
 
 from e2e.drivers.base import Page, text, wait_for, wait_text
 from e2e.engines import Engine
-from e2e.steps import BENCHMARK, BOOT_SECONDS, THOROUGH, assert_only_public, measure_a_little, open_home
+from e2e.steps import BENCHMARK, BOOT_SECONDS, assert_only_public, measure_a_little, open_home
 from e2e.wire import Wire
 
-# Measured without cross-origin isolation (coarse timers), and without SIMD, too.
+# Measured without cross-origin isolation (coarse timers), and without SIMD, too. Embedding pages are never isolated:
+# test_widget measures in every engine without it.
 FURTHER = (
     ("chromium", "plain"),
     ("firefox", "plain"),
@@ -67,6 +68,7 @@ def test_a_benchmark_leads_to_a_choice_and_says_why(
     assert_measured(page, wire, engine)
 
 
+@pytest.mark.deep
 @pytest.mark.only_in(*FURTHER)
 def test_what_is_measured_in_another_environment_is_the_choice_there(
     page: Page, wire: Wire, environment: tuple[Engine, str]
@@ -75,14 +77,3 @@ def test_what_is_measured_in_another_environment_is_the_choice_there(
     opened(page, wire, engine, mode)
     measure_a_little(page)
     assert_measured(page, wire, engine)
-
-
-@pytest.mark.deep
-def test_stop_keeps_what_was_measured_and_the_page_can_start_again(page: Page, wire: Wire) -> None:
-    open_home(page, wire)
-    for _ in range(2):
-        page.click("button", THOROUGH)
-        wait_for(page, "find('#progress').value > 0", timeout=BOOT_SECONDS)
-        page.click("button", "Stop")
-        wait_for(page, "!find('#run').disabled")
-        wait_text(page, "#progressText", "The measurements are kept")

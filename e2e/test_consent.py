@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from e2e.drivers.base import Page, text, wait_for, wait_text
@@ -17,12 +19,25 @@ from e2e.steps import (
 from e2e.wire import Wire
 
 
+def names(value: object) -> object:
+    """The names of its fields, at every depth."""
+    return {key: names(one) for key, one in value.items()} if isinstance(value, dict) else None
+
+
 @pytest.mark.deep
 def test_nothing_leaves_before_consent_nor_by_it_alone(page: Page, wire: Wire) -> None:
-    """Measured without consent, nothing can be sent; with it the packet is shown and waits for a press."""
+    """Without consent a sample is shown, and what is measured cannot be sent; with it a packet with the sample's
+    fields is shown and waits for a press."""
     open_home(page, wire)
     assert page.evaluate("return document.querySelector('#enableTelemetry').checked") is False
     assert "You have not chosen yet" in text(page, "#consentState")
+    wait_for(page, "!find('#sample').hidden")
+    sample = json.loads(text(page, "#samplePacket"))
+    assert sample["privacy"]["epsilon"] == 2
+    page.check("#strict")
+    wait_text(page, "#consentText", "(ε = 1)")
+    assert json.loads(text(page, "#samplePacket"))["privacy"]["epsilon"] == 1
+    page.check("#strict", False)
     measure_a_little(page)
     wait_text(page, "#packetHint", "Telemetry is off")
     assert page.evaluate("return document.querySelector('#send').disabled") is True
@@ -32,6 +47,9 @@ def test_nothing_leaves_before_consent_nor_by_it_alone(page: Page, wire: Wire) -
     packet = shown_packet(page)
     assert len(packet["actualSpeedups"]) == 1
     assert packet["privacy"]["epsilon"] == 2.0
+    sample["actualSpeedups"] = packet["actualSpeedups"]  # its field is the variant's name
+    assert names(sample) == names(packet)
+    assert page.evaluate("return document.querySelector('#sample').hidden") is True
     assert_only_public(wire)
     assert_no_third_party(page, wire)
 
@@ -114,16 +132,6 @@ return record.revision;
 """
 
 
-@pytest.mark.only_in(("chromium-gpc", "isolated"), ("firefox-gpc", "isolated"))
-def test_global_privacy_control_outranks_the_checkbox(page: Page, wire: Wire) -> None:
-    open_home(page, wire)
-    wait_text(page, "#consentState", "Global Privacy Control")
-    assert page.evaluate("return document.querySelector('#enableTelemetry').disabled") is True
-    measure_a_little(page)
-    assert page.evaluate("return document.querySelector('#send').disabled") is True
-    assert_only_public(wire)
-
-
 @pytest.mark.deep
 def test_the_signal_in_requests_alone_is_heeded_too(page: Page, wire: Wire) -> None:
     """Some proxies add the header and leave the page's navigator as it is."""
@@ -135,3 +143,11 @@ def test_the_signal_in_requests_alone_is_heeded_too(page: Page, wire: Wire) -> N
     assert page.evaluate("return navigator.globalPrivacyControl !== true")
     assert page.evaluate("return document.querySelector('#enableTelemetry').disabled") is True
     assert_only_public(wire)
+
+
+@pytest.mark.deep
+def test_withdrawing_nothing_sends_nothing(page: Page, wire: Wire) -> None:
+    open_home(page, wire)
+    page.click("button", "Withdraw and delete what can be deleted")
+    wait_text(page, "#withdrawAnswer", "There was nothing to remove", timeout=150)
+    assert wire.seen("/api/telemetry") == []

@@ -1,10 +1,11 @@
-"""Journey: learn. A consenting browser's packet arrives, the model is retrained, the page gets it by push."""
+"""Journey: learn. A consenting browser's packet arrives, once the network does; the model is retrained and pushed."""
 
 from __future__ import annotations
 
 from e2e.drivers.base import Page, text, wait_text
 from e2e.server import Server
 from e2e.steps import (
+    RECONNECT_SECONDS,
     TRAIN_SECONDS,
     crowd,
     measure_a_little,
@@ -41,11 +42,20 @@ def test_a_packet_is_shown_sent_answered_and_learned_from(page: Page, wire: Wire
     measure_a_little(page)
     shown = shown_packet(page)
     assert sent_packets(wire) == []
+
+    wire.cut()
+    wait_text(page, "#liveState", "Not connected", timeout=RECONNECT_SECONDS)
+    measure_a_little(page)  # kernels, model and Python are here already
+    assert int(text(page, "#modelVersion")) == before
+    assert "Not sent" in send(page)
+    assert sent_packets(wire) == []
+    wire.mend()
+    wait_text(page, "#liveState", "Connected", timeout=RECONNECT_SECONDS)
     crowd(server, CROWD)
 
     answer = send(page)
     assert "HTTP 202" in answer, answer
-    assert sent_packets(wire) == [shown], "what was sent is what was shown, to the last digit"
+    assert sent_packets(wire) == [shown], "what was shown, to the last digit: no second draw of noise"
     wait_text(page, "#packetHint", "Today's report is spent")
 
     page.evaluate("window.neverReloaded = true")

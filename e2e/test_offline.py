@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from e2e.drivers.base import Page, text, wait_for, wait_text
+from e2e.drivers.base import Page, wait_for, wait_text
 from e2e.drivers.playwright_driver import PlaywrightBrowser
-from e2e.steps import measure_a_little, open_home, send, sent_packets, shown_packet, turn_telemetry_on
+from e2e.steps import RECONNECT_SECONDS, measure_a_little, open_home
 from e2e.wire import Wire
 
-RECONNECT_SECONDS = 90.0  # the page's own waiting between attempts grows
 # The page's files come, and nothing that only the server knows.
 NO_ANSWERS = """
 const ask = fetch;
@@ -20,28 +19,6 @@ window.WebSocket = class {
   close() {}
 };
 """
-
-
-def test_the_page_works_on_without_its_server_and_comes_back(page: Page, wire: Wire) -> None:
-    open_home(page, wire)
-    wait_text(page, "#liveState", "Connected")
-    turn_telemetry_on(page)
-    measure_a_little(page)
-    shown = shown_packet(page)
-    version = text(page, "#modelVersion")
-
-    wire.cut()
-    wait_text(page, "#liveState", "Not connected", timeout=RECONNECT_SECONDS)
-    measure_a_little(page)  # kernels, model and Python are here already
-    assert text(page, "#modelVersion") == version
-    assert "Not sent" in send(page)
-    assert sent_packets(wire) == []
-
-    wire.mend()
-    wait_text(page, "#liveState", "Connected", timeout=RECONNECT_SECONDS)
-    assert "HTTP 202" in send(page)
-    (packet,) = sent_packets(wire)
-    assert packet["nonce"] == shown["nonce"], "a retry is the same packet, not a second draw of noise"
 
 
 @pytest.mark.deep

@@ -24,6 +24,7 @@ from e2e.steps import (
     PUBLIC,
     QUERIES,
     STATIC,
+    assert_only_public,
     measure_a_little,
     open_home,
     send,
@@ -173,7 +174,10 @@ def test_global_privacy_control_silences_what_was_agreed(recorded: Page, wire: W
     wait_text(page, "#consentState", "Global Privacy Control")
     requests = [r for r in wire.requests if r.route != "/ws"]  # to which extensions cannot add headers
     assert all(r.headers.get("sec-gpc") == "1" for r in requests), "the header is sent too"
+    assert page.evaluate("return document.querySelector('#enableTelemetry').disabled") is True
     measure_a_little(page)
+    assert page.evaluate("return document.querySelector('#send').disabled") is True
+    assert_only_public(wire)
     # An agreement of the time before the signal changes nothing.
     page.evaluate(
         """

@@ -14,6 +14,7 @@ from e2e.steps import (
     BOOT_SECONDS,
     measure_a_little,
     open_home,
+    packets_of,
     send,
     sent_packets,
     shown_packet,
@@ -85,7 +86,11 @@ def test_what_was_sent_is_told_before_python_runs_in_every_tab_offline_and_once_
     once = wait_text(page, "#withdrawAnswer", "1 removed from the server; 0", timeout=BOOT_SECONDS)
     page.click("button", WITHDRAW)
     wait_for(page, "find('#withdrawAnswer').innerText.trim() === a[0]", once)
-    assert len(wire.seen("/api/telemetry", "DELETE")) == 1
+    (deletion,) = wire.seen("/api/telemetry", "DELETE")
+    (packet,) = packets_of(post)
+    assert json.loads(deletion.body) == {"nonces": [packet["nonce"]]}
+    assert page.evaluate("return document.querySelector('#enableTelemetry').checked") is False
+    assert page.evaluate("return document.querySelector('#send').disabled") is True
     for tab in (page, other):
         wait_refused(tab)
         wait_for(tab, "/removed from the server/.test(find('#history').textContent)")
@@ -143,28 +148,6 @@ def test_tabs_agree_at_once(browser: Browser, page: Page, wire: Wire) -> None:
                 button == "#accept"
             ), turn
     assert statistics.median(took) <= AGREE_MS, took
-
-
-@pytest.mark.deep
-def test_before_consent_a_sample_with_the_fields_of_a_packet_is_shown(page: Page, wire: Wire) -> None:
-    open_home(page, wire)
-    wait_for(page, "!find('#sample').hidden")
-    sample = json.loads(text(page, "#samplePacket"))
-    assert sample["privacy"]["epsilon"] == 2
-    page.check("#strict")
-    wait_text(page, "#consentText", "(ε = 1)")
-    assert json.loads(text(page, "#samplePacket"))["privacy"]["epsilon"] == 1
-    page.check("#strict", False)
-    turn_telemetry_on(page)
-    measure_a_little(page)
-    packet = shown_packet(page)
-
-    def names(value: object) -> object:
-        return {key: names(one) for key, one in value.items()} if isinstance(value, dict) else None
-
-    sample["actualSpeedups"] = packet["actualSpeedups"]  # its field is the variant's name
-    assert names(sample) == names(packet)
-    assert page.evaluate("return document.querySelector('#sample').hidden") is True
 
 
 @pytest.mark.only_in(("chromium", "isolated"), ("firefox", "isolated"))

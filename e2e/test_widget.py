@@ -185,6 +185,7 @@ def test_the_element_asks_for_the_decisions_and_nothing_else(page: Page, wire: W
 
 def test_a_visitor_measures_agrees_sends_and_withdraws(page: Page, wire: Wire, site: Embedder) -> None:
     page.open(f"{site.origin}/widget")
+    assert page.evaluate("return crossOriginIsolated") is False
     wait_text(page, ".status", "as fast as JavaScript")
     page.evaluate(HEAR)
     page.click("button", BENCHMARK)
