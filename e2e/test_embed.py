@@ -9,7 +9,7 @@ import pytest
 from e2e.drivers.base import Page, wait_for
 from e2e.embedder import Embedder
 from e2e.server import ROOT, Server
-from e2e.steps import BOOT_SECONDS, PUBLIC, STATIC, assert_only_public, republish
+from e2e.steps import BOOT_SECONDS, assert_only_public, republish
 from e2e.wire import Wire
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Someone's page</title>
@@ -184,23 +184,6 @@ def test_each_server_has_its_own_answer_and_none_disturbs_what_the_page_keeps(
         wire.url.replace("127.0.0.1", "localhost"),
     )
     assert told == ["off", "undecided", "off", "the winner"]
-
-
-@pytest.mark.deep
-def test_measuring_in_the_embedding_page_sends_nothing(page: Page, wire: Wire, host: Embedder) -> None:
-    connect(page, host)
-    page.evaluate(
-        """const enough = new AbortController();
-        tuner.addEventListener("progress", (event) => event.detail.done >= 1 && enough.abort());
-        tuner.benchmark({ budgetMs: 60000, signal: enough.signal }).then(
-          ({ results }) => (window.measured = results.length),
-          (error) => (window.measured = String(error)),
-        );"""
-    )
-    assert wait_for(page, "window.measured", timeout=BOOT_SECONDS) == 1
-    posted = [r for r in wire.requests if r.method not in ("GET", "OPTIONS") or r.body]
-    assert posted == []
-    assert all(r.route in PUBLIC or r.route.startswith(STATIC) for r in wire.requests)
 
 
 def test_a_new_model_reaches_the_embedding_page(

@@ -70,14 +70,3 @@ def test_an_answer_needs_consent_and_is_shown_as_it_was_sent(page: Page, wire: W
     wait_for(page, "/Telemetry is off/.test(find('#satisfactionAnswer').textContent)")
     assert wire.seen("/api/feedback", "POST") == [sent]
     assert counted(server)["answers"] == 1
-
-
-@pytest.mark.only_in(("chromium-gpc", "isolated"), ("firefox-gpc", "isolated"))
-def test_global_privacy_control_refuses_answers_too(page: Page, wire: Wire) -> None:
-    open_home(page, wire)
-    wait_text(page, "#liveState", "Connected")
-    page.evaluate(FORCE)
-    wait_for(
-        page, "/Global Privacy Control/.test(find('#satisfactionAnswer').textContent)", timeout=BOOT_SECONDS
-    )
-    assert_only_public(wire)

@@ -177,6 +177,8 @@ def test_global_privacy_control_silences_what_was_agreed(recorded: Page, wire: W
     assert page.evaluate("return document.querySelector('#enableTelemetry').disabled") is True
     measure_a_little(page)
     assert page.evaluate("return document.querySelector('#send').disabled") is True
+    page.evaluate("document.querySelector('#satisfied').click()")  # an answer is refused too
+    wait_for(page, "/Global Privacy Control/.test(find('#satisfactionAnswer').textContent)")
     assert_only_public(wire)
     # An agreement of the time before the signal changes nothing.
     page.evaluate(

@@ -175,7 +175,11 @@ def test_no_lie_about_a_model_is_believed_and_none_costs_the_page_its_model(
 
 
 @pytest.mark.deep
-def test_a_model_that_is_not_accepted_is_said_and_the_last_good_one_stays(page: Page, server: Server) -> None:
+def test_a_model_and_keys_that_are_not_accepted_are_said_and_the_last_good_model_stays(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
+    """A wrong version under the right keys, then everything under other keys at the same address."""
+    stranger = KeyRing.open(tmp_path / "keys")
     with Tamper(server.url) as relay:
         page.open(relay.url)
         wait_for(page, "!find('#run').disabled")
@@ -190,18 +194,6 @@ def test_a_model_that_is_not_accepted_is_said_and_the_last_good_one_stays(page: 
         assert "The last good one stays in use" in said
         assert page.evaluate(KEPT) == kept
 
-
-@pytest.mark.deep
-def test_other_keys_at_the_same_address_are_said_and_nothing_under_them_is_believed(
-    page: Page, server: Server, tmp_path: Path
-) -> None:
-    stranger = KeyRing.open(tmp_path / "keys")
-    with Tamper(server.url) as relay:
-        page.open(relay.url)
-        wait_for(page, "!find('#run').disabled")
-        measure_a_little(page)
-        kept = page.evaluate(KEPT)
-        offered(page, republish(server, int(kept["version"])))
         relay.about = ("/api/boot.json", "/roots/")
         relay.lie = lambda path, truth: json.dumps(
             json.loads(truth) | {"root": stranger.root(), "keys": stranger.public()}
