@@ -17,7 +17,8 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 from tests import tiny
 
-from fleetune.manifest import BASELINE
+from fleetune.context import Context
+from fleetune.manifest import BASELINE, Kernel
 from fleetune.packet import Packet, build, snap
 from fleetune.personal import DEVICE
 from fleetune.privacy import mechanism
@@ -31,6 +32,7 @@ CELLS = [
     for name in kernel.candidates(tiny.ENVIRONMENT.features)
     if name != BASELINE
 ]
+Measurement = tuple[Kernel, Context, str, float, int]  # kernel, context, variant, ln speedup, day
 PAIRS = 16_000
 DAYS = 30
 LIMIT = 0.55
@@ -111,8 +113,8 @@ class Device:
         if wide is not None:
             self.effects[((),)] = draw.normal(0, wide)
 
-    def report(self, clip: float, day: int, entropy: random.Random) -> Packet:
-        """One packet: a random cell, measured, through the shipped code."""
+    def measure(self, day: int) -> Measurement:
+        """A random cell, and what is measured there."""
         kernel, context, variant = CELLS[self.draw.integers(len(CELLS))]
         names = {"kernel": kernel.name, "context": context, "candidate": variant}
         measured = BASE + self.draw.normal(0, NOISE)
@@ -121,19 +123,25 @@ class Device:
             if key not in self.effects:
                 self.effects[key] = self.draw.normal(0, self.spread * component**0.5)
             measured += self.effects[key]
-        return build(
-            kernel,
-            context,
-            tiny.ENVIRONMENT,
-            variant,
-            BASE,
-            measured,
-            clip,
-            2.0,
-            7,
-            20_780 + day,
-            entropy.randbytes,
-        )
+        return kernel, context, variant, measured, day
+
+
+def report(measurement: Measurement, clip: float, entropy: random.Random) -> Packet:
+    """One packet of it, through the shipped code."""
+    kernel, context, variant, measured, day = measurement
+    return build(
+        kernel,
+        context,
+        tiny.ENVIRONMENT,
+        variant,
+        BASE,
+        measured,
+        clip,
+        2.0,
+        7,
+        20_780 + day,
+        entropy.randbytes,
+    )
 
 
 def features(one: Packet, two: Packet) -> list[float]:
@@ -163,19 +171,32 @@ def trained_auc(table: NDArray[np.float64], same: NDArray[np.bool_]) -> float:
     return float(roc_auc_score(same[half:], classifier.predict_proba(table[half:])[:, 1]))
 
 
-def pairs(
-    count: int, clip: float, spread: float, wide: float | None = None
-) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(features of pairs, whether each is of one browser). The same at every call: chance fails nobody."""
-    draw, entropy = np.random.default_rng(7), random.Random(7)
+@cache
+def measured_pairs(
+    count: int, spread: float, wide: float | None
+) -> tuple[list[tuple[Measurement, Measurement]], NDArray[np.bool_]]:
+    """(pairs, whether each is of one browser). The same at every call: chance fails nobody."""
+    draw = np.random.default_rng(7)
     same = np.arange(count) % 2 == 0
-    rows = []
+    found = []
     for is_same in same:
         first = Device(draw, spread, wide)
         second = first if is_same else Device(draw, spread, wide)
         # One browser reports once a day, so two of its packets never share a day; two browsers' may.
         one, two = (int(day) for day in draw.choice(DAYS, 2, replace=not is_same))
-        rows.append(features(first.report(clip, one, entropy), second.report(clip, two, entropy)))
+        found.append((first.measure(one), second.measure(two)))
+    return found, same
+
+
+def pairs(
+    count: int, clip: float, spread: float, wide: float | None = None
+) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+    """(features of the packets of pairs, whether each is of one browser)."""
+    entropy = random.Random(7)
+    measured, same = measured_pairs(count, spread, wide)
+    rows = [
+        features(report(first, clip, entropy), report(second, clip, entropy)) for first, second in measured
+    ]
     return np.array(rows), same
 
 
