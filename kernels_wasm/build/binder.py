@@ -34,9 +34,10 @@ def arrays_of(kernel: KernelRow) -> list[Param]:
 
 
 def marks(kernel: KernelRow, source: str) -> str:
-    """Constants for the marks of this kernel's element types (web/shared/arena.js)."""
+    """The marks of this kernel's element types (web/shared/arena.js). `var`: each read of a closure's `const` would be
+    checked, which costs SpiderMonkey time and bytecode."""
     kinds = sorted({param.element for param in arrays_of(kernel)})
-    return f"const {', '.join(f'${kind} = {source}.{kind}' for kind in kinds)};"
+    return f"var {', '.join(f'${kind} = {source}.{kind}' for kind in kinds)};"
 
 
 def marked(param: Param) -> str:
@@ -66,7 +67,8 @@ def _returned(kernel: KernelRow, call: str) -> str:
 
 def binder(kernel: KernelRow, variant: str, *, own: bool) -> str:
     """`(run, arena, hooks, $outside) => call`, with the argument order of the kernel's JavaScript. A call whose first
-    array lies outside the kernel's memory goes to `$outside`, if given."""
+    array lies outside the kernel's memory goes to `$outside`, if given. `call.resident` takes marked arrays only, and
+    does not look again."""
     name, arrays = tag(kernel, variant), arrays_of(kernel)
     pointers = ", ".join(f"{p.js}.byteOffset" if p.is_array else p.js for p in kernel.params)
     inside = " && ".join(marked(p) for p in arrays)
@@ -74,9 +76,9 @@ def binder(kernel: KernelRow, variant: str, *, own: bool) -> str:
         f"function bind_{name}(run, arena, hooks, $outside) {{\n"
         f"  {marks(kernel, 'arena.marks')}\n"
         f"  function $copying({names(kernel)}) {{\n    {_lines(_copying(kernel, own))}\n  }}\n"
-        f"  return function {name}({names(kernel)}) {{\n"
-        f"    if (!({inside})) return $copying({names(kernel)});\n"
-        f"    {_lines(_resident(kernel, pointers, own))}\n  }};\n}}"
+        f"  function {name}({names(kernel)}) {{\n    {_lines(_resident(kernel, pointers, own))}\n  }}\n"
+        f"  const $call = ({names(kernel)}) => {inside} ? {name}({names(kernel)}) : $copying({names(kernel)});\n"
+        f"  $call.resident = {name};\n  return $call;\n}}"
     )
 
 

@@ -79,7 +79,8 @@ def _dispatcher(kernel: KernelRow) -> str:
     """`($wake, $arena, $rules) => { call, follow, fill, last, tell }`.
 
     `call` checks its arguments and then decides by size. Arrays that `alloc` marked are checked in a few comparisons
-    (`fast_test`); all others by `$other`, which throws before anything is touched. The first site takes the call whose
+    (`fast_test`) and go to `$inside`; all others go to `$other`, which throws before anything is touched. Each has call
+    sites of its own, so that marked arrays are asked for their marks once. The first site takes the call whose
     `to` is beyond its size; JavaScript has what no site takes. `fill` gives the sites their calls. A size from `awake`
     on has `$wake` fill more of them: so none is spent on decisions that no call follows before the next ones.
 
@@ -88,18 +89,18 @@ def _dispatcher(kernel: KernelRow) -> str:
 
     Every site has a call of its own for good (web/embed/tuned_kernel.js), for call sites do not forget: one that
     saw two modules is slow. SpiderMonkey inlines functions of up to 130 bytes of bytecode, some four deep,
-    and every level costs it time: hence small functions, few for small sizes, the place decided by the
-    module's own check of its arrays (binder.py), and `var`, as each read of a closure's `let` would be
-    checked. V8 takes a variable for a constant until it is written again: hence nothing is written that
-    stays, and `follow` and `fill` are two functions: one in place of both made calls slower.
+    and every level costs it time: hence small functions, few for small sizes, `if` (shorter than `?:`), and `var`, as
+    each read of a closure's `let` or `const` would be checked. V8 takes a variable for a constant until it is written
+    again: hence nothing is written that stays, and `follow` and `fill` are two functions: one in place of both made
+    calls slower. A mark is the value of one property name, not a name of each memory's own (which would be shorter):
+    arrays of more than four memories would make a page's own loops over them 20 times slower in V8.
     """
     first, called = arrays_of(kernel)[0], names(kernel)
     count = sites(kernel)
-    tos, calls = ([f"${what}{k}" for k in range(count)] for what in ("to", "call"))
     slots = [
         f"    if (${name}{k} !== {given}[{k}]) ${name}{k} = {given}[{k}];"
         for k in range(count)
-        for name, given in (("to", "to"), ("call", "calls"))
+        for name, given in (("to", "to"), ("call", "calls"), ("near", "near"))
     ]
     return "\n".join(
         [
@@ -108,15 +109,15 @@ def _dispatcher(kernel: KernelRow) -> str:
             f"  {marks(kernel, '$arena.marks')}",
             f"  const $call = ({called}) =>\n    {marked(first)} || {first.js}.buffer === $arena.buffer"
             f" ? $inside({called}) : $outside({called});",
-            "  return $outside ? $call : $inside;\n}",
+            "  $call.resident = $inside;\n  return $outside ? $call : $inside;\n}",
             "export function dispatcher($wake, $arena, $rules) {",
             f"  {marks(kernel, '$arena.marks')}",
-            f"  var $awake = 0, $last, {', '.join(f'{to} = 0' for to in tos)};",
-            f"  var {', '.join(calls)};",
+            f"  var $awake = 0, $last, {', '.join(f'$to{k} = 0' for k in range(count))};",
+            *(f"  var {', '.join(f'${what}{k}' for k in range(count))};" for what in ("call", "near")),
             *_chain(kernel),
             "  return {\n  call: $enter,\n  last: () => $last,\n  tell(what) {\n    $last = what;\n  },",
             "  follow(awake) {\n    $awake = awake;\n  },",
-            "  fill(to, calls) {",
+            "  fill(to, calls) {\n    const near = calls.map((call) => call?.resident ?? call);",
             *slots,
             "  }\n  };\n}",
         ]
@@ -140,29 +141,37 @@ def _chain(kernel: KernelRow) -> list[str]:
     given = kernel.size in {p.name for p in kernel.params}
     size, rest = (size_of(kernel), called) if given else ("size", f"{called}, size")
 
-    def ask(site: int, size: str = size) -> str:
-        return f"if ({size} < $to{site}) return $call{site}({called});"
+    def ask(site: int, what: str, size: str = size) -> str:
+        return f"if ({size} < $to{site}) return ${what}{site}({called});"
 
     step = 2 if len(kernel.params) <= MOST_PARAMS_OF_TWO else 1
-    links = [[f"if ({size} >= $awake) return $first({rest});", *map(ask, range(1, step))]]
-    links += [[*map(ask, range(at, at + step))] for at in range(step, sites(kernel), step)]
-    after = [*(f"$link{k}({rest})" for k in range(1, len(links))), f"js({called})"]
-    entry = ask(0, size_of(kernel))
-    begin = f"return $link0({called}{'' if given else f', {size_of(kernel)}'});"
+
+    def links(name: str, what: str) -> list[str]:
+        """The functions that look at a few sites each, of the calls `$<what>0`, …"""
+        bodies = [[f"if ({size} >= $awake) return $first({rest});", *(ask(k, what) for k in range(1, step))]]
+        bodies += [[ask(k, what) for k in range(at, at + step)] for at in range(step, sites(kernel), step)]
+        after = [*(f"${name}{k}({rest})" for k in range(1, len(bodies))), f"js({called})"]
+        return [
+            f"  function ${name}{k}({rest}) {{ {' '.join(body)} return {after[k]}; }}"
+            for k, body in enumerate(bodies)
+        ]
+
+    def begin(name: str, what: str) -> str:
+        more = called if given else f"{called}, {size_of(kernel)}"
+        return f"{ask(0, what, size_of(kernel))} return ${name}0({more});"
+
     return [
         f"  function $first({rest}) {{\n    $wake({size});",
         f"    return {size} < $awake ? $begin({called}) : js({called});\n  }}",
-        *(
-            f"  function $link{k}({rest}) {{ {' '.join(link)} return {after[k]}; }}"
-            for k, link in enumerate(links)
-        ),
-        f"  function $begin({called}) {{ {entry} {begin} }}",
-        f"  function $inside({called}) {{ {rounded(kernel)}$last = {size_of(kernel)}; {entry} {begin} }}",
+        *links("link", "call"),
+        *links("step", "near"),
+        f"  function $begin({called}) {{ {begin('link', 'call')} }}",
+        f"  function $inside({called}) {{ {rounded(kernel)}$last = {size_of(kernel)}; {begin('step', 'near')} }}",
         f"  function $other({called}) {{",
         *(f"    {line}" for line in slow_checks(kernel)),
         f"    const $here = $arena.used && ({marked(first)} || {first.js}.buffer === $arena.buffer);",
         f"    $last = $here ? {size_of(kernel)} + 0.5 : -1 - ({size_of(kernel)});",
         f"    return $begin({called});\n  }}",
         f"  var $enter = function call_{kernel.name}({called}) {{",
-        f"    return {fast_test(kernel)} ? $inside({called}) : $other({called});\n  }};",
+        f"    if ({fast_test(kernel)}) return $inside({called});\n    return $other({called});\n  }};",
     ]

@@ -11,6 +11,7 @@ const FIRST_ROUNDS = 4; // to find the fastest only
 const LONG_MS = 3; // of a batch
 const LONG_STEPS = 8; // of the clock, that a batch lasts at least
 const FINE = 1 / 16; // of a step: how long calls go on without a look at the clock
+const [WARM_TURNS, WARM_CALLS] = [40, 2000];
 let made = 0;
 let sink = 0;
 
@@ -95,16 +96,16 @@ export async function overhead(tuner) {
 }
 
 /**
- * ns a call of a kernel's safe default on resident arrays of eight elements: its bare export, the dispatcher without its checks (a script
- * of the embedding page's), and the dispatcher as it is. The loops have the same text.
+ * Loops over calls of a kernel's safe default on resident arrays of eight elements, compiled: its bare export, the dispatcher that only
+ * asks where arrays lie (a script of the embedding page's), and the dispatcher as it is. The loops have the same text.
  * @param {any} tuner @param {string} name @param {string} variant
  */
 export async function checks(tuner, name, variant) {
-  const { manifest, TunedKernel, inputSets, clockStep, root, compile } = await parts(tuner);
+  const { manifest, TunedKernel, inputSets, root, compile } = await parts(tuner);
   const entry = manifest.kernels.find((/** @type {any} */ kernel) => kernel.name === name);
   const run = made; // a module of its own for each run: nobody else's type feedback
   const scripts = [`${location.origin}/unchecked/${name}.js#${run}`, `${root}embed/${name}.js#checks${run}`];
-  const works = [];
+  const works = /** @type {Function[]} */ ([]);
   for (const [i, url] of scripts.entries()) {
     const script = await import(url);
     const tuned = new TunedKernel(entry, script, 1 << 20, (/** @type {string} */ one) => compile(name, one), entry.patterns[0]);
@@ -123,16 +124,20 @@ export async function checks(tuner, name, variant) {
     }
     works.push((await loop(args.length))(tuned.call, [args]));
   }
-  const [bare, unchecked, checked] = least(works, [0, 1, 2], await clockStep(), 12 * ROUNDS).map((ms) => ms * 1e6);
-  return { bare, unchecked, checked };
+  for (let turn = 0; turn < WARM_TURNS; turn++) {
+    for (const work of works) sink += work(WARM_CALLS) || 0;
+    await new Promise((resolve) => setTimeout(resolve, 5)); // compilers are at work meanwhile
+  }
+  return works;
 }
 
-/** The function that a page which knows `candidate` to be the best calls. @param {any} entry @param {any} script @param {string} candidate @param {any} arena @param {any} compile */
-async function direct(entry, script, candidate, arena, compile) {
+/** The function that a page which knows `candidate` to be the best calls. @param {any} entry @param {any} script @param {string} candidate @param {any} arena @param {any} compile @param {boolean} inside */
+async function direct(entry, script, candidate, arena, compile, inside) {
   if (entry.baselines.includes(candidate)) return script.baselines[candidate];
   const module = await compile(entry.name, candidate);
   const { exports } = await WebAssembly.instantiate(module, { env: { memory: arena.memory } });
-  return script.bind[candidate](exports.run, arena, {});
+  const call = script.bind[candidate](exports.run, arena, {});
+  return inside ? call.resident : call;
 }
 
 /** Load what the page calls, as a page does before it measures. @param {any} tuner @param {boolean} inside @param {string[]} only */
@@ -164,7 +169,7 @@ export async function workload(tuner, defaults, inside, only) {
     const names = [...entry.baselines, ...runnable.map((/** @type {any} */ v) => v.name)];
     /** Each with a module of its own, so with type feedback of its own: as on a page that calls nothing else. @param {string} tag */
     const script = (tag) => import(`${root}embed/${name}.js#${tag}`);
-    const calls = await Promise.all(names.map(async (one) => direct(entry, await script(one), one, arena, compile)));
+    const calls = await Promise.all(names.map(async (one) => direct(entry, await script(one), one, arena, compile, inside)));
     const usual = new TunedKernel(entry, await script("default"), 0, (/** @type {string} */ one) => compile(name, one), pattern, undefined, arena);
     await usual.follow({ [pattern]: [{ choice: defaults[name], log2Size: 0 }] });
     for (const size of entry.sizes) {

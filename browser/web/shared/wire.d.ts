@@ -124,20 +124,23 @@ export interface CallNote {
   why: string;
 }
 
+/** A candidate's call; `resident` takes only arrays of `alloc`. */
+export type BoundCall = KernelCall & { resident?: KernelCall };
+
 /** The module `embed/<kernel>.js` (kernels_wasm/build/dispatcher.py). */
 export interface EmbedScript {
   makeInput: MakeInput;
   baselines: Record<string, KernelCall>;
-  bind: Record<string, (run: KernelCall, arena: CallArena, hooks: CallHooks, outside?: KernelCall) => KernelCall>;
+  bind: Record<string, (run: KernelCall, arena: CallArena, hooks: CallHooks, outside?: KernelCall) => BoundCall>;
   adapters?: Adapters;
   sites: number;
-  placed(arena: CallArena, inside: KernelCall, outside?: KernelCall): KernelCall;
+  placed(arena: CallArena, inside: KernelCall, outside?: KernelCall): BoundCall;
   dispatcher(wake: (size: number) => void, arena: CallArena, rules: object): {
     call: KernelCall;
     last(): number | CallNote | undefined;
     tell(note: CallNote): void;
     follow(awake: number): void;
-    fill(to: number[], calls: (KernelCall | undefined)[]): void;
+    fill(to: number[], calls: (BoundCall | undefined)[]): void;
   };
 }
 
