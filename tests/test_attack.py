@@ -31,7 +31,7 @@ def share() -> list[dict[str, Any]]:
 
 
 def test_no_call_of_the_share_is_wrong_and_every_candidate_is_called_by_every_way() -> None:
-    found = attack(SEED, count=SHARE, every=EVERY)
+    found = attack(SEED, SHARE, given=kernels(), every=EVERY)
     assert found["wrong"] == []
     assert len(found["candidates"]) == sum(len(k.variants) + len(k.baselines) for k in kernels())
     assert len(found["ways"]) == 9

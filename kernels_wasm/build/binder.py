@@ -141,9 +141,13 @@ def _copying(kernel: KernelRow, own: bool) -> list[str]:
     lines.append("const heaps = arena.heaps;")
     # An operator's module may write only part of an array: what it leaves must be the caller's.
     taken = [p for p in arrays if p.dir in ("in", "inout") or (own and p.dir == "out")]
-    copies = [f"if (!in_{p.name}) heaps.{p.element}.set({_part(p)}, {_index(p)});" for p in taken]
+    # A detached array has no elements, but `set` would throw.
+    copies = [
+        f"if (!in_{p.name} && size_{p.name}) heaps.{p.element}.set({_part(p)}, {_index(p)});" for p in taken
+    ]
     back = [
-        f"if (!in_{p.name}) {p.js}.set(heaps.{p.element}.subarray({_index(p)}, ({_index(p)}) + size_{p.name}));"
+        f"if (!in_{p.name} && size_{p.name}) {p.js}.set("
+        f"heaps.{p.element}.subarray({_index(p)}, ({_index(p)}) + size_{p.name}));"
         for p in arrays
         if p.dir in ("out", "inout")
     ]

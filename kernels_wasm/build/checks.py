@@ -95,9 +95,10 @@ def slow_checks(kernel: KernelRow) -> list[str]:
     lines = []
     for param in arrays:
         words = f"{param.js}, {json.dumps(param.name)}, {json.dumps(param.element)}"
+        test = f"!ArrayBuffer.isView({param.js}) || {param.js}.constructor !== {CONSTRUCTORS[param.element]}"
         lines.append(
-            f"if ({param.js}?.constructor !== {CONSTRUCTORS[param.element]}) {param.js} = $rules.plainArray({words});"
-        )
+            f"if ({test}) {param.js} = $rules.plainArray({words});"
+        )  # a Proxy shows a constructor too
     if last.name == kernel.size and not last.is_array:
         lines.append(f"if ({last.js} === undefined) {last.js} = {arrays[0].js}.length;")
     floats = [param for param in _numbers(kernel) if param.type not in RANGES]

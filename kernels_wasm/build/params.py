@@ -108,7 +108,9 @@ def _names(param: Param, numbers: set[str]) -> set[str]:
             f"whole numbers, + - * / and {', '.join(FUNCTIONS)}"
         )
     try:
-        ast.parse(param.length, mode="eval")
+        ast.parse(
+            re.sub(r"[A-Za-z]\w*", r"p_\g<0>", param.length), mode="eval"
+        )  # a name may be a word of Python's
     except SyntaxError:
         raise ParamError(f"parameter {param.name}: its length {param.length!r} is no formula") from None
     return names

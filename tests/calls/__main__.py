@@ -1,8 +1,9 @@
 """python -m tests.calls [--minutes 30] [--seed 1] [--kernels dot,sort] [--json]
 
 Makes adversarial calls until the time is up. Ends with 1 if any was wrong; `first` says after how many cases each kind
-was found. `--tree ../before --finite` calls another checkout whose kernels are built, such as an older one, without the
-counts that unchecked code never comes back from (Node wants `{"type": "module"}` in its kernels_wasm/package.json).
+was found. Kernels are the catalogue's and, in turns, those of own.py; `--kernels` and `--tree` mean the catalogue's.
+`--tree ../before --finite` calls another checkout whose kernels are built, such as an older one, without the counts
+that unchecked code never comes back from (Node wants `{"type": "module"}` in its kernels_wasm/package.json).
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tests.calls.attack import attack
+from tests.calls.attack import attack, kernels
 from tests.calls.kinds import first_of
+from tests.calls.own import own_kernels
 
 MOST = 100_000  # wrong calls that are told
 
@@ -38,7 +40,10 @@ def main() -> int:
     options = parser.parse_args()
     only = options.kernels.split(",") if options.kernels else None
     where: dict[str, Any] = {"most": MOST, **(tree(options.tree) if options.tree else {})}
-    found = attack(options.seed, seconds=60 * options.minutes, only=only, endless=not options.finite, **where)
+    own = () if only or options.tree else own_kernels()
+    found = attack(
+        options.seed, None, 60 * options.minutes, kernels(only), own, endless=not options.finite, **where
+    )
     figures: dict[str, Any] = {key: len(found[key]) for key in ("kernels", "candidates", "ways", "wrong")}
     figures = {"seed": options.seed, "cases": found["cases"], "calls": found["calls"], **figures}
     first = first_of(found["wrong"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from tests.calls.rules import EXTENTS
+from tests.calls.rules import EXTENTS, SIZE_OF
 from tests.kernel_reference import Array, Rng
 from tests.kernel_references import REFERENCES
 from tests.kernel_runner import DTYPES
@@ -37,7 +37,8 @@ class ArraySpec:
     at: int = 0  # byte in that buffer, behind its first canary
     kind: str = "plain"
     same: int | None = None  # the very same object as that argument
-    own: bool = False  # of a class with methods of its own
+    own: bool = False  # of a class with methods and properties of its own
+    proxied: bool = False  # a Proxy of one
 
     def to_wire(self) -> dict[str, Any]:
         return {
@@ -49,6 +50,7 @@ class ArraySpec:
             "kind": self.kind,
             "same": self.same,
             "own": self.own,
+            "proxied": self.proxied,
         }
 
 
@@ -173,7 +175,8 @@ def longer(call: Call, rng: Rng) -> None:
 
 def shorter_count(call: Call, rng: Rng) -> None:
     """The same arrays, but the call is about fewer elements."""
-    name = "n" if "n" in call.numbers() else "rows" if "rows" in call.numbers() else "height"
+    names = (SIZE_OF.get(call.kernel.name, "n"), "rows", "height")
+    name = next(name for name in names if name in call.numbers())
     at = next(i for i, p in enumerate(call.kernel.params) if p.name == name)
     call.tags.append("n below the length")
     call.arguments[at] = int(rng.integers(0, call.arguments[at] + 1))

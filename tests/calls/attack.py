@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import tempfile
 import time
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from tests import node
 from tests.calls.generate import cases
+from tests.calls.own import Own, entries, write
 from tests.kernel_runner import DIST, manifest
 
 from fleetune.manifest import Kernel
@@ -35,21 +39,31 @@ def attack(
     seed: int = 1,
     count: int | None = None,
     seconds: float | None = None,
-    only: list[str] | None = None,
+    given: Iterable[Kernel] = (),
+    own: Sequence[Own] = (),
     endless: bool = True,
     **options: Any,
 ) -> dict[str, Any]:
-    """So many cases, or as many as fit into the time: totals and what was wrong."""
+    """So many cases, or as many as fit into the time, of the catalogue's and of operators' kernels in turn: totals and
+    what was wrong."""
     sets: dict[str, set[str]] = {"kernels": set(), "candidates": set(), "ways": set()}
     total: dict[str, Any] = {"cases": 0, "calls": 0, **sets, "wrong": []}
-    stream = cases(kernels(only), seed, endless)
-    until = None if seconds is None else time.monotonic() + seconds
-    while (count is None or total["cases"] < count) and (until is None or time.monotonic() < until):
-        batch = list(islice(stream, BATCH if count is None else min(BATCH, count - total["cases"])))
-        answer = run_in_node(batch, **options)
-        total["cases"] += len(batch)
-        total["calls"] += answer["calls"]
-        for key, values in sets.items():
-            values.update(answer[key])
-        total["wrong"] += answer["wrong"]
+    with tempfile.TemporaryDirectory() as folder:
+        write(own, Path(folder))
+        sources: list[tuple[Sequence[Kernel], dict[str, Any]]] = [
+            (list(given), {}),
+            ([one.kernel for one in own], {"own": {"root": folder, "entries": entries(own)}}),
+        ]
+        streams = [(cases(list(some), seed, endless), more) for some, more in sources if some]
+        until = None if seconds is None else time.monotonic() + seconds
+        for stream, more in itertools.cycle(streams):
+            if total["cases"] == count or (until is not None and time.monotonic() >= until):
+                break
+            batch = list(islice(stream, BATCH if count is None else min(BATCH, count - total["cases"])))
+            answer = run_in_node(batch, **options, **more)
+            total["cases"] += len(batch)
+            total["calls"] += answer["calls"]
+            for key, values in sets.items():
+                values.update(answer[key])
+            total["wrong"] += answer["wrong"]
     return total

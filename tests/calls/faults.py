@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from kernels_wasm.build.builder import ROOT
 from kernels_wasm.build.catalogue import load
 from kernels_wasm.build.compiler import compile_variant, compiler
 from tests.calls.attack import TUNED, run_in_node
+from tests.calls.own import Own, entries, write
 from tests.kernel_runner import DIST
 
 WEB = TUNED.parents[1]
@@ -31,7 +33,9 @@ class Fault:
     variant: str = "inlining"
 
 
-FAULTS = [Fault(**row) for row in tomllib.loads(Path(__file__).with_suffix(".toml").read_text())["fault"]]
+_TABLE = tomllib.loads(Path(__file__).with_suffix(".toml").read_text())
+FAULTS = [Fault(**row) for row in _TABLE["fault"]]
+OWN_FAULTS = [Fault(kernel="", **row) for row in _TABLE["own"]]
 
 
 def found_by(fault: Fault, cases: list[dict[str, Any]], every: int) -> dict[str, Any] | None:
@@ -39,9 +43,28 @@ def found_by(fault: Fault, cases: list[dict[str, Any]], every: int) -> dict[str,
     mine = [case for case in cases if case["kernel"] == fault.kernel]
     with tempfile.TemporaryDirectory() as folder:
         dist, tuned = _planted(fault, Path(folder))
-        answer = run_in_node(mine, dist=str(dist), tuned=str(tuned), every=every, stop=True)
-    first: dict[str, Any] | None = answer["wrong"][0] if answer["wrong"] else None
-    return first
+        return _first(run_in_node(mine, dist=str(dist), tuned=str(tuned), every=every, stop=True))
+
+
+def found_in_own(fault: Fault, cases: list[dict[str, Any]], own: Sequence[Own]) -> dict[str, Any] | None:
+    """The same for operators' kernels: "script" is each one's."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder) / "own"
+        write(own, root)
+        tuned = TUNED
+        if fault.file == "script":
+            scripts = [path for path in root.glob("embed/*.js") if fault.old in path.read_text()]
+            assert scripts, f"{fault.name}: {fault.old!r} is in no script any more"
+            for path in scripts:
+                path.write_text(changed(fault, path.read_text()))
+        else:
+            _dist, tuned = _planted(fault, Path(folder))
+        given = {"root": str(root), "entries": entries(own)}
+        return _first(run_in_node(cases, tuned=str(tuned), own=given, stop=True))
+
+
+def _first(answer: dict[str, Any]) -> dict[str, Any] | None:
+    return answer["wrong"][0] if answer["wrong"] else None
 
 
 def _planted(fault: Fault, folder: Path) -> tuple[Path, Path]:

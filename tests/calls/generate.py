@@ -11,15 +11,13 @@ from typing import Any
 import numpy as np
 from tests.calls import arguments
 from tests.calls.arguments import TYPED, ArraySpec, Call
-from tests.calls.rules import EXTENTS, RELATIVE, Outcome, bound_of, magnitudes, number_problem
+from tests.calls.rules import EXTENTS, RELATIVE, SIZE_OF, Outcome, bound_of, magnitudes, number_problem
 from tests.kernel_reference import Array, Rng
 from tests.kernel_references import REFERENCES
 from tests.kernel_runner import DTYPES
 
 from fleetune.manifest import Kernel
 
-ELEMENTWISE = ("saxpy", "saturating_add", "prefix_sum", "copy", "black_scholes")  # worth calling in place
-COUNTS = ("n",)  # that may be left out when they come last
 # What is wrong or unusual about a call; several have two turns, one even and one odd.
 SCENARIOS = (
     "plain", "overlap", "short", "number", "buffers", "plain", "type", "overlap", "number", "short", "plain",
@@ -111,8 +109,11 @@ def _wrong_type(call: Call, turn: int, rng: Rng) -> None:
     spec = call.arrays()[name]
     kinds = [kind for kind in TYPED if TYPED[kind] != spec.type]
     kind = str(rng.choice(kinds))
-    if rng.random() < 0.15:
+    how = rng.random()
+    if how < 0.15:
         spec.type = "Array"
+    elif how > 0.85:
+        spec.proxied = True
     else:
         size = spec.values.size
         spec.values, spec.type = np.resize(np.arange(7), size).astype(DTYPES[f"{kind}[]"]), TYPED[kind]
@@ -155,7 +156,7 @@ def _left_out(call: Call) -> None:
     tables = EXTENTS[call.kernel.name].get("cosines")
     if tables and tables(call.numbers()) != tables({**call.numbers(), last.name: size}):
         return  # they were made for another count
-    if last.name in COUNTS and all(
+    if last.name == SIZE_OF.get(call.kernel.name, "n") and all(
         spec.values.size >= EXTENTS[call.kernel.name][name]({**call.numbers(), last.name: size})
         for name, spec in call.arrays().items()
     ):
@@ -178,7 +179,8 @@ def expected(call: Call) -> Outcome:
     for param, value in zip(kernel.params, call.arguments, strict=True):
         if param.is_array:
             fits = value.type == TYPED[param.type.removesuffix("[]")]
-            if not (fits or (param.type == "u8[]" and value.type == "Uint8ClampedArray")):
+            clamped = param.type == "u8[]" and value.type == "Uint8ClampedArray"
+            if value.proxied or not (fits or clamped):
                 errors.add("TypeError")
         elif problem := number_problem(kernel.name, param.name, param.type, value):
             errors.add(problem)

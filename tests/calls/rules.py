@@ -28,6 +28,8 @@ CELLS: Callable[[Numbers], int] = lambda v: v["rows"] * v["cols"]  # noqa: E731
 SQUARE: Callable[[Numbers], int] = lambda v: v["n"] ** 2  # noqa: E731
 PIXELS: Callable[[Numbers], int] = lambda v: v["width"] * v["height"]  # noqa: E731
 
+# Of operators' kernels (own.py): the number that is a call's size.
+SIZE_OF: dict[str, str] = {}
 # How many elements of each array a call reads or writes.
 EXTENTS: dict[str, dict[str, Callable[[Numbers], int]]] = {
     "argmax": {"values": N},

@@ -25,10 +25,19 @@ const typeOf = (type) => /** @type {any} */ (globalThis)[type];
 
 /** @type {Map<string, any>} */
 const classes = new Map();
-/** A class of arrays with methods of its own: `slice` gives a view, as that of Node's Buffer does. @param {string} type */
+/** A class of arrays with methods of its own (`slice` gives a view, as that of Node's Buffer does) and properties that tell lies. @param {string} type */
 function ownClass(type) {
   if (!classes.has(type)) {
     const made = class extends typeOf(type) {
+      get length() {
+        return 1 << 20;
+      }
+      get byteOffset() {
+        return 8;
+      }
+      get buffer() {
+        return new ArrayBuffer(64);
+      }
       slice(/** @type {number} */ from, /** @type {number} */ to) {
         return super.subarray(from, to);
       }
@@ -58,8 +67,8 @@ function bufferOf(kind, bytes) {
 }
 
 /**
- * The arguments of a case, each array in the kernel's memory or not: `{args, regions}`; a region is the bytes that one
- * buffer of the case takes, canaries included.
+ * The arguments of a case, each array in the kernel's memory or not: `{args, regions, placed}`; a region is the bytes that one
+ * buffer of the case takes, canaries included; `placed` says where each array begins.
  * @param {any} one @param {any} tuned @param {(index: number) => string} place "outside", "inside" (from alloc) or "part" (of an alloc)
  */
 function place(one, tuned, place) {
@@ -78,6 +87,8 @@ function place(one, tuned, place) {
     return spec?.type ? undefined : numberOf(spec?.number ?? null);
   });
   const regions = [];
+  /** @type {{buffer: any, from: number}[]} */
+  const placed = [];
   for (const [, known] of buffers) {
     const [[first, { kind, type, length, at }]] = known.specs;
     const where = place(first);
@@ -99,20 +110,23 @@ function place(one, tuned, place) {
       known.base = region.byteOffset + EDGE;
     }
     for (const [i, spec] of known.specs) {
+      placed[i] = { buffer: known.buffer, from: known.base + spec.at };
       const Type = spec.own ? ownClass(spec.type) : typeOf(spec.type);
       new Uint8Array(known.buffer, known.base + spec.at, spec.length * Type.BYTES_PER_ELEMENT).set(bytesOf(spec.data));
       args[i] ??= (alone ? args[first] : undefined) ?? new Type(known.buffer, known.base + spec.at, spec.length);
+      // Not of what alloc gave: that one is read through its Proxy.
+      if (spec.proxied) args[i] = new Proxy(new Type(known.buffer, known.base + spec.at, spec.length), { get: (array, key) => array[key] });
     }
     const begin = Math.min(...known.specs.map(([, spec]) => spec.at));
     regions.push({ buffer: known.buffer, from: known.base + begin - EDGE, to: known.base + known.bytes + EDGE });
   }
   if (one.leftOut) args.pop();
-  return { args, regions };
+  return { args, regions, placed };
 }
 
 /** What a call did against what it must do; undefined if nothing is wrong. @param {any} one @param {any} entry @param {any} tuned @param {(i: number) => string} where */
 export function attempt(one, entry, tuned, where) {
-  const { args, regions } = place(one, tuned, where);
+  const { args, regions, placed } = place(one, tuned, where);
   const before = regions.map(({ buffer, from, to }) => new Uint8Array(buffer, from, to - from).slice());
   let result;
   try {
@@ -132,7 +146,8 @@ export function attempt(one, entry, tuned, where) {
   for (const [i, { name, dir }] of entry.params.entries()) {
     if (!["out", "inout", "scratch"].includes(dir)) continue;
     const array = args[i];
-    written.push({ buffer: array.buffer, from: array.byteOffset, to: array.byteOffset + one.needs[name] * array.BYTES_PER_ELEMENT });
+    const { buffer, from } = placed[i];
+    written.push({ buffer, from, to: from + one.needs[name] * array.BYTES_PER_ELEMENT });
     if (dir === "scratch") continue;
     const [values, bounds] = [doublesOf(one.outputs[name].values), doublesOf(one.outputs[name].bound)];
     for (let k = 0; k < values.length; k++) {
@@ -166,6 +181,8 @@ const INSIDE = {
   "part inside": () => "part",
 };
 
+const NO_ROOM = /no room to copy/;
+
 /**
  * Whether the candidate made a call, and `explain` would say so.
  * @param {any} entry @param {any} tuned @param {string} candidate @param {string} way @param {boolean} ran whether a module did
@@ -173,6 +190,7 @@ const INSIDE = {
 function notAsSaid(entry, tuned, candidate, way, ran) {
   const alone = way !== "link" && way !== "beside"; // no size goes to another
   const ofModule = (/** @type {string} */ name) => !entry.baselines.includes(name);
+  if (way === "growing" && entry.own && NO_ROOM.test(tuned.last.why)) return ran ? "a module ran" : undefined; // its memory is its own
   if (alone && ran !== ofModule(candidate)) return ran ? "a module ran" : "no module ran";
   const last = tuned.last;
   if (!last || last.why) return undefined; // a dispatcher that keeps no account, or another answered for a reason
@@ -241,7 +259,7 @@ export function runner({ TunedKernel, load, script, kept = Infinity, modulesRan 
           const tuned = await memo(`${one.kernel} ${candidate} ${way}`, () => tunedFor(entry, candidate, way));
           let problem = tuned.setAside.size ? `set aside: ${[...tuned.setAside.values()]}` : undefined;
           tuned.arena.release();
-          const where = /** @type {any} */ (INSIDE)[way] ?? (turn % 2 ? INSIDE.resident : INSIDE.copied);
+          const where = entry.memory ? INSIDE.copied : /** @type {any} */ (INSIDE)[way] ?? (turn % 2 ? INSIDE.resident : INSIDE.copied);
           const before = modulesRan?.();
           problem ??= attempt(one, entry, tuned, (i) => where(i, first)) ?? (tuned.setAside.size ? `was set aside: ${[...tuned.setAside.values()]}` : undefined);
           if (!problem && !one.error && modulesRan) problem = notAsSaid(entry, tuned, candidate, way, modulesRan() > before);

@@ -122,7 +122,7 @@ export class Arena {
 
   /** Arrays of before share elements with those to come. */
   release() {
-    for (const view of this.#marked) delete view.fleetune;
+    for (const view of this.#marked) Reflect.deleteProperty(view, "fleetune"); // a frozen one has no elements
     this.#marked = [];
     this.#next = this.#first;
   }

@@ -3,21 +3,22 @@
 /** @import { TypedArray } from "./wire" */
 import { TYPES } from "./arena.js";
 
-/** The name of a typed array's type, whichever window made it. */
-const tagOf = /** @type {(this: unknown) => any} */ (
-  Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Int8Array.prototype), Symbol.toStringTag)?.get
-);
+const ARRAY = Object.getPrototypeOf(Int8Array.prototype);
+
+/** What the language itself says of a typed array, whichever window or class made it. @param {any} value @param {PropertyKey} key */
+const really = (value, key) => Reflect.get(ARRAY, key, value);
 
 /** @param {unknown} value */
-const shown = (value) => tagOf.call(value) ?? (value === null ? "null" : Array.isArray(value) ? "an array" : typeof value);
+const shown = (value) => really(value, Symbol.toStringTag) ?? (value === null ? "null" : Array.isArray(value) ? "an array" : typeof value);
 
 /** An array of that element type, without methods of its own (`Buffer`'s `slice` copies nothing). @param {any} value @param {string} name @param {string} type @returns {TypedArray} */
 export function plainArray(value, name, type) {
-  const tag = tagOf.call(value);
+  const tag = really(value, Symbol.toStringTag);
   const names = Object.keys(TYPES).filter((one) => TYPES[one] === type);
   if (!names.includes(tag)) throw new TypeError(`Fleetune: ${name} must be a ${names.join(" or ")}, not ${shown(value)}`);
   const Type = /** @type {any} */ (globalThis)[tag];
-  return value.constructor === Type || !value.length ? value : new Type(value.buffer, value.byteOffset, value.length);
+  const length = really(value, "length");
+  return value.constructor === Type ? value : new Type(length ? really(value, "buffer") : 0, length && really(value, "byteOffset"), length);
 }
 
 /** Throws unless a value is a number in a range. @param {unknown} value @param {string} name @param {boolean} whole @param {number} low @param {number} high */

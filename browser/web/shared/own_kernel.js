@@ -44,9 +44,9 @@ export function stagingIn(own, exports, bytes) {
   return { buffer, marks: marksOf(), base, scratch: base, end, heaps: heapsOf(buffer), reach: (/** @type {number} */ to) => to <= end };
 }
 
-/** From an allocator as much as it gives, up to `bytes`. @param {WebAssembly.Memory} memory @param {KernelCall} allocate @param {number} bytes @returns {[number, number]} */
+/** From an allocator as much as it gives, up to `bytes`, at least a page. @param {WebAssembly.Memory} memory @param {KernelCall} allocate @param {number} bytes @returns {[number, number]} */
 function given(memory, allocate, bytes) {
-  for (let size = bytes; size >= PAGE; size /= 2) {
+  for (let size = Math.max(bytes, PAGE); size >= PAGE; size /= 2) {
     const at = Number(allocate(size)) >>> 0;
     if (at && at + size <= memory.buffer.byteLength) return [at, at + size];
   }
