@@ -1,4 +1,7 @@
-"""Journey: calls. A fixed share of the adversarial calls (tests/calls), made on an embedding page of another origin."""
+"""Journey: calls. A fixed share of the adversarial calls (tests/calls), made on an embedding page of another origin.
+
+And calls with arrays that come from elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ const load = (entry) => async (name) => {
 };
 const script = (name) => import(`${root}embed/${name}.js`);
 window.attack = runner({ TunedKernel, load, script, kept: 40 });
-window.entries = entries;
+Object.assign(window, { entries, tuner, connect });
 } catch (error) {
   window.failed = String(error);
 }
@@ -42,6 +45,24 @@ attack(a[0], entries, { every: a[1] }).then(
   (found) => (window.found = found),
   (error) => (window.found = { failed: String(error) }),
 );
+"""
+# Arrays of another tuner, of another window, and of another worker, after `close`.
+PASSED = """
+const other = await connect();
+const [one, two] = [await tuner.kernel("dot"), await other.kernel("dot")];
+const [a, b] = [tuner, other].map((from) => from.alloc("dot", Float32Array, 3));
+a.set([1, 2, 3]);
+b.fill(1);
+const frame = document.body.appendChild(document.createElement("iframe"));
+const echo = "onmessage = ({ data }) => postMessage(data)";
+const worker = new Worker(URL.createObjectURL(new Blob([echo], { type: "text/javascript" })));
+const back = new Promise((resolve) => (worker.onmessage = ({ data }) => resolve(data)));
+worker.postMessage(a);
+const sent = await back;
+worker.terminate();
+tuner.close();
+const framed = frame.contentWindow.Float32Array.of(1, 2, 3);
+return [[a, b], [framed, b], [sent, a]].map(([x, y]) => [one(x, y, 3), two(x, y, 3)]);
 """
 SEED, SHARE, EVERY, BATCH = 7, 28 * 14, 97, 28
 SECONDS = 120
@@ -66,5 +87,6 @@ def test_no_call_of_a_fixed_share_is_wrong_in_this_browser(page: Page, wire: Wir
             calls += found["calls"]
             for key, values in seen.items():
                 values.update(found[key])
+        assert page.evaluate(PASSED) == [[6, 6], [6, 6], [14, 14]]
     assert calls > SHARE // 2
     assert {key: len(values) for key, values in seen.items()} == {"kernels": 28, "ways": 9}
