@@ -10,6 +10,7 @@ import http.server
 import json
 import random
 import re
+import subprocess
 import threading
 from pathlib import Path
 
@@ -19,12 +20,14 @@ import pytest
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.routing import Route
-from tests import node
+from tests import node, npm
 
 from fleetune_server.common.assets import IMMUTABLE, Asset
 from fleetune_server.http import assets as module
 from fleetune_server.http.app import FOLDERS
 from fleetune_server.http.assets import Assets
+
+WEB = Path(__file__).resolve().parents[1] / "browser" / "web"
 
 
 def client(assets: Assets) -> httpx.AsyncClient:
@@ -134,6 +137,30 @@ def test_a_file_is_packed_as_the_browser_takes_it_and_only_where_that_is_smaller
     assert asset.packed("br, gzip")[0] == "br"
     assert Asset(text[:1000], ".js").packed("br, gzip")[0] == "gzip", "Brotli is slow and saves nothing here"
     assert Asset(noise, ".wasm").packed("br, gzip") == ("", noise)
+
+
+def test_scripts_are_served_without_comments_and_mean_the_same(tmp_path: Path) -> None:
+    """esbuild's minified form of each script, which has no comments, is the judge."""
+    sources = sorted(WEB.rglob("*.js"))
+    for path in sources:
+        for name, body in (("written", path.read_bytes()), ("served", Asset.of(path).body)):
+            copy = tmp_path / name / path.relative_to(WEB)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_bytes(body)
+            assert body.count(b"\n") == path.read_bytes().count(b"\n")
+    for name in ("written", "served"):
+        script = npm.TOOLS / "node_modules" / ".bin" / "esbuild"
+        options = ["--minify", "--format=esm", "--log-level=error", f"--outdir={tmp_path / name}-small"]
+        subprocess.run([script, *(tmp_path / name).rglob("*.js"), *options], check=True)
+    small = [
+        path.relative_to(tmp_path / "written-small") for path in (tmp_path / "written-small").rglob("*.js")
+    ]
+    assert len(small) == len(sources)
+    for path in small:
+        meant = (tmp_path / "written-small" / path).read_bytes()
+        assert (tmp_path / "served-small" / path).read_bytes() == meant, path
+    written = sum(path.stat().st_size for path in sources)
+    assert sum(len(Asset.of(path).body) for path in sources) < 0.85 * written
 
 
 async def test_what_measuring_transfers_is_what_is_served_and_fits_in_eight_megabytes() -> None:

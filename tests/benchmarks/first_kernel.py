@@ -20,6 +20,7 @@ from tests import npm, releases
 from tests.kernel_runner import DIST
 
 from fleetune.model import Model
+from fleetune_server.common.assets import Asset
 from fleetune_server.kernels.catalogue import Catalogue
 from fleetune_server.publish.decisions import Decisions
 
@@ -73,7 +74,7 @@ def bundled(entries: list[Path]) -> int:
 
 def figures() -> dict[str, object]:
     entries = [ENTRY, *((ENTRY.parent / name).resolve() for name in ON_THE_WAY)]
-    scripts = {file.name: packed(file.read_bytes()) for file in imported(list(entries))}
+    scripts = {file.name: packed(Asset.of(file).body) for file in imported(list(entries))}
     catalogue = Catalogue.load(DIST)
     model = Model.from_bytes(releases.first())
     engine = asyncio.run(Decisions(lambda: catalogue).of_engine(model, ENGINE))

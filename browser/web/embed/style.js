@@ -11,8 +11,7 @@ const CSS = `
 @media (prefers-color-scheme: dark) { :host {
   --ink: var(--fleetune-ink, #e8eeec); --soft: var(--fleetune-soft, #a9b8b8); --ground: var(--fleetune-ground, #182226);
   --line: var(--fleetune-line, #34454a); --accent: var(--fleetune-accent, #6fc3d1); --accent-ink: var(--fleetune-accent-ink, #082127); } }
-/* On an accent of the page's own: black or white, whichever can be read. */
-@supports (color: oklch(from red l c h)) { :host {
+@supports (color: oklch(from red l c h)) { :host { /* On an accent of the page's own: black or white, whichever can be read. */
   --accent-ink: var(--fleetune-accent-ink, oklch(from var(--accent) calc((0.57 - l) * 1000) 0 0)); } }
 :host([hidden]), [hidden] { display: none !important; }
 :host(fleetune-widget) { container-type: inline-size; contain-intrinsic-inline-size: 42rem; min-inline-size: min(200px, 100%); }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 import hashlib
+import re
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -40,11 +41,18 @@ PACKERS: Mapping[str, Callable[[bytes], bytes]] = {  # the first that a browser 
     "gzip": lambda body: gzip.compress(body, compresslevel=6, mtime=0),
 }
 SUFFIXES = {"br": ".br", "gzip": ".gz"}  # of the packed forms that lie beside a file
+OURS = b"// @ts-check"  # the first line of our own scripts
+COMMENT = re.compile(rb"^[ \t]*(?:/\*(?:[^*]|\*(?!/))*\*/|//[^\n]*)[ \t]*$", re.MULTILINE)
 
 
 def sri(body: bytes) -> str:
     """The integrity of a file as browsers compare it (Subresource Integrity)."""
     return "sha384-" + base64.b64encode(hashlib.sha384(body).digest()).decode()
+
+
+def without_comments(script: bytes) -> bytes:
+    """A script of ours without the comments that have lines to themselves. Lines keep their numbers."""
+    return COMMENT.sub(lambda found: b"\n" * found[0].count(b"\n"), script)
 
 
 @dataclass
@@ -63,10 +71,11 @@ class Asset:
 
     @classmethod
     def of(cls, path: Path, cache: str = REVALIDATE) -> Asset:
-        """A file, and the packed forms that lie beside it."""
+        """A file, and the packed forms that lie beside it; a script of ours without its comments."""
         beside = {name: path.with_name(path.name + suffix) for name, suffix in SUFFIXES.items()}
         packed = {name: form.read_bytes() for name, form in beside.items() if form.is_file()}
-        return cls(path.read_bytes(), path.suffix, cache, packed)
+        body = path.read_bytes()
+        return cls(without_comments(body) if body.startswith(OURS) else body, path.suffix, cache, packed)
 
     @property
     def etag(self) -> str:
