@@ -19,6 +19,8 @@ from fleetune.features import environment_key, from_key
 from fleetune.manifest import Manifest
 from fleetune.model import Model
 from fleetune_server.publish.decisions import ENGINES, KINDS, Decisions, _name
+from fleetune_server.publish.keys import KeyRing
+from fleetune_server.publish.sealed import Sealer
 from fleetune_server.training.aggregate import coarsen
 
 ROOT = Path(__file__).parents[1]
@@ -46,21 +48,25 @@ def test_browsers_of_one_engine_get_the_same_bytes(client: httpx.Client) -> None
 def test_each_engine_has_an_answer(client: httpx.Client) -> None:
     for engine in ENGINES:
         answer = client.get(f"/api/decisions/{engine}").json()
-        assert answer.keys() == {"version", "root", "kernels", "kinds"}
+        signed = {"type", "engine", "files", "keys", "expires", "signature"}
+        assert answer.keys() == {"version", "root", "kernels", "kinds"} | signed
         assert answer["kernels"].keys() == {"dot", "saxpy"} or answer["kernels"]
 
 
 def test_kernels_asked_for_one_by_one_are_the_whole_answer(client: httpx.Client) -> None:
     path = "/api/decisions/chromium-relaxedSimd"
     whole, names = client.get(path).json(), client.get(f"{path}?kernel=").json()
-    assert names == {**whole, "kernels": {name: {} for name in whole["kernels"]}, "kinds": {}}
-    together: dict[str, Any] = {**names, "kernels": {}}
+    assert names.pop("signature") != whole.pop("signature")
+    assert names == {**whole, "files": {}, "kernels": {name: {} for name in whole["kernels"]}, "kinds": {}}
+    together: dict[str, Any] = {**names, "kernels": {}, "files": {}}
     for name in whole["kernels"]:
         one = client.get(f"{path}?kernel={name}").json()
         together["kernels"] |= one["kernels"]
+        together["files"] |= one["files"]
         for kind, rows in one["kinds"].items():
             together["kinds"].setdefault(kind, []).extend(rows)
     assert together["kernels"] == whole["kernels"]
+    assert together["files"] == whole["files"]
     assert all(
         sorted(map(str, rows)) == sorted(map(str, together["kinds"].get(kind, [])))
         for kind, rows in whole["kinds"].items()
@@ -100,6 +106,9 @@ class Offered:
     manifest: Manifest
     root: str = "/kernels/x/"
 
+    def called(self, kernel: str) -> Mapping[str, str]:
+        return {}
+
 
 class Counting(Offered):
     """Counts the tables that are computed: each asks for the manifest once."""
@@ -112,10 +121,15 @@ class Counting(Offered):
         return super().__getattribute__(name)
 
 
-async def test_strangers_cannot_make_the_server_compute_for_each_environment() -> None:
+@pytest.fixture
+def sealer(tmp_path: Path) -> Sealer:
+    return Sealer(KeyRing.open(tmp_path))
+
+
+async def test_strangers_cannot_make_the_server_compute_for_each_environment(sealer: Sealer) -> None:
     """Ten million kinds of browser can be named; each costs a look-up, whatever is asked in between."""
     model, offer = Model.from_bytes(releases.first()), Counting(tiny.manifest())
-    decisions = Decisions(lambda: offer)
+    decisions = Decisions(lambda: offer, sealer)
     asked = [
         Environment(browser, version, system, simd, simd, bool(version % 2), cores)
         for browser in ("chromium", "firefox", "webkit")
@@ -134,14 +148,14 @@ async def test_strangers_cannot_make_the_server_compute_for_each_environment() -
     assert Counting.tables <= 6 + 1 + KINDS, "one kernel's answer is cut from its engine's"
 
 
-async def test_a_page_looks_its_own_kind_up_and_chooses_as_if_it_had_asked_for_it() -> None:
-    model, decisions = Model.from_bytes(releases.first()), Decisions(lambda: Offered(tiny.manifest()))
+async def test_a_page_looks_its_own_kind_up_and_chooses_as_if_it_had_asked_for_it(sealer: Sealer) -> None:
+    model, decisions = Model.from_bytes(releases.first()), Decisions(lambda: Offered(tiny.manifest()), sealer)
     known = [e for key in model.artefact.vocabulary["environment"] if (e := from_key(key))]
     assert known
     stranger = Environment("firefox", 9, "other", True, True, False, "16+")
     for environment in [*known[:3], stranger]:
         names = [name for name, e in ENGINES.items() if e == coarsen(environment)]
-        answer = json.loads((await decisions.of_engine(model, names[0])).whole.body)
+        answer = json.loads((await decisions.of_engine(model, names[0])).whole.asset.body)
         assert len(answer["kinds"]) <= KINDS
         table = own(answer, environment)
         page = [

@@ -1,9 +1,13 @@
-"""Ed25519 in plain Python against `cryptography`, and against the vectors of RFC 8032."""
+"""Ed25519 in plain Python, and in plain JavaScript, against `cryptography`, and against the vectors of RFC 8032."""
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests import node
+from tests.test_embed import WEB
 
 from fleetune import ed25519
 
@@ -55,3 +59,38 @@ def test_second_spellings_are_refused() -> None:
     assert not ed25519.verify(beyond, signature, b"message")
     assert not ed25519.verify(public[:31], signature, b"message")
     assert not ed25519.verify(public, signature[:63], b"message")
+
+
+def test_ed25519_in_script_agrees_with_the_vectors_and_refuses_second_spellings() -> None:
+    private = Ed25519PrivateKey.from_private_bytes(bytes([5]) * 32)
+    public, signature = private.public_key().public_bytes_raw(), private.sign(b"message")
+    order = 2**252 + 27742317777372353535851937790883648493
+    scalar = (int.from_bytes(signature[32:], "little") + order).to_bytes(32, "little")
+    beyond = (2**255 - 18).to_bytes(32, "little")  # y = 1 once more
+    cases = [(key, message, sign, True) for key, message, sign in VECTORS] + [
+        (key.hex(), b"message".hex(), sign.hex(), right)
+        for key, sign, right in (
+            (public, signature, True),
+            (public, signature[:32] + scalar, False),
+            (public, bytes([signature[0] ^ 1]) + signature[1:], False),
+            (beyond, signature, False),
+            (public[:31], signature, False),
+            (public, signature[:63], False),
+        )
+    ]
+    script = """
+    const { verify, sha512 } = await import(process.argv[1]);
+    const { createHash } = await import("node:crypto");
+    const bytes = (hex) => new Uint8Array(Buffer.from(hex, "hex"));
+    const right = [];
+    for (const [key, message, signature] of JSON.parse(process.argv[2])) {
+      right.push(await verify(bytes(key), bytes(signature), bytes(message)));
+    }
+    const lengths = Array.from({ length: 300 }, (_, n) => new Uint8Array(n).fill(n));
+    const known = (data) => createHash("sha512").update(data).digest();
+    const digests = lengths.every((data) => known(data).equals(sha512(data)));
+    console.log(JSON.stringify([right, digests]));
+    """
+    right, digests = node.evaluate(script, (WEB / "shared" / "ed25519.js").as_uri(), json.dumps(cases))
+    assert right == [case[3] for case in cases]
+    assert digests

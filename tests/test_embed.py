@@ -133,15 +133,13 @@ def loaded_by(entry: str) -> set[Path]:
 
 
 def before_pyodide(entry: str) -> set[Path]:
-    """Without what starts Pyodide or follows what it measured, what only own kernels fetch, and for the module
-    without the consent question's words and look."""
+    """Without what starts Pyodide or follows what it measured, what only own kernels and pages with a client of their
+    own fetch, and for the module without the consent question's words and look."""
     later = {
-        WEB / name
-        for name in (
-            "embed/confirm_calls.js",
-            "embed/confirmed.js",
-            *(f"shared/{one}.js" for one in ("python", "rpc", "nested", "protocol", "own_kernel")),
-        )
+        *(WEB / f"embed/{name}.js" for name in ("confirm_calls", "confirmed")),
+        *(WEB / f"shared/{name}.js" for name in ("python", "rpc", "nested", "protocol", "own_kernel")),
+        *(WEB / f"shared/{name}.js" for name in ("trust", "roots", "import_text", "ed25519")),
+        *(WEB / f"shared/{name}.js" for name in ("lock", "read_at_most", "script_url")),
     }
     asked = loaded_by("embed/consent_dialog.js") if entry == "embed/fleetune.js" else set()
     return loaded_by(entry) - asked - later

@@ -14,6 +14,8 @@ from tests import node, releases
 from fleetune.model import Model
 from fleetune_server.kernels.catalogue import Catalogue
 from fleetune_server.publish.decisions import Decisions
+from fleetune_server.publish.keys import KeyRing
+from fleetune_server.publish.sealed import SealedAnswer, Sealer
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "kernels_wasm" / "dist"
@@ -34,18 +36,26 @@ const confirmed = await import(`${WEB}embed/confirmed.js`);
 """
 
 
+def unsigned(answer: SealedAnswer) -> str:
+    """As release 0.2 answers."""
+    whole = json.loads(answer.asset.body)
+    return json.dumps({name: whole[name] for name in ("version", "root", "kernels", "kinds")})
+
+
 @pytest.fixture(scope="module")
-def answers() -> dict[str, str]:
+def answers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """Address, below the server's, → what it answers to a browser that is none of those known."""
     catalogue = Catalogue.load(DIST)
     model = Model.from_bytes(releases.first())
-    engine = asyncio.run(Decisions(lambda: catalogue).of_engine(model, "other-relaxedSimd"))
+    sealer = Sealer(KeyRing.open(tmp_path_factory.mktemp("keys")))
+    engine = asyncio.run(Decisions(lambda: catalogue, sealer).of_engine(model, "other-relaxedSimd"))
     path = "api/decisions/other-relaxedSimd?kernel="
-    found = {path: engine.names.body.decode(), f"{path}&model=1": engine.names.body.decode()}
-    for name, asset in engine.kernels.items():
-        found[f"{path}{name}&model=1"] = asset.body.decode()
+    names = unsigned(engine.names)
+    found = {path: names, f"{path}&model=1": names}
+    for name, answer in engine.kernels.items():
+        found[f"{path}{name}&model=1"] = unsigned(answer)
         found[f"embed/{name}.json"] = catalogue.files[f"embed/{name}.json"].body.decode()
-    found["api/decisions/other-relaxedSimd"] = engine.whole.body.decode()
+    found["api/decisions/other-relaxedSimd"] = unsigned(engine.whole)
     return {where: body.replace(catalogue.root, "./") for where, body in found.items()}
 
 

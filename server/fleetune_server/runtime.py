@@ -28,6 +28,7 @@ from fleetune_server.publish.keys import KeyFileError, KeyRing
 from fleetune_server.publish.library import Library
 from fleetune_server.publish.release import Publisher
 from fleetune_server.publish.rollout import Rollout
+from fleetune_server.publish.sealed import Sealer
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import Store, StoreError
 from fleetune_server.store.opening import only_server, open_store
@@ -212,7 +213,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
                     time.time,
                     lambda code: metrics.rejected.add(label=code),
                 ),
-                decisions=Decisions(lambda: served.current),
+                decisions=Decisions(lambda: served.current, Sealer(keys)),
                 distributor=Distributor(library.records, published, keys, library.target, work),
                 hub=hub,
                 keys=keys,

@@ -2,7 +2,7 @@
 
 gzip bytes, file by file: the module and what it imports at once; what it fetches for the kernel (entry, script, its
 largest module, decisions) and loads on the way. `minified`: the same scripts in one bundle of esbuild's, as an app
-that installs the npm package ships them.
+that installs the npm package ships them. `checked`: with what checks signatures, and the root of the server's keys.
 """
 
 from __future__ import annotations
@@ -23,10 +23,13 @@ from fleetune.model import Model
 from fleetune_server.common.assets import Asset
 from fleetune_server.kernels.catalogue import Catalogue
 from fleetune_server.publish.decisions import Decisions
+from fleetune_server.publish.keys import KeyRing
+from fleetune_server.publish.sealed import Sealer
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = ROOT / "browser" / "web" / "embed" / "fleetune.js"
 ON_THE_WAY = ("../shared/storage.js", "./confirmed.js")  # what a visitor measured at an earlier visit
+CHECKED = "../shared/trust.js"  # where the client is not the server's own
 ENGINE = "other-relaxedSimd"
 
 
@@ -77,14 +80,18 @@ def figures() -> dict[str, object]:
     scripts = {file.name: packed(Asset.of(file).body) for file in imported(list(entries))}
     catalogue = Catalogue.load(DIST)
     model = Model.from_bytes(releases.first())
-    engine = asyncio.run(Decisions(lambda: catalogue).of_engine(model, ENGINE))
+    with tempfile.TemporaryDirectory() as folder:
+        keys = KeyRing.open(Path(folder))
+        engine = asyncio.run(Decisions(lambda: catalogue, Sealer(keys)).of_engine(model, ENGINE))
+        names, decisions = engine.names.asset.body, engine.kernels["dot"].asset.body
+        root = json.dumps(keys.root()).encode()
     entry = json.loads(catalogue.files["embed/dot.json"].body)
     chosen = max(
         len(gzip.compress(catalogue.files[f"embed/dot/{one['name']}.wasm"].body)) for one in entry["variants"]
     )
     kernel = {
-        "names of all kernels": packed(engine.names.body),
-        "decisions": packed(engine.kernels["dot"].body),
+        "names of all kernels": packed(names),
+        "decisions": packed(decisions),
         "dot.json": packed(catalogue.files["embed/dot.json"].body),
         "dot.js": packed(catalogue.files["embed/dot.js"].body),
         "largest dot module": chosen,
@@ -95,6 +102,8 @@ def figures() -> dict[str, object]:
         "scripts_gzip_bytes": sum(scripts.values()),
         "scripts_gzip_bytes_minified": bundled(entries),
         "kernel_gzip_bytes": sum(kernel.values()),
+        "checked_scripts_gzip_bytes_minified": bundled([*entries, (ENTRY.parent / CHECKED).resolve()]),
+        "checked_root_gzip_bytes": packed(root),
     }
 
 

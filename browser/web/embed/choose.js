@@ -308,7 +308,7 @@ export async function choose(name, implementations, options = {}) {
   const chooser = new Chooser(name, implementations, options);
   const call = await chooser.start();
   const failed = (/** @type {unknown} */ error) => chooser.dispatchEvent(new CustomEvent("failed", { detail: error }));
-  if (options.server) import("./first_guess.js").then(({ follow }) => follow(chooser, String(options.server))).catch(failed);
+  if (options.server) import("./first_guess.js").then(({ follow }) => follow(chooser, String(options.server), options.keys)).catch(failed);
   const ready = chooser.learn();
   ready.catch(failed);
   const bound = (/** @type {"measure" | "explain" | "contexts" | "described" | "close" | "addEventListener" | "removeEventListener"} */ method) => [method, /** @type {any} */ (chooser)[method].bind(chooser)];

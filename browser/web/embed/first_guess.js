@@ -1,7 +1,7 @@
 // @ts-check
 /** What a server's visitors found out about a job, until it is measured here. Loaded only with `choose(…, { server })`. */
-/** @import { EngineDecisions } from "../shared/wire" @import { Described } from "./fleetune" @import { Kept } from "./kept.js" */
-import { crowdPath, decisionsFor, getJson } from "../shared/api.js";
+/** @import { EngineDecisions, RootDocument } from "../shared/wire" @import { Described } from "./fleetune" @import { Kept } from "./kept.js" */
+import { crowdPath, decisionsFor, getJson, wayTo } from "../shared/api.js";
 import { detectEnvironment } from "../shared/environment.js";
 
 /** @typedef {{patterns: string[], implementations: {name: string, version: string}[], profileSignature: string, sizes: number[]}} Job as it is registered */
@@ -22,22 +22,24 @@ export function isSame({ implementations, patterns }, page) {
   return page.implementations.length === implementations.length && page.implementations.every(same) && page.patterns.every((one) => !one || patterns.includes(one));
 }
 
-/** A job's decisions for this kind of browser. @param {string} server @param {string} name @returns {Promise<{job: Job, rows: import("../shared/wire").DecisionTables[string]}>} */
-export async function askedFor(server, name) {
+/** A job's decisions for this kind of browser. @param {string} server @param {string} name @param {RootDocument} [keys] @returns {Promise<{job: Job, rows: import("../shared/wire").DecisionTables[string]}>} */
+export async function askedFor(server, name, keys) {
   const environment = detectEnvironment();
-  const answer = /** @type {EngineDecisions & {job: Job}} */ (await getJson(addressOf(server) + crowdPath(environment, `?job=${encodeURIComponent(name)}`), true));
+  const address = addressOf(server);
+  const read = (await wayTo(address, keys))?.read ?? getJson;
+  const answer = /** @type {EngineDecisions & {job: Job}} */ (await read(address + crowdPath(environment, `?job=${encodeURIComponent(name)}`), true));
   const { job } = answer;
   return { job, rows: decisionsFor(answer, environment).kernels[name] };
 }
 
 /**
  * Follow a server's guess while nothing is known here: as something that was measured long ago, and is measured as soon as there is time.
- * @param {import("./choose.js").Chooser} chooser @param {string} server
+ * @param {import("./choose.js").Chooser} chooser @param {string} server @param {RootDocument} [keys]
  */
-export async function follow(chooser, server) {
+export async function follow(chooser, server, keys) {
   if (chooser.measuredAt) return;
   const page = chooser.described();
-  const { job, rows } = await askedFor(server, page.name);
+  const { job, rows } = await askedFor(server, page.name, keys);
   if (!isSame(job, page)) throw new Error(`Fleetune: ${server} knows ${page.name} with other implementations, versions or patterns`);
   const [reference] = page.implementations;
   const named = (/** @type {string} */ one) => (one === REFERENCE ? reference.name : one);

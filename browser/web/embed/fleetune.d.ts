@@ -9,6 +9,14 @@ export interface ConnectOptions {
   memoryBytes?: number;
   /** Ask for the decisions of all kernels at once, so that `explain` and `contexts` know those that are not loaded. Default: false, each kernel's when it is loaded. */
   all?: boolean;
+  /** What the server answers at `roots/newest`, kept with your page: then decisions and kernels that these keys, or those that follow from them, have not signed are refused. */
+  keys?: Keys;
+}
+
+/** A server's public keys, signed; a later one is signed by the one before. */
+export interface Keys {
+  signed: { type: string; version: number; keys: Record<string, string>; threshold: number; least: number; expires: number };
+  signatures: Record<string, string>;
 }
 
 export interface Environment {
@@ -216,6 +224,8 @@ export interface ChooseOptions<Call extends (...args: any[]) => any = (...args: 
   version?: string;
   /** A Fleetune server where the job is registered with the same description (`fleetune jobs add`): its first guess is followed until this browser has measured. Everything works without it. */
   server?: string;
+  /** That server's, as in `connect`. */
+  keys?: Keys;
 }
 
 /** `guessed`: by a server, from other browsers; then times are relative to the reference's. */

@@ -1,13 +1,13 @@
 // @ts-check
-/** Fleetune for your own page; fleetune.d.ts says what each method does. Pyodide, sockets and telemetry wait until they are asked for. */
+/** For your own page; fleetune.d.ts says what each method does. */
 import { EmbedConsent } from "./consent.js";
 import { detectEnvironment } from "../shared/environment.js";
-import { crowdDecisions, getJson, within } from "../shared/api.js";
+import { crowdDecisions, getJson, wayTo, within } from "../shared/api.js";
 import { checkMemoryBytes } from "../shared/arena.js";
 import { moduleLoader, TunedKernel } from "./tuned_kernel.js";
 
 /** @import { ArrayType, BenchmarkOptions, ConnectOptions, ExplainOptions, Explanation, PatternOptions, SendOptions } from "./fleetune" @import { Python } from "../shared/python"
- * @import { Decisions, DecisionTables, EmbedScript, Environment, KernelEntry } from "../shared/wire" */
+ * @import { Decisions, DecisionTables, EmbedScript, Environment, KernelEntry, Way } from "../shared/wire" */
 
 const DEFAULT_MEMORY = 16 * 1024 * 1024;
 const SERVED_AS = /static(-\w+)?\/embed\/fleetune\.js$/;
@@ -24,7 +24,8 @@ export async function connect(options = {}) {
   const server = serverAddress(options.server);
   checkMemoryBytes(options.memoryBytes ?? DEFAULT_MEMORY);
   const environment = detectEnvironment();
-  return new Tuner(server, environment, options, await crowdDecisions(server, environment, options.all ? "" : "?kernel=", true));
+  const way = await wayTo(server, options.keys);
+  return new Tuner(server, environment, options, await crowdDecisions(server, environment, options.all ? "" : "?kernel=", true, way), way);
 }
 
 export class Tuner extends EventTarget {
@@ -38,6 +39,7 @@ export class Tuner extends EventTarget {
   #handle;
   #options;
   #decisions;
+  #way;
   #measured = false;
   /** Adds what was timed here. @type {(tables: DecisionTables) => DecisionTables} */
   #confirm = (tables) => tables;
@@ -46,13 +48,14 @@ export class Tuner extends EventTarget {
   /** @type {(() => void) | undefined} */
   #unsubscribe;
 
-  /** @param {string} server @param {Environment} environment @param {ConnectOptions} options @param {Decisions} decisions */
-  constructor(server, environment, options, decisions) {
+  /** @param {string} server @param {Environment} environment @param {ConnectOptions} options @param {Decisions} decisions @param {Way} [way] */
+  constructor(server, environment, options, decisions, way) {
     super();
     this.server = server;
     this.environment = environment;
     this.#options = options;
     this.#decisions = decisions;
+    this.#way = way;
     this.consent = new EmbedConsent(server, () => this.#ops(), () => this.running);
     this.#recall().catch(() => {}); // a storage that refuses knows nothing
     if (options.push) this.subscribe().catch(this.#failed);
@@ -95,8 +98,9 @@ export class Tuner extends EventTarget {
   async #load(name, pattern) {
     this.#patterns(name);
     const root = this.#root;
-    const files = Promise.all([getJson(`${root}embed/${name}.json`, true), import(/* webpackIgnore: true */ /* @vite-ignore */ `${root}embed/${name}.js`), this.#know(name)]);
-    const [entry, script] = /** @type {[KernelEntry, EmbedScript, void]} */ (await within(files));
+    const known = this.#know(name);
+    const plain = () => Promise.all([getJson(`${root}embed/${name}.json`, true), import(/* webpackIgnore: true */ /* @vite-ignore */ `${root}embed/${name}.js`), known]);
+    const [entry, script] = /** @type {[KernelEntry, EmbedScript]} */ (await within((this.#way?.kernel ?? plain)(name, known, plain)));
     const chosen = pattern ?? entry.patterns[0];
     if (!entry.patterns.includes(chosen)) throw new Error(`Fleetune: ${name} knows ${entry.patterns.join(", ")}, not ${chosen}`);
     const kernel = new TunedKernel(entry, script, this.#options.memoryBytes ?? DEFAULT_MEMORY, moduleLoader(root, entry), chosen, (candidate, reason) =>
@@ -111,10 +115,10 @@ export class Tuner extends EventTarget {
     return kernel;
   }
 
-  /** Ask for a kernel's decisions unless they are known, or it was removed. @param {string} name */
+  /** Unless its decisions are known, or it was removed. @param {string} name */
   async #know(name, decisions = this.#decisions) {
     if (Object.keys(decisions.kernels[name] ?? "?").length) return;
-    const { kernels } = await crowdDecisions(this.server, this.environment, `?kernel=${name}&model=${decisions.version}`, true);
+    const { kernels } = await this.#ask(`?kernel=${name}&model=${decisions.version}`, true);
     decisions.kernels[name] = this.#confirm(kernels)[name];
   }
 
@@ -181,7 +185,7 @@ export class Tuner extends EventTarget {
   refresh(announced = this.version) {
     return this.#swap(async () => {
       if (!this.#measured) {
-        const next = await crowdDecisions(this.server, this.environment, `?${this.#options.all ? "" : "kernel=&"}model=${announced}`);
+        const next = await this.#ask(`?${this.#options.all ? "" : "kernel=&"}model=${announced}`);
         await Promise.all([...this.#loaded.keys()].map((key) => this.#know(nameOf(key), next)));
         return next;
       }
@@ -192,7 +196,7 @@ export class Tuner extends EventTarget {
     });
   }
 
-  /** Get decisions and follow them, after any swap under way. @param {() => Promise<Pick<Decisions, "version" | "kernels">>} get */
+  /** Follow other decisions. @param {() => Promise<Pick<Decisions, "version" | "kernels">>} get */
   #swap(get) {
     const swap = async () => {
       const from = this.version;
@@ -224,6 +228,7 @@ export class Tuner extends EventTarget {
     this.#unsubscribe = close;
   }
 
+  #ask = (/** @type {string} */ query, kept = false) => crowdDecisions(this.server, this.environment, query, kept, this.#way);
   #tell = (/** @type {string} */ event, /** @type {unknown} */ detail) => this.dispatchEvent(new CustomEvent(event, { detail }));
   #failed = (/** @type {Error} */ error) => this.#tell("failed", error);
 
@@ -231,8 +236,9 @@ export class Tuner extends EventTarget {
     return this.#handle?.running ?? false;
   }
 
-  /** Python's operations; the first call starts it. */
+  /** Starts Python. */
   async #ops() {
+    await this.#way?.remember();
     this.#python ??= import("../shared/python.js").then(({ pythonFor }) => (this.#handle = pythonFor(this.server, this)));
     return (await this.#python).ops();
   }

@@ -1,8 +1,5 @@
 // @ts-check
-/**
- * The kind of browser (`fleetune.context.Environment`).
- */
-
+/** The kind of browser (`fleetune.context.Environment`). */
 /** @import { Environment } from "./wire" */
 
 const MODULE_HEADER = [0, 97, 115, 109, 1, 0, 0, 0, 1, 5, 1, 96, 0, 1, 123, 3, 2, 1, 0];

@@ -3,6 +3,7 @@
 /** @import { Answer, Argument, Remote } from "./operations" @import { Order, Reply, Request } from "./protocol" */
 import { nest, NestedWorker } from "./nested.js";
 import { ALIVE, errorData, isEvent, NEST, READY, RemoteError, TimeoutError, UnreachableError, WORKER_NAME, WorkerError } from "./protocol.js";
+import { scriptUrl } from "./script_url.js";
 
 /** @typedef {{resolve: (value: unknown) => void, reject: (error: Error) => void}} Waiting */
 
@@ -122,16 +123,6 @@ export class RemoteWorker extends EventTarget {
 
 /** Whether the browser states Global Privacy Control here. */
 export const seesPrivacyControl = () => "globalPrivacyControl" in navigator && navigator.globalPrivacyControl === true;
-
-/** @type {{createScriptURL(url: string): string} | undefined} */
-let policy;
-
-/** The address of a worker's script, for pages that demand Trusted Types too; they allow the policy `fleetune`. @param {string} url */
-function scriptUrl(url) {
-  const { trustedTypes } = /** @type {any} */ (globalThis);
-  policy ??= trustedTypes?.createPolicy("fleetune", { createScriptURL: (/** @type {string} */ given) => given });
-  return policy?.createScriptURL(url) ?? url;
-}
 
 /**
  * A module worker. A script of another origin (Fleetune embedded in someone's page) is started through a one-line blob,

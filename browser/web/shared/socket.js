@@ -1,7 +1,5 @@
 // @ts-check
-/**
- * News of model versions over a WebSocket, or by polling. Only the version in use and the rollout bucket are sent.
- */
+/** News of model versions over a WebSocket, or by polling. Only the version in use and the rollout bucket are sent. */
 
 const DELAY = 1_000; // ms; doubles with each failure
 const LONGEST_DELAY = 60_000;
@@ -23,7 +21,7 @@ export const delayAfter = (failures, known) => Math.random() * Math.min(LONGEST_
  * @property {(state: "on" | "off" | "polling" | "connecting") => void} [onState]
  */
 
-/** Listen until `close()` is called. @param {Listener} listener */
+/** Until `close()`. @param {Listener} listener */
 export function subscribe({ server, version, onVersion, onState = () => {} }) {
   /** @type {WebSocket | undefined} */
   let socket;

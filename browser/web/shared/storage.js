@@ -1,5 +1,5 @@
 // @ts-check
-/** Small values that outlive the tab, in IndexedDB, one database a server; each key has one writer. Where storage is blocked they last as long as the tab. */
+/** Small values that outlive the tab, in IndexedDB, one database a server. Where storage is blocked they last as long as the tab. */
 
 const STORE = "kv";
 const HERE = new URL("../../", String(import.meta.url)).href; // String: no file for bundlers
@@ -126,7 +126,7 @@ function open(database) {
     tell(key);
   }
 
-  return { volatile, line, mirror, persistent, get, set, remove };
+  return { volatile, line, mirror, exists, persistent, get, set, remove };
 }
 
-export const { volatile, line, mirror, persistent, get, set, remove } = storageOf();
+export const { volatile, line, mirror, exists, persistent, get, set, remove } = storageOf();

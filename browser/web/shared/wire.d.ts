@@ -67,6 +67,7 @@ export interface KernelEntry {
   own?: boolean;
   memory?: OwnMemory | null;
   script?: FileEntry;
+  source?: FileEntry; // of an operator's own kernel: the script as it was given
 }
 
 export interface Manifest {
@@ -170,6 +171,34 @@ export interface Decisions<Row extends Decision = Decision> {
 /** One engine's answer: rows for all, and for each kind of browser the rows that differ. */
 export interface EngineDecisions extends Decisions {
   kinds: Record<string, [kernel: string, pattern: string, index: number, row: Decision][]>;
+}
+
+/** The same as it is signed; release 0.2 did not. The last field of its text is `signature`. */
+export interface Sealed extends EngineDecisions {
+  type: string;
+  engine: string;
+  /** What a page calls these kernels with: integrity by path below `root`, scripts in the order of their imports. */
+  files: Record<string, string>;
+  keys: number; // of the root that names the keys
+  expires: number; // Unix seconds
+}
+
+/** How a page takes what a server's keys have signed (trust.js). */
+export interface Way {
+  /** An engine's decisions. @param kept the cache stands in for an absent server */
+  read(url: string, kept?: boolean): Promise<EngineDecisions>;
+  /** A kernel's entry and script. @param asked resolves when its decisions were read @param plain takes them from a server that signs nothing */
+  kernel(name: string, asked: Promise<void>, plain: () => Promise<unknown[]>): Promise<unknown[]>;
+  /** Before Python starts, which follows the same keys. */
+  remember(): Promise<void>;
+}
+
+/* GET /roots/newest */
+
+/** Whose signatures count (fleetune/root.py). */
+export interface RootDocument {
+  signed: { type: string; version: number; keys: Record<string, string>; threshold: number; least: number; expires: number };
+  signatures: Record<string, string>;
 }
 
 /* GET /api/privacy.json */

@@ -1,29 +1,9 @@
 // @ts-check
 /** The files that Python in the browser is made of, compared with what this script's release names before they are used. */
+import { readAtMost } from "../shared/read_at_most.js";
 import { sha256 } from "./digest.js";
 
 /** @typedef {Record<string, import("../shared/wire").RuntimeFile>} Files by path */
-
-/**
- * The decompressed body; an error if it is longer.
- * @param {Response} response @param {number} most bytes @param {(bytes: number) => void} [count]
- */
-export async function readAtMost(response, most, count = () => {}) {
-  const parts = [];
-  let length = 0;
-  for (const reader = response.body?.getReader(); reader; ) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    length += value.length;
-    if (length > most) {
-      await reader.cancel();
-      throw new Error("the answer does not end");
-    }
-    count(value.length);
-    parts.push(value);
-  }
-  return new Uint8Array(await new Blob(parts).arrayBuffer());
-}
 
 /**
  * From now on these files, fetched below this address, are counted, and must have the bytes of their release.

@@ -6,10 +6,11 @@
 /** @import { BenchOperations, PythonOperations } from "../shared/operations" @import { Boot, Manifest, Parts } from "../shared/wire" */
 import { Bench } from "./bench.js";
 import { detectEnvironment } from "../shared/environment.js";
-import { lock } from "./lock.js";
+import { lock } from "../shared/lock.js";
 import { errorData, RemoteError, WORKER_NAME } from "../shared/protocol.js";
 import { beat, emit, refuse, seesPrivacyControl, serve } from "../shared/rpc.js";
-import { fetchWheel, readAtMost, startPyodide } from "./python_files.js";
+import { readAtMost } from "../shared/read_at_most.js";
+import { fetchWheel, startPyodide } from "./python_files.js";
 import * as storage from "../shared/storage.js";
 
 const server = new URL("../../", import.meta.url);

@@ -21,6 +21,7 @@ from fleetune.model import Model
 from fleetune_server.common.assets import Asset
 from fleetune_server.common.errors import RefusedError
 from fleetune_server.publish.decisions import ENGINES, EngineAnswer
+from fleetune_server.publish.sealed import SealedAnswer
 from fleetune_server.runtime import state_of
 
 _FLAGS = {"1": True, "0": False}
@@ -75,15 +76,15 @@ async def of_engine(request: Request) -> Response:
     if not query.get("kernel") and "model" not in query:
         state_of(request).metrics.sessions.add()
     answer = await state_of(request).decisions.of_engine(_model(request), engine)
-    asset = _asked(answer, query)
-    if asset is None:
+    found = _asked(answer, query)
+    if found is None:
         raise RefusedError(
             "not-found", f"there is no such kernel or job; kernels: {', '.join(answer.kernels)}"
         )
-    return await asyncio.to_thread(asset.respond, request.headers)
+    return await asyncio.to_thread(lambda: found.asset.respond(request.headers))
 
 
-def _asked(answer: EngineAnswer, query: Mapping[str, str]) -> Asset | None:
+def _asked(answer: EngineAnswer, query: Mapping[str, str]) -> SealedAnswer | None:
     if "job" in query:
         return answer.jobs.get(query["job"])
     kernel = query.get("kernel")

@@ -101,6 +101,11 @@ class Catalogue:
         _must_fit(names_of(built.manifest), names_of(whole.manifest), taken or {})
         return whole
 
+    def called(self, kernel: str) -> dict[str, str]:
+        """The files that a page loads to call a kernel, with their integrity; scripts in the order of their imports."""
+        names = (f"embed/{kernel}{end}" for end in (".json", ".source.js", ".js"))
+        return {name: sri(self.files[name].body) for name in names if name in self.files}
+
     def with_problem(self, problem: str) -> Catalogue:
         """The same, and what an operator should know about it."""
         return replace(self, problem=problem, built=self.built or self)

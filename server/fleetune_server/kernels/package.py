@@ -110,6 +110,7 @@ def build(kernel: OwnKernel) -> Package:
         "profileSignature": profile.signature(features),
         "own": True,
         "memory": memory,
+        "source": _file(source, files[source]),
         "script": _file(bench, files[bench]),
         "embed": _file(calls, files[calls]),
         "variants": variants,

@@ -22,6 +22,7 @@ from fleetune.features import engine_key, from_key
 from fleetune.manifest import BASELINE, Manifest
 from fleetune.model import DecisionRow, Model
 from fleetune_server.common.assets import REVALIDATE, Asset
+from fleetune_server.publish.sealed import SealedAnswer, Sealer
 
 VERSIONS = 4  # whose answers are remembered: the first, the stable one, one on trial, and what just changed
 PLAN_CELLS = 50
@@ -46,22 +47,26 @@ class Offer(Protocol):
     def root(self) -> str:
         """URL prefix of the catalogue's files, for pages that call kernels."""
 
+    def called(self, kernel: str) -> Mapping[str, str]:
+        """The files below it that a page loads to call a kernel, with their integrity."""
+
 
 @dataclass(frozen=True)
 class EngineAnswer:
-    """What every browser of one engine may fetch; the same bytes for all of them, each zipped once at most."""
+    """What every browser of one engine may fetch: signed, and the same bytes for all of them."""
 
-    whole: Asset
-    names: Asset  # `whole` with every kernel's table empty: which kernels there are
-    kernels: Mapping[str, Asset]  # `whole` with one kernel's table
-    jobs: Mapping[str, Asset]  # likewise, with the job's description
+    whole: SealedAnswer
+    names: SealedAnswer  # `whole` with every kernel's table empty: which kernels there are
+    kernels: Mapping[str, SealedAnswer]  # `whole` with one kernel's table
+    jobs: Mapping[str, SealedAnswer]  # likewise, with the job's description
 
 
 class Decisions:
     """Answers by (catalogue, version, engine), computed once each, off the event loop."""
 
-    def __init__(self, offer: Callable[[], Offer]) -> None:
+    def __init__(self, offer: Callable[[], Offer], sealer: Sealer) -> None:
         self._offer = offer  # as served now
+        self._sealer = sealer
         self._answers: OrderedDict[tuple[str, int, str], asyncio.Task[tuple[Asset, Asset]]] = OrderedDict()
         self._engines: OrderedDict[tuple[str, int, str], asyncio.Task[EngineAnswer]] = OrderedDict()
 
@@ -83,7 +88,7 @@ class Decisions:
         offer = self._offer()
         key = offer.root, model.version, engine
         if key not in self._engines:
-            work = asyncio.to_thread(_of_engine, offer, model, engine)
+            work = asyncio.to_thread(_of_engine, offer, model, engine, self._sealer)
             self._engines[key] = asyncio.create_task(work)
             if len(self._engines) > VERSIONS * len(ENGINES):
                 self._engines.popitem(last=False)
@@ -97,7 +102,7 @@ def engine_of(environment: Environment) -> str:
     return environment.browser + (suffix if environment.simd else "")
 
 
-def _of_engine(offer: Offer, model: Model, engine: str) -> EngineAnswer:
+def _of_engine(offer: Offer, model: Model, engine: str, sealer: Sealer) -> EngineAnswer:
     general, manifest = ENGINES[engine], offer.manifest
     kernels, jobs = list(manifest.kernels.values()), list(manifest.jobs.values())
 
@@ -109,23 +114,25 @@ def _of_engine(offer: Offer, model: Model, engine: str) -> EngineAnswer:
     kinds = {_name(one): list(_different(rows(one), common)) for one in known}
     whole = {_name(one): _name(one.any_arch) for one in known}
 
-    def asset(names: Sequence[str], **more: Any) -> Asset:
+    def sealed(names: Sequence[str], **more: Any) -> SealedAnswer:
         own = {kind: [row for row in rows if row[0] in names] for kind, rows in kinds.items()}
         # Pages take the rows of any architecture if their own kind is not there.
         told = {kind for kind, rows in own.items() if rows or own.get(whole[kind])}
         answer = {
+            "engine": engine,
             "version": model.version,
             "root": offer.root,
+            "files": {path: digest for name in names for path, digest in offer.called(name).items()},
             "kernels": {name: common[name] for name in names},
             "kinds": {kind: own[kind] for kind in own if kind in told},
         }
-        return _asset({**answer, **more})
+        return SealedAnswer("decisions", {**answer, **more}, sealer)
 
     return EngineAnswer(
-        asset(list(manifest.kernels)),
-        asset([], kernels={name: {} for name in manifest.kernels}),
-        {name: asset([name]) for name in manifest.kernels},
-        {entry["name"]: asset([entry["name"]], job=entry) for entry in manifest.raw.get("jobs", ())},
+        sealed(list(manifest.kernels)),
+        sealed([], kernels={name: {} for name in manifest.kernels}),
+        {name: sealed([name]) for name in manifest.kernels},
+        {entry["name"]: sealed([entry["name"]], job=entry) for entry in manifest.raw.get("jobs", ())},
     )
 
 
