@@ -1,4 +1,4 @@
-"""A relay that lies about models: every request goes to the real server, but its answer may be exchanged."""
+"""A relay that lies about models and kernels: each request goes to the real server, but its answer may be exchanged."""
 
 from __future__ import annotations
 

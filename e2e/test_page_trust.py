@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -16,6 +17,7 @@ from tests.signed_site import opened, signed
 from e2e.drivers.base import Page
 from e2e.embedder import Embedder, policy
 from e2e.server import ROOT, Server
+from e2e.steps import BOOT_SECONDS
 from e2e.tamper import Lie, Tamper
 from fleetune_server.common.assets import sri
 from fleetune_server.publish.keys import KeyRing
@@ -155,6 +157,32 @@ def test_who_has_been_here_before_believes_no_other_keys(page: Page, server: Ser
         ring.retire(old)
         assert visit(page, name="saxpy") == {**GOOD, "sum": 0}, "the chain leads to the new keys"
         assert page.evaluate(KEPT, relay.url)[0] == ring.root()["signed"]["version"] > root
+
+
+@pytest.mark.deep
+def test_python_believes_the_keys_that_the_page_brings_and_not_the_first_that_come(
+    page: Page, server: Server, tmp_path: Path
+) -> None:
+    ring, stranger = keys_of(server), KeyRing.open(tmp_path)
+    forged = {"root": stranger.root(), "keys": stranger.public()}
+
+    def lie(path: str, truth: bytes) -> bytes:
+        return json.dumps(json.loads(truth) | forged).encode() if path == "/api/boot.json" else truth
+
+    ask = """
+    const [server, keys] = a;
+    const { connect } = await import("/web/embed/fleetune.js");
+    const tuner = await connect({ server, keys: keys ?? undefined });
+    await tuner.preview();
+    tuner.close();
+    const { storageOf } = await import("/web/shared/storage.js");
+    return Object.keys((await storageOf(server).get("root")).signed.keys);
+    """
+    for keys in (ring.root(), None):
+        with between(server) as (relay, visit):
+            assert visit(page) == GOOD
+            relay.about, relay.lie = ("/api/boot.json",), lie
+            assert set(page.evaluate(ask, relay.url, keys, timeout=BOOT_SECONDS)) == ring.public().keys()
 
 
 @pytest.mark.only_in(("chromium", "isolated"))

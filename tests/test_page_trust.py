@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,7 @@ def own_kernel(source: str = own_world.SCRIPT) -> Package:
 
 
 def unsigned(answers: Answers) -> Answers:
-    """As release 0.2 answers."""
+    """As servers of earlier releases answer."""
     fields = ("version", "root", "kernels", "kinds")
     return {
         path: json.dumps({name: opened(body)[name] for name in fields}).encode()
@@ -175,7 +176,7 @@ def test_altered_choices_are_refused(site: Site) -> None:
 
 
 def test_an_answer_without_a_signature_is_refused_once_the_server_is_known_to_sign(site: Site) -> None:
-    """Downgrade: to a server of release 0.2, which signed none of this."""
+    """Downgrade: to a server of an earlier release, which signed none of this."""
     plain = unsigned(site.answers())
     assert refusals(site, plain) == ("unsigned", "unsigned")
     (found,) = visit((plain, {}))
@@ -242,6 +243,21 @@ def test_answers_and_roots_without_end_are_cut_off(site: Site) -> None:
     assert found["code"] == "the answer does not end"
     (found,) = visit(({**answers, "/roots/newest": endless}, {}))
     assert found["code"] == "the answer does not end"
+
+
+def test_a_file_without_end_is_given_up(site: Site) -> None:
+    def slow(stream: Any) -> None:
+        try:
+            while True:
+                stream.write(b" " * 1024)
+                time.sleep(0.01)
+        except OSError:
+            pass  # the page has hung up
+
+    began = time.monotonic()
+    (found,) = visit(({**site.answers(), site.path("dot.json"): slow}, {"keys": site.root}))
+    assert "sum" not in found
+    assert time.monotonic() - began < 30
 
 
 @pytest.mark.parametrize(

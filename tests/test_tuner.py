@@ -37,7 +37,7 @@ const confirmed = await import(`${WEB}embed/confirmed.js`);
 
 
 def unsigned(answer: SealedAnswer) -> str:
-    """As release 0.2 answers."""
+    """As servers of earlier releases answer."""
     whole = json.loads(answer.asset.body)
     return json.dumps({name: whole[name] for name in ("version", "root", "kernels", "kinds")})
 

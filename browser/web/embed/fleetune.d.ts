@@ -13,6 +13,9 @@ export interface ConnectOptions {
   keys?: Keys;
 }
 
+/** Why a server's answer was refused: `code` of the error with which `connect` or `kernel` fails; see EMBED.md. */
+export type Refusal = "hash" | "signature" | "unsigned" | "expired" | "rollback" | "mixed" | "root-form" | "root-keys" | "root-skipped" | "root-rollback";
+
 /** A server's public keys, signed; a later one is signed by the one before. */
 export interface Keys {
   signed: { type: string; version: number; keys: Record<string, string>; threshold: number; least: number; expires: number };

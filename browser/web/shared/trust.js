@@ -17,18 +17,18 @@ const SIGNATURE = ',"signature":'; // the last field, which signs the text befor
 const MOST = 4 << 20; // bytes of an answer
 const SPREAD_MS = 3_600_000; // a version that is known for so long is known to every replica
 
-/** What a server sent and must not be believed. `code` is fixed, the message for people. */
-export class TrustError extends Error {
+/** What a server sent and must not be believed. `code` is one of `Refusal`, the message is for people. */
+class TrustError extends Error {
   name = "TrustError";
 
-  /** @param {string} code @param {string} why */
+  /** @param {import("../embed/fleetune").Refusal} code @param {string} why */
   constructor(code, why) {
     super(`Fleetune: ${why}`);
     this.code = code;
   }
 }
 
-/** @param {string} code @param {string} why @returns {never} */
+/** @param {import("../embed/fleetune").Refusal} code @param {string} why @returns {never} */
 export const refuse = (code, why) => {
   throw new TrustError(code, why);
 };
@@ -112,7 +112,7 @@ export function trusted(server, given, ask) {
   /** The answer in a text that the server's keys have signed. @param {string} text @param {string} url @param {boolean} late it is the cache's, since the server is away */
   async function opened(text, url, late) {
     const at = text.lastIndexOf(SIGNATURE);
-    if (at < 0) return given || seen ? refuse("unsigned", "the server's answer is not signed") : JSON.parse(text); // by release 0.2
+    if (at < 0) return given || seen ? refuse("unsigned", "the server's answer is not signed") : JSON.parse(text); // an earlier release
     const signed = `${text.slice(0, at)}}`;
     const { signature } = JSON.parse(`{${text.slice(at + 1)}`);
     const answer = /** @type {Sealed} */ (JSON.parse(signed));

@@ -173,7 +173,7 @@ export interface EngineDecisions extends Decisions {
   kinds: Record<string, [kernel: string, pattern: string, index: number, row: Decision][]>;
 }
 
-/** The same as it is signed; release 0.2 did not. The last field of its text is `signature`. */
+/** The same as it is signed: the last field of its text, `signature`, is about all before it. */
 export interface Sealed extends EngineDecisions {
   type: string;
   engine: string;
