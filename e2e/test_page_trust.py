@@ -90,6 +90,9 @@ def test_what_the_servers_keys_have_not_signed_does_not_run(page: Page, server: 
     keys = keys_of(server).root()
     with between(server) as (_, visit):
         assert visit(page) == visit(page, keys) == GOOD
+        assert not any("/static" in url for url in page.requests()), (
+            "no script of the server's, and no worker"
+        )
     with between(server, about("/dot.js", lambda script: EVIL + script)) as (_, visit):
         assert visit(page, keys) == visit(page) == refused("hash")
     with between(server, about("/dot.json", lambda entry: entry + b" ")) as (_, visit):

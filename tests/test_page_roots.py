@@ -98,6 +98,12 @@ def test_a_root_of_another_shape_is_refused(site: Site, root: bytes, code: str) 
     assert later["code"] == code
 
 
+def test_keys_in_another_form_are_refused_by_name(site: Site) -> None:
+    for keys in (site.keys.public(), {"signed": {}}, "key"):
+        (found,) = visit((site.answers(), {"keys": keys}))
+        assert found["code"] == "root-form"
+
+
 def test_parts_of_two_roots_and_a_skipped_one_are_refused(site: Site) -> None:
     first = site.root
     site.keys.new()

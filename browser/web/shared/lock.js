@@ -15,9 +15,10 @@ export async function lock(name) {
   const held = new Promise((resolve) => (release = resolve));
   /** @type {Promise<boolean>} */
   const shared = new Promise((resolve) => {
-    if (!navigator.locks) return resolve(false);
+    const { locks } = globalThis.navigator ?? {}; // Node of before 21 has neither
+    if (!locks) return resolve(false);
     // Refused in frames without an origin, which share nothing.
-    navigator.locks.request(`fleetune:${name}`, () => (resolve(true), held)).catch(() => resolve(false));
+    locks.request(`fleetune:${name}`, () => (resolve(true), held)).catch(() => resolve(false));
   });
   if (!(await shared)) {
     const before = queues.get(name);

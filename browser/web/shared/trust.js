@@ -95,6 +95,7 @@ export function trusted(server, given, ask) {
   async function recall() {
     seen = /** @type {Seen | undefined} */ (await kept.get(SEEN));
     known ??= /** @type {RootDocument | undefined} */ (await kept.get(ROOT));
+    if (known && known.signed?.type !== "root") refuse("root-form", "`keys`, or what was kept of them, is not what a server answers at roots/newest");
   }
 
   /** For later visits, if anything is kept of this visitor. @param {string} key @param {unknown} value */
