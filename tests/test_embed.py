@@ -169,6 +169,7 @@ def test_a_module_that_is_not_the_one_that_its_entry_names_is_not_compiled() -> 
     served |= {
         f"/embed/dot/{second}.wasm": files[f"embed/dot/{first}.wasm"].body
     }  # a sound one in another's place
+    served["/embed/dot/unnamed.wasm"] = served[f"/embed/dot/{first}.wasm"]
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -186,14 +187,14 @@ def test_a_module_that_is_not_the_one_that_its_entry_names_is_not_compiled() -> 
         const [file, root, entry, ...names] = process.argv.slice(1);
         const { moduleLoader } = await import(file);
         const load = moduleLoader(root, JSON.parse(entry));
-        const found = await Promise.allSettled(names.map(load));
+        const found = await Promise.allSettled(names.map(async (name) => load(name)));
         console.log(JSON.stringify(found.map(({ status }) => status)));
         """
         file = (WEB / "embed" / "tuned_kernel.js").as_uri()
         root = f"http://127.0.0.1:{site.server_port}/"
-        found = node.evaluate(script, file, root, json.dumps(entry), first, second)
+        found = node.evaluate(script, file, root, json.dumps(entry), first, second, "unnamed")
         site.shutdown()
-    assert found == ["fulfilled", "rejected"]
+    assert found == ["fulfilled", "rejected", "rejected"]
 
 
 def test_the_server_serves_each_kernel_by_itself() -> None:

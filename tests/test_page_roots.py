@@ -6,8 +6,10 @@ import base64
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests.signed_site import DAY, Site, resigned, visit
 
 from fleetune.root import Root
@@ -98,8 +100,28 @@ def test_a_root_of_another_shape_is_refused(site: Site, root: bytes, code: str) 
     assert later["code"] == code
 
 
+def test_a_root_is_signed_by_itself_too_and_does_not_allow_older_versions_again(site: Site) -> None:
+    own, other = site.keys.keys[0].private, Ed25519PrivateKey.from_private_bytes(bytes([8]) * 32)
+    names = {key_id(raw): raw for raw in (key.public_key().public_bytes_raw() for key in (own, other))}
+
+    def root(version: int, least: int, *signers: Ed25519PrivateKey) -> Any:
+        wire = Root(version, names, 1 if version == 1 else 2, least, int(time.time()) + DAY).to_wire()
+        pairs = ((key_id(key.public_key().public_bytes_raw()), key.sign(canonical(wire))) for key in signers)
+        return {"signed": wire, "signatures": {name: base64.b64encode(made).decode() for name, made in pairs}}
+
+    answers = resigned(site.answers(), own, keys=2)
+    for document, code in (
+        (root(2, 1, own, other), None),
+        (root(2, 1, own), "root-keys"),  # its own threshold is 2
+        (root(2, 0, own, other), "root-rollback"),
+    ):
+        (found,) = visit(({**answers, "/roots/2": json.dumps(document).encode()}, {"keys": root(1, 1, own)}))
+        assert found.get("code") == code
+
+
 def test_keys_in_another_form_are_refused_by_name(site: Site) -> None:
-    for keys in (site.keys.public(), {"signed": {}}, "key"):
+    wrong: list[object] = [site.keys.public(), {"signed": {}}, "key"]
+    for keys in wrong:
         (found,) = visit((site.answers(), {"keys": keys}))
         assert found["code"] == "root-form"
 
