@@ -61,7 +61,7 @@ export class Tuner extends EventTarget {
     if (options.push) this.subscribe().catch(this.#failed);
   }
 
-  /** Follow what an earlier visit measured. */
+  /** What an earlier visit measured. */
   async #recall() {
     const { storageOf } = await import("../shared/storage.js");
     const kept = await storageOf(this.server).get("confirmed");
@@ -158,7 +158,7 @@ export class Tuner extends EventTarget {
     const row = rows.reduce((best, next) => (Math.abs(next.log2Size - log2) < Math.abs(best.log2Size - log2) ? next : best));
     const { variant, why } = last ?? kernel?.chosen(at, inside) ?? { variant: row.choice, why: undefined };
     const way = (kernel?.entry.baselines ?? ["js", "js-tuned"]).includes(variant) ? "javascript" : inside ? "resident" : "copied";
-    // At a border between sizes the neighbour's decision may be followed.
+    // At a border the neighbour's decision may be followed.
     const followed = rows.find(({ choice, log2Size }) => choice === variant && Math.abs(log2Size - row.log2Size) <= 4) ?? row;
     const instead = why ?? (followed.choice !== variant && `${row.choice} was chosen but set aside (${kernel?.setAside.get(row.choice) ?? "it is not loaded"}), so JavaScript runs.`);
     const { speedup = 1, source = "default", low = 1, high = 1 } = instead ? {} : followed;

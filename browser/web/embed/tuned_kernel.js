@@ -51,7 +51,7 @@ export class TunedKernel {
   #next = [];
   /** The steps inside and outside. @type {Step[][]} */
   #tables = [[], []];
-  /** The least size of a call for whose copies there was no room. */
+  /** The least size that had no room for copies. */
   #large = Infinity;
   #dispatcher;
 
@@ -87,7 +87,7 @@ export class TunedKernel {
     this.#settle();
   }
 
-  /** Before the first `alloc`, no call asks where its arrays lie. */
+  /** Before any `alloc`, no call asks where its arrays lie. */
   #settle() {
     this.#tables = this.#both.map((rows) => this.#steps(rows));
     const tables = this.#tables.slice(this.arena.used ? 0 : 1);

@@ -3,7 +3,7 @@
 
 const DELAY = 1_000; // ms; doubles with each failure
 const LONGEST_DELAY = 60_000;
-const SILENCE = 100_000; // the server beats every 30 s: a socket quieter than this is dead
+const SILENCE = 100_000; // the server beats every 30 s
 const POLL = 60_000;
 const FAILURES_BEFORE_POLLING = 3;
 

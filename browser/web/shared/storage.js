@@ -73,7 +73,7 @@ function open(database) {
     return opening;
   }
 
-  /** Whether the database exists, without creating it; true where the browser does not tell. */
+  /** Without creating it; true where the browser does not tell. */
   async function exists() {
     if (opening) return true;
     try {
