@@ -8,26 +8,37 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.test_evaluate import LAB, MANIFEST
+from tests.test_evaluate import FORGED, LAB, MANIFEST
 
 from fleetune.features import Floats
 from fleetune_research.commands.learners import table
 from fleetune_research.confirmation import Repeat
-from fleetune_research.learners import HEURISTIC, LEARNERS, SHIPPED, Played, Task, compare, nearest, ridge
+from fleetune_research.learners import (
+    HEURISTIC,
+    LEARNERS,
+    SHIPPED,
+    WITH_FORGED,
+    Played,
+    Task,
+    compare,
+    nearest,
+    ridge,
+)
 from fleetune_server.training.sources import lab_rows
 
 ROWS = lab_rows(LAB, MANIFEST, repeats=frozenset((0,)))
+MORE = lab_rows(FORGED.lab, FORGED.manifest)
 
 
 @cache
 def result() -> dict[str, Any]:
     few = {name: LEARNERS[name] for name in ("ridge", SHIPPED)}
-    return compare(ROWS, Repeat.of(LAB, 1), seeds=(0,), learners=few, curve=(1,), draws=40)
+    return compare(ROWS, Repeat.of(LAB, 1), forged=MORE, seeds=(0,), learners=few, curve=(1,), draws=40)
 
 
 def test_every_learner_has_its_figures_with_intervals() -> None:
     json.dumps(result(), allow_nan=False)
-    assert result()["learners"].keys() == {"ridge", SHIPPED, "variant_mean", HEURISTIC}
+    assert result()["learners"].keys() == {"ridge", SHIPPED, "variant_mean", HEURISTIC, WITH_FORGED}
     for name, entry in result()["learners"].items():
         low, high = entry["interval"]["percent_of_oracle"]
         assert 0 < low <= entry["percent_of_oracle"] <= high <= 1, name

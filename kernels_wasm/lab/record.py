@@ -1,7 +1,7 @@
 """`make lab`: measure every candidate of every workload in every engine, through the page's own code.
 
     python -m kernels_wasm.lab.record [--engines chromium,firefox] [--repeats 3] [--kernels dot] [--append]
-    python -m kernels_wasm.lab.record --forged examples/forge/*.kernel   into corpus/: kernels that only teach the model
+    python -m kernels_wasm.lab.record --forged examples/forge/*.kernel   kernels by which first choices are judged
 
 Writes `<engine>.jsonl` beside this file. FLEETUNE_QUIET_LOCK names a lock file that is held exclusively
 during each browser launch, for machines where something else may run.
@@ -28,7 +28,7 @@ from typing import Any
 from e2e.drivers.base import DriverError, Page
 from e2e.engines import ENGINES, LAB_ENGINES, Engine
 from e2e.server import ROOT, Server
-from kernels_wasm.lab import corpus
+from kernels_wasm.lab import forged
 
 from fleetune.app.measure import FIXED
 from fleetune.context import COPIED
@@ -36,6 +36,7 @@ from fleetune.manifest import Kernel, Manifest
 
 FOLDER = Path(__file__).resolve().parent
 SCRIPT = (FOLDER / "record.js").read_text()
+FORGED = ROOT / "server" / "fleetune_research" / "forged_lab"
 MANIFEST = ROOT / "kernels_wasm" / "dist" / "manifest.json"
 
 PROTOCOL = asdict(FIXED) | {"order": "interleaved rounds, shuffled", "estimator": "mean of the faster half"}
@@ -56,10 +57,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     failed = []
     with tempfile.TemporaryDirectory() as data, Server(Path(data)) as server:
         if args.forged:
-            manifest = corpus.publish(args.forged, server)
+            manifest = forged.publish(args.forged, server)
             names = list(manifest.kernels)
             args.out.mkdir(exist_ok=True)
-            corpus.write(args.out, manifest)
+            forged.write(args.out, manifest)
         workloads = [workload for name in names for workload in workloads_of(manifest.kernels[name])]
         for name in args.engines.split(","):
             try:
@@ -87,9 +88,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--forged", type=Path, nargs="+", metavar="FOLDER", help="kernels as `fleetune forge` writes them"
     )
-    parser.add_argument("--out", type=Path, help="folder to write to (default: this one, or its corpus/)")
+    parser.add_argument("--out", type=Path, help="folder (default: this one, or the evaluation's)")
     args = parser.parse_args(argv)
-    args.out = args.out or (FOLDER / "corpus" if args.forged else FOLDER)
+    args.out = args.out or (FORGED if args.forged else FOLDER)
     return args
 
 

@@ -14,9 +14,10 @@ from fleetune.manifest import Manifest
 from fleetune.model import Answer, Model
 from fleetune_research import baselines, splits
 from fleetune_research.confirmation import Repeat, confirmed, timed_answer
+from fleetune_research.forged import Forged
 from fleetune_research.local import after_local
 from fleetune_research.splits import Fold
-from fleetune_server.training.fit import NOTHING, Rows, fit
+from fleetune_server.training.fit import fit
 from fleetune_server.training.lab import LabRow
 from fleetune_server.training.quality import (
     Contexts,
@@ -33,9 +34,14 @@ SPLITS = (
     "heldout_cell",
     "strict_context",
     "heldout_kernel",
+    "forged",
     "heldout_engine",
     "rare_cell",
 )
+NEW = (
+    "heldout_kernel",
+    "forged",
+)  # a page times the reference of a kernel that nobody knows before anything else
 LOCAL = 20
 CANDIDATE_MS = 31.0  # one candidate timed to under 3 % error in 92 % of cells (kernels_wasm/lab/README.md)
 
@@ -66,7 +72,7 @@ def evaluate(
     lab: Sequence[LabRow],
     manifest: Manifest,
     *,
-    corpus: Rows = NOTHING,
+    forged: Forged | None = None,
     seeds: Sequence[int] = (0,),
     names: Iterable[str] = SPLITS,
     boosting: Sequence[str] = (),
@@ -75,9 +81,11 @@ def evaluate(
 ) -> dict[str, Any]:
     """Every split's metrics, the baselines beside them on the same rows, and the retest ceiling.
 
-    `corpus` teaches in every split and is never asked. Only ordinary browsers are scored. Browsers with a compiler tier
-    disabled are training data (`by_engine` shows them too). Kernels are left out once for every one of `seeds`; other
-    splits take the first.
+    `forged` kernels are asked in a split of their own and never learned from. They were recorded once, so what is timed
+    there is also what judges, and only first choices are told.
+
+    Only ordinary browsers are scored. Browsers with a compiler tier disabled are training data (`by_engine`
+    shows them too). Kernels are left out once for every one of `seeds`; the other splits take the first.
 
     All figures are fractions except speedups; `interval` holds 95 % bootstrap bounds over kernels.
     """
@@ -86,11 +94,14 @@ def evaluate(
     repeats = sorted({row.repeat for row in lab})
     timed = Repeat.of(lab, repeats[-1])
     rows = lab_rows(lab, manifest, repeats=frozenset(repeats[:-1] or repeats))
+    others = forged or Forged(manifest, [])
+    of_others = Repeat.of(others.lab, 0)
     makers: Mapping[str, Callable[[], Iterable[Fold]]] = {
         "known_cell": lambda: splits.known_cell(lab, manifest),
         "heldout_cell": lambda: splits.heldout_cell(rows, seed),
         "strict_context": lambda: splits.strict_context(rows, seed),
         "heldout_kernel": lambda: (fold for s in seeds for fold in splits.heldout_kernel(rows, s)),
+        "forged": lambda: splits.forged(rows, lab_rows(others.lab, others.manifest)),
         "heldout_engine": lambda: splits.heldout_engine(rows),
         "rare_cell": lambda: splits.rare_cell(rows, seed),
     }
@@ -101,7 +112,8 @@ def evaluate(
         if not folds:
             progress(f"{name}: not enough lab data")
             continue
-        result[name], by_split[name] = _split(name, folds, corpus, timed, seed, boosting, draws, progress)
+        here = of_others if name == "forged" else timed
+        result[name], by_split[name] = _split(name, folds, here, seed, boosting, draws, progress)
     policies = dict.fromkeys(policy for table in by_split.values() for policy in table)
     result["baselines"] = {
         policy: {name: table[policy] for name, table in by_split.items() if policy in table}
@@ -116,7 +128,6 @@ def evaluate(
 def _split(
     name: str,
     folds: Sequence[Fold],
-    corpus: Rows,
     timed: Repeat,
     seed: int,
     boosting: Sequence[str],
@@ -142,10 +153,8 @@ def _split(
                 mask = ~c.is_script
                 score.error.append(predicted[mask] - c.truth[mask])
 
-        model, _ = fit(fold.train, corpus=corpus, seed=seed, version=1, clip=0.5)
-        # A page times the reference of a kernel that nobody knows before anything else.
-        new = name == "heldout_kernel"
-        answer = timed_answer(contexts, model, timed) if new else model.predict_frame(f)
+        model, _ = fit(fold.train, seed=seed, version=1, clip=0.5)
+        answer = timed_answer(contexts, model, timed) if name in NEW else model.predict_frame(f)
         mean, decisions = answer.mean, decide(contexts, answer)
         add("model", chosen_rows(contexts, decisions), mean)
         extra.add(name, fold, contexts, model, answer, timed, seed)
@@ -172,7 +181,8 @@ def _split(
     own = pooled.pop("model") | _over(
         scores["model"], scores["capability_heuristic"], np.concatenate(kernels), draws
     )
-    return own | extra.figures(np.concatenate(kernels), draws), pooled
+    more = extra.figures(np.concatenate(kernels), draws)
+    return own | ({"calibration": more["calibration"]} if name == "forged" else more), pooled
 
 
 def _over(model: Score, heuristic: Score, kernels: Ints, draws: int) -> dict[str, Any]:

@@ -95,6 +95,12 @@ def heldout_engine(rows: Rows) -> Iterator[Fold]:
             yield Fold(rows.take(family != name), rows.take((family == name) & main), name)
 
 
+def forged(rows: Rows, asked: Rows) -> Iterator[Fold]:
+    """Trained on the whole lab, asked about kernels of another making."""
+    if len(asked):
+        yield Fold(rows, asked)
+
+
 def rare_cell(rows: Rows, seed: int) -> Iterator[Fold]:
     """One context in five has only 1 … 9 privatised reports (ε = 2), spread over its variants at random."""
     rng = np.random.default_rng(seed)

@@ -280,7 +280,6 @@ class Pipeline:
             previous=latest.to_bytes() if latest else None,
             version=version,
             measured=self.lab.measured,
-            corpus=self.lab.corpus,
             held=None if believe else self.rollout.blamed,
         )
 

@@ -11,9 +11,9 @@ from typing import Any
 from fleetune.manifest import Manifest
 from fleetune_research.baselines import available
 from fleetune_research.evaluate import SPLITS, evaluate
+from fleetune_research.forged import read
 from fleetune_server.settings import Settings
 from fleetune_server.training.lab import load, of_visitors
-from fleetune_server.training.sources import measured
 
 COLUMNS = (
     "mae",
@@ -43,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
     result = evaluate(
         lab,
         manifest,
-        corpus=measured(args.lab, manifest).corpus,
+        forged=read(manifest),
         seeds=range(args.seeds),
         names=args.split or SPLITS,
         boosting=() if args.no_boosting else available(),
@@ -66,8 +66,9 @@ def table(result: dict[str, Any]) -> list[str]:
             cells = (f"{entry[c]:13.3f}" if c in entry else f"{'–':>13}" for c in COLUMNS)
             lines.append(f"  {name:26}" + "".join(cells))
         own = result[split]
-        oracle, timings = own["percent_of_oracle_after_confirm"], own["timings_per_context"]
-        lines.append(f"  after confirmation: {oracle:.1%} of oracle in {timings:.1f} timings")
+        if "timings_per_context" in own:
+            oracle, timings = own["percent_of_oracle_after_confirm"], own["timings_per_context"]
+            lines.append(f"  after confirmation: {oracle:.1%} of oracle in {timings:.1f} timings")
         low, high = own["over_heuristic_interval"]
         lines.append(f"  over the heuristic: {own['over_heuristic']:.2f} times ({low:.2f} to {high:.2f})")
     for engine, entry in result.get("by_engine", {}).items():

@@ -10,11 +10,11 @@ from typing import Any
 
 from fleetune.manifest import Manifest
 from fleetune_research.confirmation import Repeat
+from fleetune_research.forged import read
 from fleetune_research.learners import compare
 from fleetune_server.settings import Settings
-from fleetune_server.training.fit import Rows
 from fleetune_server.training.lab import load, of_visitors
-from fleetune_server.training.sources import lab_rows, measured
+from fleetune_server.training.sources import lab_rows
 
 COLUMNS = ("percent_of_oracle", "regret", "mae", "over_heuristic")
 
@@ -32,11 +32,11 @@ def run(args: argparse.Namespace) -> int:
     if len(repeats) < 2:
         print("learners: fewer than two repeats of lab measurements; run make lab", file=sys.stderr)
         return 1
+    others = read(manifest)
     result = compare(
-        Rows.join(
-            [lab_rows(lab, manifest, repeats=frozenset(repeats[:-1])), measured(args.lab, manifest).corpus]
-        ),
+        lab_rows(lab, manifest, repeats=frozenset(repeats[:-1])),
         Repeat.of(lab, repeats[-1]),
+        forged=lab_rows(others.lab, others.manifest),
         seeds=range(args.seeds),
         progress=lambda text: print(text, file=sys.stderr, flush=True),
     )

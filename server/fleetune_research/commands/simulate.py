@@ -29,7 +29,7 @@ from fleetune_research.fleet.world import Parameters, World, build
 from fleetune_server.settings import Settings
 from fleetune_server.training.fit import Rows
 from fleetune_server.training.lab import load, of_visitors
-from fleetune_server.training.sources import Lab, lab_rows
+from fleetune_server.training.sources import lab_rows
 
 # users: (when, samples so far, what was claimed of accuracy and mean speedup)
 CLAIMS = {
@@ -127,7 +127,7 @@ def run(args: argparse.Namespace) -> int:
         return 1
     rows = lab_rows(lab, manifest)
     if args.few:
-        rows = Small.of(manifest, Lab(rows)).lab
+        rows = Small.of(manifest, rows).lab
     if args.http:
         return run_live(args, manifest, rows)
     result = run_simulation(args, manifest, rows)

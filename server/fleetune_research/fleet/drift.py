@@ -25,7 +25,6 @@ from fleetune_research.fleet.plan import planned
 from fleetune_research.fleet.simulate import Fleet, Progress
 from fleetune_research.fleet.world import ALIKE, World, build
 from fleetune_server.training.fit import Rows
-from fleetune_server.training.sources import Lab
 
 KERNELS = ("dot", "rgb_to_grey", "edit_distance", "memchr", "saxpy")
 FLEET = (
@@ -50,26 +49,19 @@ RIGHT, REGRET = 0.95, 0.03
 
 @dataclass(frozen=True)
 class Small:
-    """The catalogue's part that these scenarios use, the lab's rows of it, and those of all other kernels, which
-    teach what to expect of a new one."""
+    """The catalogue's part that these scenarios use, and the lab's rows of it."""
 
     manifest: Manifest
     lab: Rows
-    others: Rows
 
     @classmethod
-    def of(cls, manifest: Manifest, lab: Lab) -> Small:
-        own = _of_kernels(lab.rows, KERNELS)
-        return cls(manifest, lab.rows.take(own), Rows.join([lab.rows.take(~own), lab.corpus]))
+    def of(cls, manifest: Manifest, lab: Rows) -> Small:
+        return cls(manifest, lab.take(_of_kernels(lab, KERNELS)))
 
     def world(self, seed: int) -> World:
         """The fleet; every kernel is as popular as any other, so that all have the reports that are
         counted."""
         return build(self.lab, ALIKE, seed, FLEET)
-
-    def fleet(self, world: World, seed: int) -> Fleet:
-        """Before its first report."""
-        return Fleet(world, self.manifest, self.lab, seed=seed, corpus=self.others)
 
 
 def drift(
@@ -97,7 +89,7 @@ def drift(
     def warm(seed: int) -> Fleet:
         """A fleet after WARM reports; made once for both scenarios that start from it."""
         if seed not in fleets:
-            fleet = fleets[seed] = small.fleet(small.world(seed), seed)
+            fleet = fleets[seed] = Fleet(small.world(seed), small.manifest, small.lab, seed=seed)
             for reports in WARM:
                 fleet.round(reports - fleet.reports)
                 told = fleet.score()
@@ -110,7 +102,7 @@ def drift(
 def _new_kernel(small: Small, name: str, seed: int, progress: Progress, plan: bool) -> dict[str, Any]:
     world = small.world(seed)
     known = replace(small, lab=small.lab.take(~_of_kernels(small.lab, (name,))))
-    fleet = known.fleet(world, seed)
+    fleet = Fleet(world, small.manifest, known.lab, seed=seed)
     here = _of_kernels(world.rows, (name,))
     weights = np.where(here, world.traffic, 0.0) / world.traffic[here].sum()
     curve = [_point(0, fleet.score(here))]

@@ -21,7 +21,7 @@ from fleetune_research.fleet.world import World
 from fleetune_server.store.base import Cell, CellSum
 from fleetune_server.training.aggregate import fold_symbols
 from fleetune_server.training.clips import CLIPS
-from fleetune_server.training.fit import NOTHING, Rows
+from fleetune_server.training.fit import Rows
 from fleetune_server.training.quality import Contexts, chosen_rows, decide
 from fleetune_server.training.train import TrainRequest, train
 
@@ -55,7 +55,6 @@ class Fleet:
     epsilon: float = 2.0
     seed: int = 0
     attack: Attack | None = None
-    corpus: Rows = NOTHING  # public rows of kernels that only teach what to expect of others
     model: Model | None = None
     version: int = 0
     reports: int = 0
@@ -170,7 +169,6 @@ class Fleet:
                 seed=self.seed,
                 group=5,
                 figures=False,
-                corpus=self.corpus,
             )
         )
         self.seconds += result.seconds

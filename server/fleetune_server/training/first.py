@@ -16,7 +16,8 @@ from fleetune.manifest import Manifest
 from fleetune_server import training
 from fleetune_server.settings import ROOT, Settings
 from fleetune_server.training.gate import FIRST
-from fleetune_server.training.sources import measured
+from fleetune_server.training.lab import load, of_visitors
+from fleetune_server.training.sources import lab_rows
 from fleetune_server.training.train import TrainRequest, TrainResult, train
 
 FOLDER = ROOT / "server" / "dist"
@@ -28,7 +29,7 @@ EXACT = 6  # decimals of measurements: processors differ beyond
 def source(request: TrainRequest) -> str:
     """What the version is made of: a SHA-256 of measurements, kernels and code."""
     made_of = hashlib.sha256(canonical_json(request.manifest))
-    for column in (rows for of in (request.lab, request.corpus) for rows in (of.target, of.variance)):
+    for column in (request.lab.target, request.lab.variance):
         made_of.update(column.round(EXACT).astype("<f8").tobytes())
     for path in sorted(path for folder in CODE for path in folder.glob("*.py")):
         made_of.update(path.read_bytes())
@@ -62,5 +63,5 @@ def make(request: TrainRequest, folder: Path = FOLDER) -> None:
 if __name__ == "__main__":
     settings = Settings()
     manifest = Manifest.load(json.loads((settings.kernels / "manifest.json").read_bytes()))
-    lab = measured(settings.lab, manifest)
-    make(TrainRequest(manifest.raw, lab.rows, (), None, 1, corpus=lab.corpus))
+    rows = lab_rows(of_visitors(load(settings.lab, manifest)), manifest)
+    make(TrainRequest(manifest.raw, rows, (), None, 1))

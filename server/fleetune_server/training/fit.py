@@ -25,7 +25,6 @@ from fleetune_server.training.wide_rows import WideRows, smooth_rows
 ARCHITECTURE = "smooth-wide-trees-1"
 MAX_ROWS = 400_000  # wide rows kept in the artefact
 SWEEPS = 10
-NOTHING = Rows.of([])
 PRIOR_ROWS = "priorRows"  # note: of how many rows the prior was trained
 
 
@@ -37,11 +36,6 @@ def _prior(rows: Rows, features: Features, seed: int) -> dict[str, NDArray[Any]]
         return constant(rows)
     teaches = readable & ~kept_out(f)
     return train_prior(rows, features, teaches if teaches.any() else readable, seed)
-
-
-def _without_scripts(rows: Rows) -> Rows:
-    scripts = np.array([name == BASELINE for name in rows.frame.candidates], dtype=bool)
-    return rows.take(~scripts[rows.frame.candidate]) if scripts.any() else rows
 
 
 @dataclass(frozen=True)
@@ -58,7 +52,6 @@ def fit(
     rows: Rows,
     reports: Reports = NO_REPORTS,
     *,
-    corpus: Rows = NOTHING,
     seed: int,
     init: Model | None = None,
     version: int,
@@ -68,7 +61,6 @@ def fit(
 ) -> tuple[Model, TrainingReport]:
     """Train on measured rows; the same rows, seed and init give the same bytes.
 
-    `corpus`: rows of kernels that nobody is offered. They teach a new prior, and the model keeps nothing else of them.
     The clips of the next round follow from the `reports` of each place; `clip` is one for all places instead.
 
     `prior`: "train" the trees, "keep" those of init (train if it has none), "none" for the mean of the rows;
@@ -76,22 +68,22 @@ def fit(
     Vocabularies and wide rows of `init` come first and in the same order, so
     old entries keep their indices and the change between versions stays small.
     """
-    rows = _without_scripts(rows)
+    scripts = np.array([name == BASELINE for name in rows.frame.candidates], dtype=bool)
+    rows = rows.take(~scripts[rows.frame.candidate]) if scripts.any() else rows
     if not len(rows):
         raise ValueError("no rows to train on")
     if prior == "auto":
         prior = "keep"
     if prior == "keep" and not keeps(init):
         prior = "train"
-    taught = Rows.join([rows, _without_scripts(corpus)]) if len(corpus) else rows
-    features = init.artefact.features if init is not None and prior == "keep" else Features.of(taught.frame)
+    features = init.artefact.features if init is not None and prior == "keep" else Features.of(rows.frame)
     vocabulary = vocabulary_of(rows.frame, init.artefact.vocabulary if init is not None else {})
     index = {name: {word: i for i, word in enumerate(words)} for name, words in vocabulary.items()}
     codes = codes_of(rows.frame, index)
     if init is not None and prior == "keep":
         stored = kept(init)
     else:
-        stored = _prior(taught, features, seed) if prior == "train" else constant(rows)
+        stored = _prior(rows, features, seed) if prior == "train" else constant(rows)
     trees = TreePart(Artefact(version, NEWCOMER, features, vocabulary, CROSSES, stored, {}))
     old = old_codes(init)
     smooth = smooth_rows(rows, trees, vocabulary, old)

@@ -3,24 +3,21 @@ starts its loop."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from fleetune.context import CORES, Context, Environment
 from fleetune.features import safe_default
-from fleetune.manifest import BASELINE, SCHEMA, Kernel, Manifest
+from fleetune.manifest import BASELINE, Kernel, Manifest
 from fleetune_server.training.estimates import Estimates
-from fleetune_server.training.fit import NOTHING, Rows
-from fleetune_server.training.lab import LabError, LabRow, load, of_visitors
+from fleetune_server.training.fit import Rows
+from fleetune_server.training.lab import LabRow
 
 GAIN = 1.0  # ln speedup of the capability heuristic's choice over JavaScript: 2.8 times, at design time
 VARIANCE = 0.5**2  # of a guess
-CORPUS, ENTRIES = "corpus", "kernels.json"  # a folder of the lab's, and what it says of its kernels
 _FEATURES = ((True, True), (True, False), (False, False))  # SIMD, relaxed SIMD
 
 
@@ -48,7 +45,6 @@ class Lab:
 
     rows: Rows
     measured: bool = True  # False: the capability heuristic's guesses, which no figure may be taken from
-    corpus: Rows = NOTHING  # of kernels that only teach
 
 
 def lab_rows(rows: Sequence[LabRow], manifest: Manifest, *, repeats: frozenset[int] | None = None) -> Rows:
@@ -93,30 +89,3 @@ def report_rows(estimates: Estimates, manifest: Manifest) -> Rows:
         if kernel is not None and name != BASELINE and (name in kernel.variants or name in kernel.baselines):
             table.append((kernel, context, environment, name, mean, variance))
     return Rows.of(table)
-
-
-def taught(folder: Path, manifest: Manifest) -> Manifest:
-    """The catalogue and what the corpus in this folder has beside it; LabError if that cannot be read."""
-    try:
-        entries = json.loads((folder / ENTRIES).read_bytes())
-        more = Manifest.load({"schema": SCHEMA, "bundles": {}, "kernels": entries})
-    except FileNotFoundError:
-        return manifest
-    except (OSError, ValueError) as error:
-        raise LabError(f"{CORPUS}/{ENTRIES}: {error}") from error
-    # Under names of their own: an operator's kernel may be called the same.
-    only = {
-        f"{CORPUS}/{name}": kernel
-        for name, kernel in more.kernels.items()
-        if kernel.signature not in manifest.by_signature
-    }
-    return replace(manifest, kernels={**manifest.kernels, **only})
-
-
-def measured(lab: Path, manifest: Manifest) -> Lab:
-    """The public rows of a lab folder, of visitors' browsers, and those of its corpus."""
-    corpus = lab / CORPUS
-    whole = taught(corpus, manifest)
-    own = {kernel.signature for kernel in manifest.kernels.values()}
-    more = [row for row in of_visitors(load(corpus, whole)) if row.signature not in own]
-    return Lab(lab_rows(of_visitors(load(lab, manifest)), manifest), corpus=lab_rows(more, whole))

@@ -19,7 +19,7 @@ from fleetune_server.training.aggregate import fit_environments, place, roll_up
 from fleetune_server.training.clips import Place, Reports
 from fleetune_server.training.doubts import Suspicion, over_reported, suspicions
 from fleetune_server.training.estimates import Estimates, combine
-from fleetune_server.training.fit import ARCHITECTURE, NOTHING, PRIOR_ROWS, Rows, TrainingReport, fit
+from fleetune_server.training.fit import ARCHITECTURE, PRIOR_ROWS, Rows, TrainingReport, fit
 from fleetune_server.training.gate import (
     SLACK,
     GateVerdict,
@@ -58,7 +58,6 @@ class TrainRequest:
     # Places whose reports are not believed from the start; None: hold none.
     held: Collection[Place] | None = ()
     measured: bool = True  # False: `lab` is the capability heuristic's guess, which judges nothing
-    corpus: Rows = NOTHING  # public measurements of kernels that only teach
 
 
 @dataclass(frozen=True)
@@ -162,9 +161,8 @@ def _learn(
         reports = Rows.join([followed, *kept])
         rows = Rows.join([_lab(request.lab, estimates, yielding), reports])
         model, report = fit(
-            rows, asked, corpus=request.corpus, seed=request.seed, init=previous,
-            version=request.version, prior=prior,
-        )  # fmt: skip
+            rows, asked, seed=request.seed, init=previous, version=request.version, prior=prior
+        )
         verdict = judge(
             model, previous, heldout, request.lab, manifest,
             least=request.group, measured=request.measured, held=held,

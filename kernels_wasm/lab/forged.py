@@ -1,4 +1,4 @@
-"""Kernels that only teach the model: forged ones, published to the recorder's own server for as long as it measures."""
+"""Forged kernels, published to the recorder's own server for as long as it measures."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from e2e.server import Server
 
 from fleetune.manifest import Manifest
 
-KERNELS = "kernels.json"  # beside the rows: what training must know of them (training/sources.py)
+KERNELS = "kernels.json"  # beside the rows: what evaluation must know of them (fleetune_research/forged.py)
 
 
 def publish(folders: Sequence[Path], server: Server) -> Manifest:
