@@ -123,8 +123,10 @@ def main() -> int:
                 for language in args.languages.split(",") if name in wanted else ():
                     browser.fresh()
                     SCENES[name](Studio(browser, server, args.out, language, args.measure, pictures, faults))
-            _sheets(browser, args.out, pictures)
     print(f"{len(pictures)} pictures in {args.out}, {len(faults)} faults", *faults, sep="\n", file=sys.stderr)
+    with ENGINES["chromium"].launch() as browser:  # a new one: after hundreds of pictures it may refuse a large one
+        assert isinstance(browser, PlaywrightBrowser)
+        _sheets(browser, args.out, pictures)
     return 1 if faults else 0
 
 

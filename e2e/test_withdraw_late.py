@@ -47,6 +47,7 @@ def test_what_is_aggregated_is_counted_as_no_longer_removable(page: Page, wire: 
     wait_text(
         page, "#withdrawAnswer", "0 removed from the server; 1 had already been aggregated and could no"
     )
+    assert text(page, "#serverAnswer") == "", "that it stored it is no longer said"
     assert len(wire.seen("/api/telemetry", "DELETE")) == 1
     page.click("button", WITHDRAW)
     wait_text(

@@ -142,6 +142,7 @@ export function privacyCard(python, onChoice) {
   });
   withdraw.addEventListener("click", async () => {
     withdrawing = true;
+    answer.textContent = ""; // the server may be about to forget what it stored
     await choose("off");
     try {
       // Without reports there is nothing to delete, so Python is not started.
