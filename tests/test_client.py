@@ -38,7 +38,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def running(folder: Path) -> Iterator[Running]:
-    settings = {"retrain_packets": 500, "retrain_seconds": 0}
+    settings = {
+        "retrain_packets": 1000,
+        "retrain_seconds": 0,
+    }  # 4,000 reports make fewer versions than are kept
     with server(folder, kernels=tiny.write(folder / "dist"), lab=folder / "lab", **settings) as started:
         yield started
 
