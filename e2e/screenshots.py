@@ -124,7 +124,8 @@ def main() -> int:
                     browser.fresh()
                     SCENES[name](Studio(browser, server, args.out, language, args.measure, pictures, faults))
     print(f"{len(pictures)} pictures in {args.out}, {len(faults)} faults", *faults, sep="\n", file=sys.stderr)
-    with ENGINES["chromium"].launch() as browser:  # a new one: after hundreds of pictures it may refuse a large one
+    # A new browser: after hundreds of pictures it may refuse a large one.
+    with ENGINES["chromium"].launch() as browser:
         assert isinstance(browser, PlaywrightBrowser)
         _sheets(browser, args.out, pictures)
     return 1 if faults else 0
