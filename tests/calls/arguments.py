@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from tests.calls.rules import EXTENTS, SIZE_OF
+from tests.calls.rules import EXTENTS, REFERENCES, SIZE_OF
 from tests.kernel_reference import Array, Rng
-from tests.kernel_references import REFERENCES
 from tests.kernel_runner import DTYPES
 
 from fleetune.manifest import Kernel

@@ -11,9 +11,17 @@ from typing import Any
 import numpy as np
 from tests.calls import arguments
 from tests.calls.arguments import TYPED, ArraySpec, Call
-from tests.calls.rules import EXTENTS, RELATIVE, SIZE_OF, Outcome, bound_of, magnitudes, number_problem
+from tests.calls.rules import (
+    EXTENTS,
+    REFERENCES,
+    RELATIVE,
+    SIZE_OF,
+    Outcome,
+    bound_of,
+    magnitudes,
+    number_problem,
+)
 from tests.kernel_reference import Array, Rng
-from tests.kernel_references import REFERENCES
 from tests.kernel_runner import DTYPES
 
 from fleetune.manifest import Kernel

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 from tests.calls.arguments import TYPED
-from tests.calls.rules import EXTENTS, SIZE_OF
+from tests.calls.rules import EXTENTS, REFERENCES, SIZE_OF
 from tests.kernel_reference import Array, Outcome, Reference, Rng
-from tests.kernel_references import REFERENCES
 from tests.kernel_runner import DTYPES
 from wasmtime import wat2wasm
 

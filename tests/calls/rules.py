@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from tests.kernel_reference import Array
-from tests.kernel_references import REFERENCES
+from tests.kernel_references import REFERENCES as CATALOGUE
 
 Numbers = Mapping[str, Any]
 TINY = 1e-30  # below this, single precision may round to zero or to a subnormal number
@@ -29,6 +29,7 @@ SQUARE: Callable[[Numbers], int] = lambda v: v["n"] ** 2  # noqa: E731
 PIXELS: Callable[[Numbers], int] = lambda v: v["width"] * v["height"]  # noqa: E731
 
 # Of operators' kernels (own.py): the number that is a call's size.
+REFERENCES = dict(CATALOGUE)  # and those of own kernels
 SIZE_OF: dict[str, str] = {}
 # How many elements of each array a call reads or writes.
 EXTENTS: dict[str, dict[str, Callable[[Numbers], int]]] = {
