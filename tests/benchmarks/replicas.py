@@ -1,4 +1,4 @@
-"""What replicas on one PostgreSQL carry: `python tests/benchmarks/replicas.py [--replicas 4] [--sockets 5000]`.
+"""What replicas on one PostgreSQL carry: `python tests/benchmarks/replicas.py [--replicas 4] [--sockets 4900]`.
 
 Every replica holds that many sockets. Packets arrive at a steady pace for a minute, an equal share at each replica; the
 leader trains on them and publishes a version by itself. Told: answers that were no `202`, how long an answer took, and
@@ -43,7 +43,6 @@ from fleetune.context import Environment  # noqa: E402
 PACE = 1000.0  # packets a second, over all replicas
 SECONDS = 60.0  # of packets at that pace
 REPORTS = 10_000  # the leader trains after so many
-FILES = 65_536  # that root may open
 ENVIRONMENT = Environment("firefox", 153, "windows", True, True, False, "4-7")
 FRAME = bytes([0x81, 0x80 | len(HELLO), 0, 0, 0, 0]) + HELLO
 
@@ -77,15 +76,16 @@ def listen(ports: Sequence[int], sockets: int, ready: Any, done: Any) -> None:
     done.put((heard, lost))
 
 
-def more_files() -> None:
-    """Raise the limit as far as it goes."""
+def more_files() -> int:
+    """Raise the limit of open files as far as it goes; what it is then."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with contextlib.suppress(ValueError):
-        resource.setrlimit(resource.RLIMIT_NOFILE, (max(hard, FILES), max(hard, FILES)))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def run(folder: Path, replicas: int, sockets: int, pace: float) -> dict[str, Any]:
-    more_files()
+    if (hard := more_files()) < sockets * replicas + 200:
+        raise SystemExit(f"the limit is {hard} open files; ask for fewer sockets")
     settings = {
         "retrain_packets": REPORTS,
         "retrain_seconds": 0,
@@ -149,7 +149,7 @@ def run(folder: Path, replicas: int, sockets: int, pace: float) -> dict[str, Any
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--replicas", type=int, default=4)
-    parser.add_argument("--sockets", type=int, default=5000, help="of each replica")
+    parser.add_argument("--sockets", type=int, default=4900, help="of each replica")
     parser.add_argument("--pace", type=float, default=PACE, help="packets a second in all")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
