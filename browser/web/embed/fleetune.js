@@ -1,5 +1,5 @@
 // @ts-check
-/** For your own page; fleetune.d.ts says what each method does. */
+/** Fleetune for your own page; fleetune.d.ts says what each method does. Pyodide, sockets and telemetry wait until they are asked for. */
 import { EmbedConsent } from "./consent.js";
 import { detectEnvironment } from "../shared/environment.js";
 import { crowdDecisions, getJson, wayTo, within } from "../shared/api.js";
@@ -61,7 +61,7 @@ export class Tuner extends EventTarget {
     if (options.push) this.subscribe().catch(this.#failed);
   }
 
-  /** What an earlier visit measured. */
+  /** Follow what an earlier visit measured. */
   async #recall() {
     const { storageOf } = await import("../shared/storage.js");
     const kept = await storageOf(this.server).get("confirmed");
@@ -115,7 +115,7 @@ export class Tuner extends EventTarget {
     return kernel;
   }
 
-  /** Unless its decisions are known, or it was removed. @param {string} name */
+  /** Ask for a kernel's decisions unless they are known, or it was removed. @param {string} name */
   async #know(name, decisions = this.#decisions) {
     if (Object.keys(decisions.kernels[name] ?? "?").length) return;
     const { kernels } = await this.#ask(`?kernel=${name}&model=${decisions.version}`, true);
@@ -158,7 +158,7 @@ export class Tuner extends EventTarget {
     const row = rows.reduce((best, next) => (Math.abs(next.log2Size - log2) < Math.abs(best.log2Size - log2) ? next : best));
     const { variant, why } = last ?? kernel?.chosen(at, inside) ?? { variant: row.choice, why: undefined };
     const way = (kernel?.entry.baselines ?? ["js", "js-tuned"]).includes(variant) ? "javascript" : inside ? "resident" : "copied";
-    // At a border the neighbour's decision may be followed.
+    // At a border between sizes the neighbour's decision may be followed.
     const followed = rows.find(({ choice, log2Size }) => choice === variant && Math.abs(log2Size - row.log2Size) <= 4) ?? row;
     const instead = why ?? (followed.choice !== variant && `${row.choice} was chosen but set aside (${kernel?.setAside.get(row.choice) ?? "it is not loaded"}), so JavaScript runs.`);
     const { speedup = 1, source = "default", low = 1, high = 1 } = instead ? {} : followed;
@@ -196,7 +196,7 @@ export class Tuner extends EventTarget {
     });
   }
 
-  /** Follow other decisions. @param {() => Promise<Pick<Decisions, "version" | "kernels">>} get */
+  /** Get decisions and follow them, after any swap under way. @param {() => Promise<Pick<Decisions, "version" | "kernels">>} get */
   #swap(get) {
     const swap = async () => {
       const from = this.version;
@@ -236,7 +236,7 @@ export class Tuner extends EventTarget {
     return this.#handle?.running ?? false;
   }
 
-  /** Starts Python. */
+  /** Python's operations; the first call starts it. */
   async #ops() {
     await this.#way?.remember();
     this.#python ??= import("../shared/python.js").then(({ pythonFor }) => (this.#handle = pythonFor(this.server, this)));

@@ -33,7 +33,7 @@ const tooLarge = (name) => `${name} was chosen, but there is no room to copy so 
 /** What the dispatcher knows of its last call. @param {number | CallNote | undefined} last @returns {{size: number, inside: boolean}} */
 const placeOf = (last = -1) => (typeof last === "object" ? last : last < 0 ? { size: -1 - last, inside: false } : { size: Math.floor(last), inside: true });
 
-/** @param {string} root @param {KernelEntry} entry */
+/** Fetches a kernel's modules. @param {string} root @param {KernelEntry} entry */
 export const moduleLoader = (root, { name, variants }) => (/** @type {string} */ candidate) =>
   WebAssembly.compileStreaming(ask(`${root}embed/${name}/${encodeURIComponent(candidate)}.wasm`, true, (variants.find((one) => one.name === candidate) ?? refuse("its entry lacks it")).integrity));
 
@@ -51,7 +51,7 @@ export class TunedKernel {
   #next = [];
   /** The steps inside and outside. @type {Step[][]} */
   #tables = [[], []];
-  /** The least size that had no room for copies. */
+  /** The least size of a call for whose copies there was no room. */
   #large = Infinity;
   #dispatcher;
 
@@ -87,7 +87,7 @@ export class TunedKernel {
     this.#settle();
   }
 
-  /** Before any `alloc`, no call asks where its arrays lie. */
+  /** Before the first `alloc`, no call asks where its arrays lie. */
   #settle() {
     this.#tables = this.#both.map((rows) => this.#steps(rows));
     const tables = this.#tables.slice(this.arena.used ? 0 : 1);
@@ -131,7 +131,7 @@ export class TunedKernel {
     return steps;
   }
 
-  /** Load and check a module. @param {string} name */
+  /** Load and check a module; set it aside if it fails. @param {string} name */
   async #ready(name) {
     if (this.#makers.has(name) || this.setAside.has(name)) return;
     try {
@@ -152,7 +152,7 @@ export class TunedKernel {
     }
   }
 
-  /** @param {string} name @param {string} reason */
+  /** Set a candidate aside. @param {string} name @param {string} reason */
   #drop(name, reason) {
     this.#makers.delete(name);
     this.setAside.set(name, reason);
@@ -197,7 +197,7 @@ export class TunedKernel {
     return inside || size < this.#large || this.entry.baselines.includes(variant) ? { variant } : { variant: "js", why: tooLarge(variant) };
   }
 
-  /** The first difference from JavaScript. @param {Call} call */
+  /** The first difference from the JavaScript baseline, if any. @param {Call} call */
   #check(call) {
     const { tolerance, params, patterns, returns } = this.entry;
     for (const size of CHECK_SIZES) {

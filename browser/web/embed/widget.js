@@ -12,7 +12,7 @@ import { element, fill } from "../shared/dom.js";
 import { shadow } from "./style.js";
 import { connect } from "./fleetune.js";
 import { buildIn, known, numbersIn, sayIn } from "../shared/i18n.js";
-import { geometricMean } from "../shared/geometric_mean.js";
+import { geometricMean } from "../shared/numbers.js";
 import { WidgetPrivacy } from "./widget_privacy.js";
 
 /** @import { Tuner } from "./fleetune" */

@@ -3,8 +3,7 @@
 /** @import { Row } from "./view" */
 import { environment } from "./first.js";
 import { count, say, times } from "../shared/i18n.js";
-import { geometricMean } from "../shared/geometric_mean.js";
-import { seeded } from "../shared/numbers.js";
+import { geometricMean, seeded } from "../shared/numbers.js";
 
 const NEAR = 1.03; // a difference that counts, as for choices
 const RESAMPLES = 2000;

@@ -1,7 +1,7 @@
 // @ts-check
 /** What the page knows of every context: the model's predictions, replaced by measurements as they come. */
 /** @import { Result } from "../shared/operations" @import { Decision, Decisions } from "../shared/wire" */
-import { geometricMean } from "../shared/geometric_mean.js";
+import { geometricMean } from "../shared/numbers.js";
 
 /**
  * @typedef {{measured?: number, predicted?: number, spread?: number, ok?: boolean}} Cell speedups over JavaScript

@@ -19,7 +19,7 @@ export const getJson = async (url, kept) => (await ask(url, kept)).json();
 export const within = (promise, signal = AbortSignal.timeout(PATIENCE)) =>
   Promise.race([promise, new Promise((_, fail) => (signal.onabort = () => fail(signal.reason)))]);
 
-/** Where an engine's decisions are. @param {Environment} environment @param {string} [query] `?model=` an announced version or `first`, `?kernel=` only one's, or none's */
+/** Where an engine's decisions are; the page picks its own rows from them (`decisionsFor`). @param {Environment} environment @param {string} [query] `?model=` an announced version or `first`, `?kernel=` only one's, or none's */
 export const crowdPath = ({ browser, simd, relaxedSimd }, query = "") => `api/decisions/${browser}${relaxedSimd ? "-relaxedSimd" : simd ? "-simd" : ""}${query}`;
 
 /** @param {string} server its address, or "" @param {Environment} environment @param {string} [query] @param {boolean} [kept] @param {Way} [way] */

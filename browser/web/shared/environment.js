@@ -28,7 +28,7 @@ function supportsThreads() {
   }
 }
 
-/** Each captures the version. @type {[Environment["browser"], RegExp][]} */
+/** The first match names the family, and captures the version. @type {[Environment["browser"], RegExp][]} */
 const FAMILIES = [
   ["webkit", /(?:iPhone|iPad|iPod).* (?:OS |Version\/)(\d+)/], // every engine on iOS; Safari's OS stays 18
   ["webkit", /\wiOS\/()/], // CriOS … pose as Macs on an iPad

@@ -19,3 +19,8 @@ export function near({ relative, absolute }, expected, actual) {
   if (typeof expected === "bigint" || typeof actual === "bigint") return false;
   return Number.isFinite(expected) && Math.abs(expected - actual) <= absolute + relative * Math.abs(expected);
 }
+
+/** @param {number[]} values all positive */
+export function geometricMean(values) {
+  return Math.exp(values.reduce((sum, value) => sum + Math.log(value), 0) / values.length);
+}

@@ -3,7 +3,7 @@
 
 const DELAY = 1_000; // ms; doubles with each failure
 const LONGEST_DELAY = 60_000;
-const SILENCE = 100_000; // the server beats every 30 s
+const SILENCE = 100_000; // the server beats every 30 s: a socket quieter than this is dead
 const POLL = 60_000;
 const FAILURES_BEFORE_POLLING = 3;
 
@@ -21,7 +21,7 @@ export const delayAfter = (failures, known) => Math.random() * Math.min(LONGEST_
  * @property {(state: "on" | "off" | "polling" | "connecting") => void} [onState]
  */
 
-/** Until `close()`. @param {Listener} listener */
+/** Listen until `close()` is called. @param {Listener} listener */
 export function subscribe({ server, version, onVersion, onState = () => {} }) {
   /** @type {WebSocket | undefined} */
   let socket;

@@ -1,5 +1,5 @@
 // @ts-check
-/** Small values that outlive the tab, in IndexedDB, one database a server. Where storage is blocked they last as long as the tab. */
+/** Small values that outlive the tab, in IndexedDB, one database a server; each key has one writer. Where storage is blocked they last as long as the tab. */
 
 const STORE = "kv";
 const HERE = new URL("../../", String(import.meta.url)).href; // String: no file for bundlers
@@ -73,7 +73,7 @@ function open(database) {
     return opening;
   }
 
-  /** Without creating it; true where the browser does not tell. */
+  /** Whether the database exists, without creating it; true where the browser does not tell. */
   async function exists() {
     if (opening) return true;
     try {
