@@ -144,6 +144,7 @@ def compare(
     learners are asked; `rows` judge, and come from other repeats.
     """
     features = Features.of(Rows.join([rows, forged]).frame if forged else rows.frame)
+    more = _design(features, forged) if forged else None
     played: dict[str, Played] = {}
     kernels: list[Ints] = []
     for seed in seeds:
@@ -159,15 +160,10 @@ def compare(
             cap = _most(test)
             task = Task(x, train.target, _weights(train), asked, seed)
             predicted = {name: learner(task) for name, learner in learners.items()}
-            if forged:
-                more = Task(
-                    np.vstack([x, _design(features, forged)]),
-                    np.concatenate([train.target, forged.target]),
-                    np.concatenate([_weights(train), _weights(forged)]),
-                    asked,
-                    seed,
-                )
-                predicted[WITH_FORGED] = trees_timed(more)
+            if forged and more is not None:
+                y = np.concatenate([train.target, forged.target])
+                weight = np.concatenate([_weights(train), _weights(forged)])
+                predicted[WITH_FORGED] = trees_timed(Task(np.vstack([x, more]), y, weight, asked, seed))
             predicted["variant_mean"] = baselines.variant_mean(train, contexts.frame)
             for count in curve:
                 few = np.isin(train.frame.kernel, _some(train, count, seed))

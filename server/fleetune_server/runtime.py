@@ -38,9 +38,9 @@ from fleetune_server.telemetry.floods import FEW, Challenges, Floods
 from fleetune_server.telemetry.ingest import Intake
 from fleetune_server.telemetry.limits import RateLimiter
 from fleetune_server.telemetry.ratings import FeedbackIntake
-from fleetune_server.training.lab import Versions, load, of_visitors
+from fleetune_server.training.lab import Versions
 from fleetune_server.training.progress import STUCK
-from fleetune_server.training.sources import Lab, guessed_rows, lab_rows
+from fleetune_server.training.sources import Lab, guessed_rows, public_rows
 from fleetune_server.training.train import train
 from fleetune_server.training.trainer import Trainer
 
@@ -169,7 +169,8 @@ async def running(settings: Settings) -> AsyncIterator[State]:
             follow,
         )
         await pipeline.start()
-        await follow()
+        await draws.follow(library.version)
+        await challenges.follow()
         stack.push_async_callback(hub.close)
         checker = Checker(
             served.kernels,
@@ -238,7 +239,7 @@ async def running(settings: Settings) -> AsyncIterator[State]:
 
 def _measured(settings: Settings, manifest: Manifest) -> Lab:
     """The public measurements that training starts from; without any, the prior."""
-    rows = lab_rows(of_visitors(load(settings.lab, manifest)), manifest)
+    rows = public_rows(settings.lab, manifest)
     if len(rows):
         return Lab(rows)
     log.warning("no lab measurements: the first model knows no more than the capability heuristic")

@@ -12,8 +12,7 @@ from typing import Any
 from fleetune.manifest import Manifest
 from fleetune_research.fleet.drift import NEW_KERNELS, Small, drift
 from fleetune_server.settings import Settings
-from fleetune_server.training.lab import load, of_visitors
-from fleetune_server.training.sources import lab_rows
+from fleetune_server.training.sources import public_rows
 
 SCENARIOS = ("new_kernel", "new_version", "same_key")
 
@@ -30,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = Settings.from_env(os.environ)
     manifest = Manifest.load((settings.kernels / "manifest.json").read_bytes())
-    lab = lab_rows(of_visitors(load(args.lab or settings.lab, manifest)), manifest)
+    lab = public_rows(args.lab or settings.lab, manifest)
     if not len(lab):
         print("drift: no lab measurements of these kernels; run make lab", file=sys.stderr)
         return 1

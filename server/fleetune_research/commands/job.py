@@ -13,8 +13,7 @@ import numpy as np
 from fleetune.manifest import Manifest
 from fleetune_research.fleet.job import ENOUGH, learn, summary
 from fleetune_server.settings import Settings
-from fleetune_server.training.lab import load, of_visitors
-from fleetune_server.training.sources import lab_rows
+from fleetune_server.training.sources import public_rows
 
 KERNELS = 6  # of the lab beside the job: more of them take longer and change nothing about it
 
@@ -27,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     settings = Settings.from_env(os.environ)
     manifest = Manifest.load((settings.kernels / "manifest.json").read_bytes())
-    lab = lab_rows(of_visitors(load(settings.lab, manifest)), manifest)
+    lab = public_rows(settings.lab, manifest)
     if not len(lab):
         print("job: no lab measurements of these kernels; run make lab", file=sys.stderr)
         return 1

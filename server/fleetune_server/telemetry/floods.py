@@ -11,15 +11,13 @@ from dataclasses import dataclass
 
 from fleetune.work import is_answer
 from fleetune_server.store.base import Store
+from fleetune_server.telemetry.draws import SECRET_BYTES, shared_secret
 
 KEY = "challenges"  # store key: the secret of all replicas
-SECRET_BYTES = 32
 HOUR = 3600
 WINDOW = 600.0  # seconds that count as now
 USUAL = 28 * 86_400.0  # seconds that say what is usual
-TIMES = (
-    8.0  # so many times as many as usual are a flood: twice a day's peak, which is about four times its mean
-)
+TIMES = 8.0  # times what is usual are a flood: twice a day's peak, which is about four times its mean
 FEW = 40.0  # in WINDOW that never are one: what two networks may send in an hour by default
 LEAST, MOST = 12, 18  # bits: 4,096 hashes where a flood begins, one bit more for each doubling
 
@@ -34,9 +32,7 @@ class Challenges:
 
     async def follow(self) -> None:
         """Use the stored secret; make one if there is none."""
-        if await self._store.get(KEY) is None:
-            await self._store.put(KEY, secrets.token_hex(SECRET_BYTES))
-        self._secret = bytes.fromhex(await self._store.get(KEY))
+        self._secret = await shared_secret(self._store, KEY)
 
     @property
     def current(self) -> str:

@@ -16,8 +16,7 @@ from fleetune.manifest import Manifest
 from fleetune_server import training
 from fleetune_server.settings import ROOT, Settings
 from fleetune_server.training.gate import FIRST
-from fleetune_server.training.lab import load, of_visitors
-from fleetune_server.training.sources import lab_rows
+from fleetune_server.training.sources import public_rows
 from fleetune_server.training.train import TrainRequest, TrainResult, train
 
 FOLDER = ROOT / "server" / "dist"
@@ -63,5 +62,4 @@ def make(request: TrainRequest, folder: Path = FOLDER) -> None:
 if __name__ == "__main__":
     settings = Settings()
     manifest = Manifest.load(json.loads((settings.kernels / "manifest.json").read_bytes()))
-    rows = lab_rows(of_visitors(load(settings.lab, manifest)), manifest)
-    make(TrainRequest(manifest.raw, rows, (), None, 1))
+    make(TrainRequest(manifest.raw, public_rows(settings.lab, manifest), (), None, 1))

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from fleetune.features import safe_default
 from fleetune.manifest import BASELINE, Kernel, Manifest
 from fleetune_server.training.estimates import Estimates
 from fleetune_server.training.fit import Rows
-from fleetune_server.training.lab import LabRow
+from fleetune_server.training.lab import LabRow, load, of_visitors
 
 GAIN = 1.0  # ln speedup of the capability heuristic's choice over JavaScript: 2.8 times, at design time
 VARIANCE = 0.5**2  # of a guess
@@ -76,6 +77,11 @@ def lab_rows(rows: Sequence[LabRow], manifest: Manifest, *, repeats: frozenset[i
             variance = (LAB_SD**2 + scatter) / len(values)
             table.append((kernels[signature], context, environment, name, mean, variance))
     return replace(Rows.of(table), reference_ns=np.array(times))
+
+
+def public_rows(folder: Path, manifest: Manifest) -> Rows:
+    """What the lab in this folder measured in browsers that a visitor can have."""
+    return lab_rows(of_visitors(load(folder, manifest)), manifest)
 
 
 def report_rows(estimates: Estimates, manifest: Manifest) -> Rows:
