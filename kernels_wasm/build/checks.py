@@ -95,10 +95,9 @@ def slow_checks(kernel: KernelRow) -> list[str]:
     lines = []
     for param in arrays:
         words = f"{param.js}, {json.dumps(param.name)}, {json.dumps(param.element)}"
+        # A Proxy shows a constructor too.
         test = f"!ArrayBuffer.isView({param.js}) || {param.js}.constructor !== {CONSTRUCTORS[param.element]}"
-        lines.append(
-            f"if ({test}) {param.js} = $rules.plainArray({words});"
-        )  # a Proxy shows a constructor too
+        lines.append(f"if ({test}) {param.js} = $rules.plainArray({words});")
     if last.name == kernel.size and not last.is_array:
         lines.append(f"if ({last.js} === undefined) {last.js} = {arrays[0].js}.length;")
     floats = [param for param in _numbers(kernel) if param.type not in RANGES]

@@ -108,9 +108,8 @@ def _names(param: Param, numbers: set[str]) -> set[str]:
             f"whole numbers, + - * / and {', '.join(FUNCTIONS)}"
         )
     try:
-        ast.parse(
-            re.sub(r"[A-Za-z]\w*", r"p_\g<0>", param.length), mode="eval"
-        )  # a name may be a word of Python's
+        # A name may be a word of Python's.
+        ast.parse(re.sub(r"[A-Za-z]\w*", r"p_\g<0>", param.length), mode="eval")
     except SyntaxError:
         raise ParamError(f"parameter {param.name}: its length {param.length!r} is no formula") from None
     return names

@@ -76,6 +76,13 @@ def start(kind: str, port: int = 0) -> Server:
     return Server(process, int(process.stdout.readline()))
 
 
+def more_files() -> int:
+    """Raise the limit of open files as far as it goes; what it is then."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
 def connect(port: int, slow: bool) -> socket.socket:
     """A raw WebSocket that has said hello."""
     client = socket.socket()
@@ -150,9 +157,7 @@ def main() -> None:
     if args.serve:
         uvloop.run(SERVERS[args.serve](args.port))  # the loop of `fleetune serve`, for both
         return
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    if args.clients + 200 > hard:
+    if args.clients + 200 > (hard := more_files()):
         raise SystemExit(f"the limit is {hard} open files; ask for fewer clients")
     figures = {
         "clients": args.clients,
@@ -206,8 +211,7 @@ async def obey(count: Callable[[], int], announce: Callable[[int], None]) -> Non
 
 
 def listen(port: int) -> socket.socket:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    more_files()
     listener = socket.create_server(("127.0.0.1", port), backlog=4096)
     print(listener.getsockname()[1], flush=True)
     return listener

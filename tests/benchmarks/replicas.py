@@ -14,7 +14,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import resource
 import selectors
 import shutil
 import sys
@@ -32,7 +31,7 @@ import uvloop
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.benchmarks.fanout import HELLO, connect  # noqa: E402
+from tests.benchmarks.fanout import HELLO, connect, more_files  # noqa: E402
 from tests.benchmarks.post_load import NONCE, Bodies, Load  # noqa: E402
 from tests.load import Round  # noqa: E402
 from tests.postgres import cluster  # noqa: E402
@@ -74,13 +73,6 @@ def listen(ports: Sequence[int], sockets: int, ready: Any, done: Any) -> None:
                 lost += 1
                 selector.unregister(key.fileobj)
     done.put((heard, lost))
-
-
-def more_files() -> int:
-    """Raise the limit of open files as far as it goes; what it is then."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
 
 
 def run(folder: Path, replicas: int, sockets: int, pace: float) -> dict[str, Any]:
