@@ -9,6 +9,7 @@ import pytest
 from tests.benching import MANIFEST, a_session, call
 from tests.fake_platform import FakePlatform
 
+from fleetune.app.benchmark import PATIENCE
 from fleetune.app.control import Control, TimeBudget
 from fleetune.app.workloads import HEADLINE, Workload, every_workload, headline, shuffler
 from fleetune.manifest import Manifest
@@ -53,16 +54,16 @@ async def test_a_run_that_is_slow_measures_it_all_and_nothing_else() -> None:
     assert not any(one["headline"] for one in plain["results"])
 
 
-def test_patience_has_an_end() -> None:
+def test_patience_ends_within_the_minute_that_the_page_names() -> None:
     platform = FakePlatform()
-    budget = TimeBudget(Control(platform.clock), 1000)
-    budget.stretch = 3.0
-    platform.time.ms += 2900
+    budget = TimeBudget(Control(platform.clock), 20_000)
+    budget.stretch = PATIENCE
+    platform.time.ms += 54_000
     assert not budget.spent
-    assert budget.usual_left_ms == -1900
-    platform.time.ms += 400
+    assert budget.usual_left_ms == -34_000
+    platform.time.ms += 6_000
     assert budget.spent
-    assert budget.overrun
+    assert budget.overrun, "nothing is begun after a minute, not even a batch"
 
 
 @pytest.mark.parametrize(("exact", "rounds"), [((), 5), (("js", "js-tuned"), 18)])

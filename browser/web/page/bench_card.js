@@ -49,13 +49,12 @@ export function benchCard(python, { onResult, onDone }) {
     tell(text, "bench.boot", { stage: "" });
     tell(said, "said.started");
     half = false;
-    const began = performance.now();
     try {
       const outcome = await despiteSilence(async () => (await python.ops()).benchmark({ budgetMs, headline: true }));
-      const seconds = (performance.now() - began) / 1000;
+      const { seconds } = outcome; // of measuring: without Python's start and pauses
       if (outcome.stopped) tell(text, "bench.stopped", { done: count(measured) });
       else tell(text, "bench.done", { done: count(measured), seconds: count(Math.round(seconds)) });
-      const result = onDone(outcome.seconds ?? seconds, measured);
+      const result = onDone(seconds, measured);
       tell(said, "said.done", { result });
     } catch (error) {
       const { message } = /** @type {Error} */ (error);
