@@ -2,8 +2,8 @@
 
 A fresh profile opens the page through a relay that lets so many bits a second pass, all connections together, and
 presses the button. `first_context_s` is the time until one context is measured, `result_s` until the result is in
-view, `measuring_s` what the page says that measuring took. Bytes are those of the wire, headers included, for the page and from the
-press on.
+view, `measuring_s` what the page says that measuring took. Bytes are those of the wire, headers included, for the
+page and from the press on.
 """
 
 from __future__ import annotations
