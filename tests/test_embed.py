@@ -138,7 +138,7 @@ def before_pyodide(entry: str) -> set[Path]:
     later = {
         *(WEB / f"embed/{name}.js" for name in ("confirm_calls", "confirmed")),
         *(WEB / f"shared/{name}.js" for name in ("python", "rpc", "nested", "protocol", "own_kernel")),
-        *(WEB / f"shared/{name}.js" for name in ("trust", "roots", "import_text", "ed25519")),
+        *(WEB / f"shared/{name}.js" for name in ("trust", "roots", "import_text", "signature", "ed25519")),
         *(WEB / f"shared/{name}.js" for name in ("lock", "read_at_most", "script_url")),
     }
     asked = loaded_by("embed/consent_dialog.js") if entry == "embed/fleetune.js" else set()

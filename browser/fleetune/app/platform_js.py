@@ -12,7 +12,6 @@ from typing import Any
 
 from pyodide.ffi import JsException, to_js
 
-from fleetune import ed25519
 from fleetune.app import handlers
 from fleetune.app.platform import (
     BenchError,
@@ -149,10 +148,9 @@ class JsPlatform:
 
     async def ed25519_verify(self, public_key: bytes, signature: bytes, message: bytes) -> bool:
         try:
-            verified = await self._host.verifyEd25519(to_js(public_key), to_js(signature), to_js(message))
+            return bool(await self._host.verifyEd25519(to_js(public_key), to_js(signature), to_js(message)))
         except JsException as error:
             raise PlatformError(f"this browser cannot check signatures: {error.message}") from error
-        return ed25519.verify(public_key, signature, message) if verified is None else bool(verified)
 
     def emit(self, event: str, data: Any) -> None:
         self._host.emit(event, json.dumps(data, allow_nan=False))

@@ -1,130 +1,22 @@
-// @ts-check
-/**
- * Ed25519 verification where Web Cryptography has none: Chromium before 137, and pages outside secure contexts. The same as
- * fleetune/ed25519.py, after RFC 8032, section 5.1; SHA-512 after FIPS 180-4. Nothing secret is handled, so nothing need take constant time.
- */
+// @ts-nocheck
+/*! noble-ed25519 - MIT License (c) 2019 Paul Miller (paulmillr.com) */var gt=Object.freeze,Z=0x7fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffedn,W=0x1000000000000000000000000000000014def9dea2f79cd65812631a5cf5d3edn,K=0x52036cee2b6ffe738cc740797779e89800700a4d4141d8ab75eb4dca135978a3n,tt=0x216936d3cd6e53fec0a4e231fdd6dc5c692cc7609525a7b2c9562d608f25d51an,et=0x6666666666666666666666666666666666666666666666666666666666666658n,P=Z-1n,Nt=gt({p:Z,n:W,h:8n,a:P,d:K,Gx:tt,Gy:et}),v=32,lt=t=>t instanceof Uint8Array||ArrayBuffer.isView(t)&&t.constructor.name==="Uint8Array"&&t.BYTES_PER_ELEMENT===1,_=(t,e,n="")=>{if(lt(t)&&(e===void 0||t.length===e))return t;let o=lt(t),r=e!==void 0?` of length ${e}`:"",s=o?`length=${t.length}`:`type=${typeof t}`,c=(n?`"${n}" `:"")+"expected Uint8Array"+r+", got "+s;throw o?new RangeError(c):new TypeError(c)},Kt=(t,e="",n)=>Uint8Array.from(_(t,n,e)),mt=(t,e)=>t.toString(16).padStart(e,"0"),At=t=>{let e="";for(let n of _(t))e+=mt(n,2);return e},Et=t=>{let e="hex invalid";if(typeof t!="string")throw new TypeError(e);if(t.length%2||!/^[\da-f]*$/i.test(t))throw new RangeError(e);let n=new Uint8Array(t.length/2);for(let o=0,r=0;o<n.length;o++,r+=2){let s=t.charCodeAt(r),c=t.charCodeAt(r+1);n[o]=((s&15)+(s>>6)*9)*16+(c&15)+(c>>6)*9}return n},nt=(...t)=>{let e=0;for(let r of t)e+=_(r).length;let n=new Uint8Array(e),o=0;for(let r of t)n.set(r,o),o+=r.length;return n};var F=(t,e,n,o="bad number: out of range")=>{if(typeof t!="bigint")throw new TypeError(o);if(e<=t&&t<n)return t;throw new RangeError(o)},b=(t,e=Z)=>(t%=e)>=0n?t:e+t,bt=(1n<<255n)-1n,i=t=>{if(t<0n)throw new RangeError("negative coordinate");let e=(t>>255n)*19n+(t&bt);return e=(e>>255n)*19n+(e&bt),e%Z},Pt=t=>b(t,W),vt=(t,e)=>{if(t===0n)throw new Error("invert: expected non-zero number");if(e<=1n)throw new Error("invert: expected modulus > 1, got "+e);let n=b(t,e),o=e,r=0n,s=1n;for(;n!==0n;){let f=o/n,a=o-n*f,d=r-s*f;o=n,n=a,r=s,s=d}if(o!==1n)throw new Error("invert: does not exist");return b(r,e)},Wt=t=>{let e=rt[t];if(typeof e!="function")throw new Error("hashes."+t+" not set");return e},It=(t,...e)=>_(Wt(t)(nt(...e)),64,"digest");var Q=t=>{if(t instanceof S)return t;throw new TypeError("Point expected")},Bt=2n**256n,S=class t{static BASE;static ZERO;X;Y;Z;T;constructor(e,n,o,r){let s=Bt;this.X=F(e,0n,s),this.Y=F(n,0n,s),this.Z=F(o,1n,s),this.T=F(r,0n,s),gt(this)}static CURVE(){return Nt}static fromAffine(e){return new t(e.x,e.y,1n,i(e.x*e.y))}static fromBytes(e,n=!1){let o=Kt(e,"point",v),r=o[31];o[31]=r&-129;let s=ot(o);n||F(s,0n,Z);let c=i(s*s),f=b(c-1n),a=i(K*c+1n),{isValid:d,value:x}=Vt(f,a);if(!d)throw new Error("bad point: y not sqrt");let h=!!(r&128);if(!n&&x===0n&&h)throw new Error("bad point: x==0, isLastByteOdd");return h!==!!(x&1n)&&(x=b(-x)),new t(x,s,1n,i(x*s))}static fromHex(e,n){return t.fromBytes(Et(e),n)}get x(){return this.toAffine().x}get y(){return this.toAffine().y}assertValidity(){let e=P,n=K,o=this;if(o.is0())throw new Error("bad point: ZERO");let{X:r,Y:s,Z:c,T:f}=o,a=i(r*r),d=i(s*s),x=i(c*c),h=i(x*x),l=i(a*e),p=i(x*(l+d)),y=b(h+i(n*i(a*d)));if(p!==y)throw new Error("bad point: equation left != right (1)");let w=i(r*s),g=i(c*f);if(w!==g)throw new Error("bad point: equation left != right (2)");return this}equals(e){let{X:n,Y:o,Z:r}=this,{X:s,Y:c,Z:f}=Q(e);return i(n*f)===i(s*r)&&i(o*f)===i(c*r)}is0(){return this.equals(O)}negate(){return new t(b(-this.X),this.Y,this.Z,b(-this.T))}double(){let{X:e,Y:n,Z:o}=this,r=P,s=i(e*e),c=i(n*n),f=i(2n*o*o),a=i(r*s),d=b(e+n),x=b(i(d*d)-s-c),h=b(a+c),l=b(h-f),p=b(a-c),y=i(x*l),w=i(h*p),g=i(x*p),m=i(l*h);return new t(y,w,m,g)}add(e){let{X:n,Y:o,Z:r,T:s}=this,{X:c,Y:f,Z:a,T:d}=Q(e),x=P,h=K,l=i(n*c),p=i(o*f),y=i(i(s*h)*d),w=i(r*a),g=b(i(b(n+o)*b(c+f))-l-p),m=b(w-y),U=b(w+y),u=b(p-i(x*l)),A=i(g*m),E=i(U*u),Y=i(g*u),j=i(m*U);return new t(A,E,j,Y)}subtract(e){return this.add(Q(e).negate())}multiply(e,n=!0){if(!n&&e===0n||(F(e,1n,W),!n&&this.is0()))return O;if(e===1n)return this;if(this.equals(X))return oe(e).p;let o=O,r=X,s=this;for(let c=0;n?c<256:e>0n;c++)e&1n?o=o.add(s):n&&(r=r.add(s)),s=s.double(),e>>=1n;return o}multiplyUnsafe(e){return this.multiply(e,!1)}toAffine(){let{X:e,Y:n,Z:o}=this;if(this.equals(O))return{x:0n,y:1n};let r=vt(o,Z);if(i(o*r)!==1n)throw new Error("invalid inverse");return{x:i(e*r),y:i(n*r)}}toBytes(){let{x:e,y:n}=this.toAffine(),o=qt(n);return o[31]|=e&1n?128:0,o}toHex(){return At(this.toBytes())}clearCofactor(){return this.multiply(8n,!1)}isSmallOrder(){return this.clearCofactor().is0()}isTorsionFree(){return this.multiply(W/2n,!1).double().add(this).is0()}},X=new S(tt,et,1n,b(tt*et)),O=new S(0n,1n,1n,0n);S.BASE=X;S.ZERO=O;var qt=t=>Et(mt(F(t,0n,Bt),64)).reverse(),ot=t=>BigInt("0x"+At(Uint8Array.from(_(t)).reverse())),B=(t,e)=>{let n=t;for(;e-- >0;)n=i(n*n);return n},zt=t=>{let e=i(t*t),n=i(e*t),o=i(B(n,2)*n),r=i(B(o,1)*t),s=i(B(r,5)*r),c=i(B(s,10)*s),f=i(B(c,20)*c),a=i(B(f,40)*f),d=i(B(a,80)*a),x=i(B(d,80)*a),h=i(B(x,10)*s);return i(B(h,2)*t)},pt=0x2b8324804fc1df0b2b4d00993dfbd7a72f431806ad2fe478c4ee1b274a0ea0b0n,Vt=(t,e)=>{let n=i(e*i(e*e)),o=i(i(n*n)*e),r=zt(i(t*o)),s=i(t*i(n*r)),c=i(e*i(s*s)),f=s,a=i(s*pt),d=c===t,x=c===b(-t),h=c===b(-t*pt);return d&&(s=f),(x||h)&&(s=a),(b(s)&1n)===1n&&(s=b(-s)),{isValid:d||x,value:s}},Jt=t=>Pt(ot(t));var Qt=t=>t[1](It("sha512",t[0]));var te=t=>{if(t===null||typeof t!="object")throw new TypeError("expected valid options object");return t.zip215??!0},ee=(t,e,n,o)=>{t=_(t,64,"signature"),e=_(e,void 0,"message"),n=_(n,v,"publicKey");let r=te(o),s=t.subarray(0,v),c=ot(t.subarray(v,64)),f,a,d,x=Uint8Array.of(),h=!1;try{f=S.fromBytes(n,r),a=S.fromBytes(s,r),d=X.multiply(c,!1),x=nt(s,n,e),h=!0}catch{}return[x,p=>{if(!h||!r&&f.isSmallOrder())return!1;let y=Jt(p);return a.add(f.multiply(y,!1)).subtract(d).clearCofactor().is0()}]};var Ht=(t,e,n,o={})=>Qt(ee(t,e,n,o));var rt={sha512Async:async t=>{let e=globalThis?.crypto?.subtle;if(!e)throw new Error("crypto.subtle must be defined, consider polyfill");return new Uint8Array(await e.digest("SHA-512",nt(t)))},sha512:void 0};var ne=()=>{let t=[],e=X,n;for(let o=0;o<33;o++){n=e,t.push(n);for(let r=1;r<128;r++)n=n.add(e),t.push(n);e=n.double()}return t},yt,wt=(t,e)=>{let n=e.negate();return t?n:e},oe=t=>{let e=yt||(yt=ne()),n=O,o=X;for(let r=0;r<33;r++){let s=Number(t&255n);t>>=8n,s>128&&(s-=256,t+=1n);let c=r*128,f=c+Math.abs(s)-1,a=r%2!==0,d=s<0;s===0?o=o.add(wt(a,e[c])):n=n.add(wt(d,e[f]))}if(t!==0n)throw new Error("invalid wnaf");return{p:n,f:o}};var I=BigInt(4294967295),Lt=BigInt(32);function re(t,e=!1){return e?{h:Number(t&I),l:Number(t>>Lt&I)}:{h:Number(t>>Lt&I)|0,l:Number(t&I)|0}}function Tt(t,e=!1){let n=t.length,o=new Uint32Array(n),r=new Uint32Array(n);for(let s=0;s<n;s++){let{h:c,l:f}=re(t[s],e);[o[s],r[s]]=[c,f]}return[o,r]}var se=t=>t/2**32|0,ce=t=>t>>>0;function St(t,e,n,o){let r=se(n),s=ce(n);t.setUint32(e,o?s:r,o),t.setUint32(e+4,o?r:s,o)}var st=(t,e,n)=>t>>>n,ct=(t,e,n)=>t<<32-n|e>>>n,D=(t,e,n)=>t>>>n|e<<32-n,G=(t,e,n)=>t<<32-n|e>>>n,$=(t,e,n)=>t<<64-n|e>>>n-32,k=(t,e,n)=>t>>>n-32|e<<64-n;function H(t,e,n,o){let r=(e>>>0)+(o>>>0);return{h:t+n+(r/2**32|0)|0,l:r|0}}var Ut=(t,e,n)=>(t>>>0)+(e>>>0)+(n>>>0),_t=(t,e,n,o)=>e+n+o+(t/2**32|0)|0,Ct=(t,e,n,o)=>(t>>>0)+(e>>>0)+(n>>>0)+(o>>>0),Rt=(t,e,n,o,r)=>e+n+o+r+(t/2**32|0)|0,Ft=(t,e,n,o,r)=>(t>>>0)+(e>>>0)+(n>>>0)+(o>>>0)+(r>>>0),Ot=(t,e,n,o,r,s)=>e+n+o+r+s+(t/2**32|0)|0;function Dt(t){return t instanceof Uint8Array||ArrayBuffer.isView(t)&&t.constructor.name==="Uint8Array"&&"BYTES_PER_ELEMENT"in t&&t.BYTES_PER_ELEMENT===1}var it=t=>t?`"${t}" `:"";function fe(t,e=""){if(typeof t!="number")throw new TypeError(it(e)+"expected number, got "+typeof t);if(!Number.isSafeInteger(t)||t<0)throw new RangeError(it(e)+"expected integer >= 0, got "+t);return t}function ft(t,e,n=""){if(Dt(t)&&(e===void 0||t.length===e))return t;e!==void 0&&fe(e,"length");let o=Dt(t),r=e!==void 0?` of length ${e}`:"",s=o?`length=${t.length}`:`type=${typeof t}`,c=it(n)+"expected Uint8Array"+r+", got "+s;throw o?new RangeError(c):new TypeError(c)}var ae=(t,e)=>{if(t===null||typeof t!="object"||Array.isArray(t))throw new TypeError((e==="object"?"":`"${e}" `)+"expected object, got type="+typeof t)},Gt=(t,e)=>{ae(t,e);let n=Object.getPrototypeOf(t);if(n!==Object.prototype&&n!==null)throw new TypeError(`"${e}" expected plain object`);if(Object.hasOwn(t,"__proto__"))throw new TypeError(`"${e}.__proto__" is not allowed`)};function at(t,e=!0){if(t.destroyed)throw new Error("hash was destroyed");if(e&&t.finished)throw new Error("digest() was already called")}function Zt(t,e){ft(t,void 0,"output");let n=e.outputLen;if(!(t.length>=n))throw new RangeError('"output" expected length >= '+n)}function ht(...t){for(let e=0;e<t.length;e++)t[e].fill(0)}function q(t){return new DataView(t.buffer,t.byteOffset,t.byteLength)}function he(t,e,n="opts"){return Gt(t,"defaults"),e!==void 0&&Gt(e,n),Object.assign(Object.create(null),t,e)}function Xt(t,e={}){if(typeof t!="function")throw new TypeError('"hashCons" expected function, got type='+typeof t);e=he({},e,"info");let n=(r,s)=>t(s).update(r).digest(),o=t(void 0);return n.outputLen=o.outputLen,n.blockLen=o.blockLen,n.canXOF=o.canXOF,n.create=r=>t(r),Object.assign(n,e),Object.freeze(n)}var Yt=t=>({oid:Uint8Array.from([6,9,96,134,72,1,101,3,4,2,t])});var z=class{blockLen;outputLen;canXOF=!1;padOffset;isLE;buffer;view;finished=!1;length=0;pos=0;destroyed=!1;constructor(e,n,o,r){this.blockLen=e,this.outputLen=n,this.padOffset=o,this.isLE=r,this.buffer=new Uint8Array(e),this.view=q(this.buffer)}update(e){at(this),ft(e);let{view:n,buffer:o,blockLen:r}=this,s=e.length,c=!1;for(let f=0;f<s;){let a=Math.min(r-this.pos,s-f);if(a===r){let d=q(e);for(;r<=s-f;f+=r)this.process(d,f);c=!0;continue}o.set(f===0&&a===s?e:e.subarray(f,f+a),this.pos),this.pos+=a,f+=a,this.pos===r&&(this.process(n,0),this.pos=0,c=!0)}return this.length+=e.length,c&&this.roundClean(),this}digestInto(e){at(this),Zt(e,this),this.finished=!0;let{buffer:n,view:o,blockLen:r,isLE:s}=this,{pos:c}=this;n[c++]=128,n.fill(0,c),this.padOffset>r-c&&(this.process(o,0),n.fill(0)),St(o,r-8,this.length*8,s),this.process(o,0),this.roundClean();let f=e===n?o:q(e),a=this.outputLen,d=a/4,x=this.get();if(a%4||d>x.length)throw new Error("invalid outputLen");for(let h=0;h<d;h++)f.setUint32(4*h,x[h],s)}digest(){let{buffer:e,outputLen:n}=this;this.digestInto(e);let o=e.slice(0,n);return this.destroy(),o}_cloneIntoMeta(e){let{buffer:n,length:o,finished:r,destroyed:s,pos:c}=this;return e.destroyed=s,e.finished=r,e.length=o,e.pos=c,c&&e.buffer.set(n),e}clone(){return this._cloneInto()}};var jt=Uint32Array.from([1779033703,4089235720,3144134277,2227873595,1013904242,4271175723,2773480762,1595750129,1359893119,2917565137,2600822924,725511199,528734635,4215389547,1541459225,327033209]);var $t=Tt(["0x428a2f98d728ae22","0x7137449123ef65cd","0xb5c0fbcfec4d3b2f","0xe9b5dba58189dbbc","0x3956c25bf348b538","0x59f111f1b605d019","0x923f82a4af194f9b","0xab1c5ed5da6d8118","0xd807aa98a3030242","0x12835b0145706fbe","0x243185be4ee4b28c","0x550c7dc3d5ffb4e2","0x72be5d74f27b896f","0x80deb1fe3b1696b1","0x9bdc06a725c71235","0xc19bf174cf692694","0xe49b69c19ef14ad2","0xefbe4786384f25e3","0x0fc19dc68b8cd5b5","0x240ca1cc77ac9c65","0x2de92c6f592b0275","0x4a7484aa6ea6e483","0x5cb0a9dcbd41fbd4","0x76f988da831153b5","0x983e5152ee66dfab","0xa831c66d2db43210","0xb00327c898fb213f","0xbf597fc7beef0ee4","0xc6e00bf33da88fc2","0xd5a79147930aa725","0x06ca6351e003826f","0x142929670a0e6e70","0x27b70a8546d22ffc","0x2e1b21385c26c926","0x4d2c6dfc5ac42aed","0x53380d139d95b3df","0x650a73548baf63de","0x766a0abb3c77b2a8","0x81c2c92e47edaee6","0x92722c851482353b","0xa2bfe8a14cf10364","0xa81a664bbc423001","0xc24b8b70d0f89791","0xc76c51a30654be30","0xd192e819d6ef5218","0xd69906245565a910","0xf40e35855771202a","0x106aa07032bbd1b8","0x19a4c116b8d2d0c8","0x1e376c085141ab53","0x2748774cdf8eeb99","0x34b0bcb5e19b48a8","0x391c0cb3c5c95a63","0x4ed8aa4ae3418acb","0x5b9cca4f7763e373","0x682e6ff3d6b2b8a3","0x748f82ee5defb2fc","0x78a5636f43172f60","0x84c87814a1f0ab72","0x8cc702081a6439ec","0x90befffa23631e28","0xa4506cebde82bde9","0xbef9a3f7b2c67915","0xc67178f2e372532b","0xca273eceea26619c","0xd186b8c721c0c207","0xeada7dd6cde0eb1e","0xf57d4f7fee6ed178","0x06f067aa72176fba","0x0a637dc5a2c898a6","0x113f9804bef90dae","0x1b710b35131c471b","0x28db77f523047d84","0x32caab7b40c72493","0x3c9ebe0a15c9bebc","0x431d67c49c100d4c","0x4cc5d4becb3e42b6","0x597f299cfc657e2a","0x5fcb6fab3ad6faec","0x6c44198c4a475817"].map(t=>BigInt(t))),de=$t[0],xe=$t[1],C=new Uint32Array(80),R=new Uint32Array(80),dt=class extends z{Ah=0;Al=0;Bh=0;Bl=0;Ch=0;Cl=0;Dh=0;Dl=0;Eh=0;El=0;Fh=0;Fl=0;Gh=0;Gl=0;Hh=0;Hl=0;constructor(e,n){super(128,e,16,!1),this.Ah=n[0]|0,this.Al=n[1]|0,this.Bh=n[2]|0,this.Bl=n[3]|0,this.Ch=n[4]|0,this.Cl=n[5]|0,this.Dh=n[6]|0,this.Dl=n[7]|0,this.Eh=n[8]|0,this.El=n[9]|0,this.Fh=n[10]|0,this.Fl=n[11]|0,this.Gh=n[12]|0,this.Gl=n[13]|0,this.Hh=n[14]|0,this.Hl=n[15]|0}get(){let{Ah:e,Al:n,Bh:o,Bl:r,Ch:s,Cl:c,Dh:f,Dl:a,Eh:d,El:x,Fh:h,Fl:l,Gh:p,Gl:y,Hh:w,Hl:g}=this;return[e,n,o,r,s,c,f,a,d,x,h,l,p,y,w,g]}set(e,n,o,r,s,c,f,a,d,x,h,l,p,y,w,g){this.Ah=e|0,this.Al=n|0,this.Bh=o|0,this.Bl=r|0,this.Ch=s|0,this.Cl=c|0,this.Dh=f|0,this.Dl=a|0,this.Eh=d|0,this.El=x|0,this.Fh=h|0,this.Fl=l|0,this.Gh=p|0,this.Gl=y|0,this.Hh=w|0,this.Hl=g|0}_cloneInto(e){return(e||=new this.constructor).set(...this.get()),this._cloneIntoMeta(e)}process(e,n){for(let u=0;u<16;u++,n+=4)C[u]=e.getUint32(n),R[u]=e.getUint32(n+=4);for(let u=16;u<80;u++){let A=C[u-15]|0,E=R[u-15]|0,Y=D(A,E,1)^D(A,E,8)^st(A,E,7),j=G(A,E,1)^G(A,E,8)^ct(A,E,7),L=C[u-2]|0,T=R[u-2]|0,M=D(L,T,19)^$(L,T,61)^st(L,T,6),V=G(L,T,19)^k(L,T,61)^ct(L,T,6),N=Ct(j,V,R[u-7],R[u-16]),J=Rt(N,Y,M,C[u-7],C[u-16]);C[u]=J|0,R[u]=N|0}let{Ah:o,Al:r,Bh:s,Bl:c,Ch:f,Cl:a,Dh:d,Dl:x,Eh:h,El:l,Fh:p,Fl:y,Gh:w,Gl:g,Hh:m,Hl:U}=this;for(let u=0;u<80;u++){let A=D(h,l,14)^D(h,l,18)^$(h,l,41),E=G(h,l,14)^G(h,l,18)^k(h,l,41),Y=h&p^~h&w,j=l&y^~l&g,L=Ft(U,E,j,xe[u],R[u]),T=Ot(L,m,A,Y,de[u],C[u]),M=L|0,V=D(o,r,28)^$(o,r,34)^$(o,r,39),N=G(o,r,28)^k(o,r,34)^k(o,r,39),J=o&s^o&f^s&f,Mt=r&c^r&a^c&a;m=w|0,U=g|0,w=p|0,g=y|0,p=h|0,y=l|0,{h,l}=H(d|0,x|0,T|0,M|0),d=f|0,x=a|0,f=s|0,a=c|0,s=o|0,c=r|0;let ut=Ut(M,N,Mt);o=_t(ut,T,V,J),r=ut|0}({h:o,l:r}=H(this.Ah|0,this.Al|0,o|0,r|0)),{h:s,l:c}=H(this.Bh|0,this.Bl|0,s|0,c|0),{h:f,l:a}=H(this.Ch|0,this.Cl|0,f|0,a|0),{h:d,l:x}=H(this.Dh|0,this.Dl|0,d|0,x|0),{h,l}=H(this.Eh|0,this.El|0,h|0,l|0),{h:p,l:y}=H(this.Fh|0,this.Fl|0,p|0,y|0),{h:w,l:g}=H(this.Gh|0,this.Gl|0,w|0,g|0),{h:m,l:U}=H(this.Hh|0,this.Hl|0,m|0,U|0),this.set(o,r,s,c,f,a,d,x,h,l,p,y,w,g,m,U)}roundClean(){ht(C,R)}destroy(){this.destroyed=!0,ht(this.buffer),this.set(0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0)}},xt=class extends dt{constructor(){super(64,jt)}};var kt=Xt(()=>new xt,Yt(3));/*!
+noble-ed25519, Copyright (c) 2019 Paul Miller, and noble-hashes, Copyright (c) 2022 Paul Miller (https://paulmillr.com)
 
-const WORD = (1n << 64n) - 1n;
-const P = 2n ** 255n - 19n;
-const ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the “Software”), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
 
-/** The largest r with r ** degree <= value. @param {bigint} value @param {bigint} degree */
-function rootOf(value, degree) {
-  let root = 0n;
-  for (let bit = 1n << 80n; bit; bit >>= 1n) if ((root + bit) ** degree <= value) root += bit;
-  return root;
-}
+The above copyright notice and this permission notice shall be included in
+all copies or substantial portions of the Software.
 
-/** @type {bigint[]} */
-const PRIMES = [];
-for (let n = 2n; PRIMES.length < 80; n++) if (PRIMES.every((prime) => n % prime)) PRIMES.push(n);
-/** 64 bits of the fraction of a root. @param {bigint} degree */
-const fractions = (degree) => PRIMES.map((prime) => rootOf(prime << (64n * degree), degree) & WORD);
-const ROUND = fractions(3n);
-const START = fractions(2n).slice(0, 8);
-
-/** @param {bigint} word @param {bigint} by */
-const turn = (word, by) => ((word >> by) | (word << (64n - by))) & WORD;
-
-/** @param {Uint8Array} bytes @returns {Uint8Array} 64 bytes */
-export function sha512(bytes) {
-  const padded = new Uint8Array(Math.ceil((bytes.length + 17) / 128) * 128);
-  padded.set(bytes);
-  padded[bytes.length] = 0x80;
-  const view = new DataView(padded.buffer);
-  view.setBigUint64(padded.length - 8, BigInt(bytes.length) * 8n);
-  const state = [...START];
-  for (let at = 0; at < padded.length; at += 128) {
-    const words = Array.from({ length: 16 }, (_, i) => view.getBigUint64(at + 8 * i));
-    for (let i = 16; i < 80; i++) {
-      const [early, late] = [words[i - 15], words[i - 2]];
-      const small = turn(early, 1n) ^ turn(early, 8n) ^ (early >> 7n);
-      const large = turn(late, 19n) ^ turn(late, 61n) ^ (late >> 6n);
-      words.push((words[i - 16] + small + words[i - 7] + large) & WORD);
-    }
-    let [a, b, c, d, e, f, g, h] = state;
-    for (let i = 0; i < 80; i++) {
-      const first = h + (turn(e, 14n) ^ turn(e, 18n) ^ turn(e, 41n)) + ((e & f) ^ (~e & WORD & g)) + ROUND[i] + words[i];
-      const second = (turn(a, 28n) ^ turn(a, 34n) ^ turn(a, 39n)) + ((a & b) ^ (a & c) ^ (b & c));
-      [h, g, f, e, d, c, b, a] = [g, f, e, (d + first) & WORD, c, b, a, (first + second) & WORD];
-    }
-    for (const [i, value] of [a, b, c, d, e, f, g, h].entries()) state[i] = (state[i] + value) & WORD;
-  }
-  const digest = new DataView(new ArrayBuffer(64));
-  state.forEach((word, i) => digest.setBigUint64(8 * i, word));
-  return new Uint8Array(digest.buffer);
-}
-
-/** @param {bigint} value */
-const reduced = (value) => ((value % P) + P) % P;
-
-/** @param {bigint} base @param {bigint} exponent */
-function power(base, exponent) {
-  let result = 1n;
-  for (; exponent; exponent >>= 1n, base = (base * base) % P) if (exponent & 1n) result = (result * base) % P;
-  return result;
-}
-
-const D = reduced(-121665n * power(121666n, P - 2n));
-const ROOT_OF_MINUS_ONE = power(2n, (P - 1n) / 4n);
-
-/** @typedef {[bigint, bigint, bigint, bigint]} Point X : Y : Z : T, x = X/Z, y = Y/Z, x y = T/Z */
-
-/** @param {Point} a @param {Point} b @returns {Point} */
-function sum(a, b) {
-  const minus = reduced((a[1] - a[0]) * (b[1] - b[0]));
-  const plus = reduced((a[1] + a[0]) * (b[1] + b[0]));
-  const c = reduced(2n * a[3] * b[3] * D);
-  const d = reduced(2n * a[2] * b[2]);
-  const [e, f, g, h] = [plus - minus, d - c, d + c, plus + minus];
-  return [reduced(e * f), reduced(g * h), reduced(f * g), reduced(e * h)];
-}
-
-/** @param {bigint} scalar @param {Point} point */
-function times(scalar, point) {
-  /** @type {Point} */
-  let total = [0n, 1n, 1n, 0n];
-  for (; scalar; scalar >>= 1n, point = sum(point, point)) if (scalar & 1n) total = sum(total, point);
-  return total;
-}
-
-/** The x coordinate of that sign for y, if there is one. @param {bigint} y @param {bigint} sign */
-function xOf(y, sign) {
-  const squared = reduced((y * y - 1n) * power(D * y * y + 1n, P - 2n));
-  if (!squared) return sign ? undefined : 0n;
-  let x = power(squared, (P + 3n) / 8n);
-  if (reduced(x * x - squared)) x = (x * ROOT_OF_MINUS_ONE) % P;
-  if (reduced(x * x - squared)) return undefined;
-  return (x & 1n) === sign ? x : P - x;
-}
-
-/** @param {Uint8Array} bytes */
-const numberIn = (bytes) => bytes.reduceRight((number, byte) => (number << 8n) | BigInt(byte), 0n);
-
-/** The point that 32 bytes encode, if they are one in its only spelling. @param {Uint8Array} bytes @returns {Point | undefined} */
-function pointIn(bytes) {
-  const number = numberIn(bytes);
-  const y = number & ((1n << 255n) - 1n);
-  const x = y < P ? xOf(y, number >> 255n) : undefined;
-  return x === undefined ? undefined : [x, y, 1n, (x * y) % P];
-}
-
-const BASE_Y = reduced(4n * power(5n, P - 2n));
-const BASE_X = /** @type {bigint} */ (xOf(BASE_Y, 0n));
-/** @type {Point} */
-const BASE = [BASE_X, BASE_Y, 1n, (BASE_X * BASE_Y) % P];
-
-/** Whether this signature on the message was made with the key. @param {Uint8Array} publicKey @param {Uint8Array} signature @param {Uint8Array} message */
-export async function verify(publicKey, signature, message) {
-  if (publicKey.length !== 32 || signature.length !== 64) return false;
-  const [key, commitment, scalar] = [pointIn(publicKey), pointIn(signature.subarray(0, 32)), numberIn(signature.subarray(32))];
-  if (!key || !commitment || scalar >= ORDER) return false;
-  const hashed = new Uint8Array(64 + message.length);
-  hashed.set(signature.subarray(0, 32));
-  hashed.set(publicKey, 32);
-  hashed.set(message, 64);
-  const digest = (await crypto.subtle?.digest("SHA-512", hashed)) ?? sha512(hashed);
-  const challenge = numberIn(new Uint8Array(digest)) % ORDER;
-  const [left, right] = [times(scalar, BASE), sum(commitment, times(challenge, key))];
-  return !reduced(left[0] * right[2] - right[0] * left[2]) && !reduced(left[1] * right[2] - right[1] * left[2]);
-}
+THE SOFTWARE IS PROVIDED “AS IS”, WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN
+THE SOFTWARE.
+*/rt.sha512=kt;var _e=(t,e,n)=>Ht(e,n,t,{zip215:!1});export{_e as verify};

@@ -7,6 +7,7 @@
 /** @import { EmbedScript, RootDocument, Sealed, Way } from "./wire" @import * as Api from "./api" */
 import { readAtMost } from "./read_at_most.js";
 import { scriptUrl } from "./script_url.js";
+import { isSigned } from "./signature.js";
 import { storageOf } from "./storage.js";
 
 /** @typedef {{version: number, at: number}} Seen the newest version that this server gave to all, and when it was new here */
@@ -39,28 +40,20 @@ export const unlike = (url) => refuse("hash", `${url} did not come as it was sig
 /** @param {Response} response @param {number} most bytes */
 export const textOf = async (response, most) => new TextDecoder().decode(await readAtMost(response, most));
 
-/** @param {string} key @param {string} signature @param {string} text */
-async function isGood(key, signature, text) {
+/** @param {string} base64 @returns {Uint8Array<ArrayBuffer>} of no length if it is not base64 */
+function decoded(base64) {
   try {
-    const [raw, signed] = [key, signature].map((one) => Uint8Array.from(atob(one), (letter) => letter.charCodeAt(0)));
-    const message = new TextEncoder().encode(text);
-    /** @type {CryptoKey} */
-    let imported;
-    try {
-      imported = await crypto.subtle.importKey("raw", raw, "Ed25519", false, ["verify"]);
-    } catch {
-      return await (await import("./ed25519.js")).verify(raw, signed, message); // an older browser, or no secure context
-    }
-    return await crypto.subtle.verify("Ed25519", imported, signed, message);
+    return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
   } catch {
-    return false; // not of the right form
+    return new Uint8Array();
   }
 }
 
 /** How many of these keys have signed; none counts if one of them is wrong. @param {Record<string, string>} keys @param {Record<string, string>} signatures @param {string} text */
 export async function signers(keys, signatures, text) {
   const names = Object.keys(keys).filter((name) => Object.hasOwn(signatures, name));
-  const good = await Promise.all(names.map((name) => isGood(keys[name], signatures[name], text)));
+  const message = new TextEncoder().encode(text);
+  const good = await Promise.all(names.map((name) => isSigned(decoded(keys[name]), decoded(signatures[name]), message)));
   return good.every(Boolean) ? good.length : 0;
 }
 

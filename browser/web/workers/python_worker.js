@@ -11,6 +11,7 @@ import { errorData, RemoteError, WORKER_NAME } from "../shared/protocol.js";
 import { beat, emit, refuse, seesPrivacyControl, serve } from "../shared/rpc.js";
 import { readAtMost } from "../shared/read_at_most.js";
 import { fetchWheel, startPyodide } from "./python_files.js";
+import { isSigned } from "../shared/signature.js";
 import * as storage from "../shared/storage.js";
 
 const server = new URL("../../", import.meta.url);
@@ -101,19 +102,10 @@ function host(bench, boot, manifest) {
     benchOpen: () => answer(() => bench.open().then(() => ({ clockStep: bench.clockStep, isolated: bench.isolated }))),
     benchEnd: () => bench.end(),
 
-    /**
-     * Undefined where the browser cannot check: outside secure contexts (a sandboxed frame's worker), or an old browser.
-     * @param {Uint8Array} key raw public key @param {Uint8Array} signature @param {Uint8Array} message
-     */
+    /** @param {Uint8Array} key raw public key @param {Uint8Array} signature @param {Uint8Array} message */
     verifyEd25519(key, signature, message) {
       const [k, s, m] = [key, signature, message].map((view) => new Uint8Array(view)); // before Python lets go of them
-      const check = async () => {
-        const imported = await crypto.subtle?.importKey("raw", k, "Ed25519", false, ["verify"]).catch((error) => {
-          if (error.name !== "NotSupportedError") throw error;
-        });
-        return imported && crypto.subtle.verify("Ed25519", imported, s, m);
-      };
-      return readable(check());
+      return readable(isSigned(k, s, m));
     },
   };
 }
