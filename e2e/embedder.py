@@ -7,6 +7,8 @@ import threading
 import urllib.parse
 from collections.abc import Mapping, Sequence
 
+from tests.sites import Site
+
 from e2e.closing import Closing
 
 TYPES = {"html": "text/html; charset=utf-8", "js": "text/javascript; charset=utf-8"}
@@ -64,7 +66,7 @@ class Embedder(Closing):
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """No log."""
 
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = Site(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
         self.origin = f"http://{host}:{self._server.server_port}"

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import http.server
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from urllib.parse import unquote
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from tests import node, releases
 from tests.kernel_runner import DIST
+from tests.sites import serving
 
 from fleetune.model import Model
 from fleetune.signed import key_id
@@ -136,16 +136,13 @@ def visit(
         def log_message(self, *_: object) -> None:
             """No log."""
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as site:
-        site.daemon_threads = True
-        threading.Thread(target=site.serve_forever, daemon=True).start()
+    with serving(Handler) as server:
         request = {
             "web": f"{WEB.as_uri()}/",
-            "server": f"http://127.0.0.1:{site.server_port}/",
+            "server": server,
             "visits": [options for _, options in visits],
             "old": old,
         }
         printed = node.run(Path(__file__).with_name("trust_in_node.mjs"), input=json.dumps(request))
-        site.shutdown()
     found: list[dict[str, Any]] = json.loads(printed)
     return found

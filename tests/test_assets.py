@@ -11,7 +11,6 @@ import json
 import random
 import re
 import subprocess
-import threading
 from pathlib import Path
 
 import brotli
@@ -21,6 +20,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.routing import Route
 from tests import node, npm
+from tests.sites import serving
 
 from fleetune_server.common.assets import IMMUTABLE, Asset
 from fleetune_server.http import assets as module
@@ -196,12 +196,10 @@ async def test_the_worker_compares_the_wheel_with_the_hash_in_its_address() -> N
     const found = await Promise.allSettled(addresses.map(fetchWheel));
     console.log(JSON.stringify(found.map(({ value, reason }) => value?.byteLength ?? reason.message)));
     """
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as site:
-        threading.Thread(target=site.serve_forever, daemon=True).start()
-        addresses = [f"http://127.0.0.1:{site.server_port}{path}" for path in (*served, "/wheels-0/gone.whl")]
+    with serving(Handler) as site:
+        addresses = [f"{site}{path[1:]}" for path in (*served, "/wheels-0/gone.whl")]
         file = (Path(__file__).parents[1] / "browser/web/workers/python_files.js").as_uri()
         whole, altered, missing = await asyncio.to_thread(node.evaluate, script, file, *addresses)
-        site.shutdown()
     assert whole == len(body)
     assert "not the one that its address names" in altered
     assert "HTTP 404" in missing
@@ -255,14 +253,12 @@ async def test_the_worker_compares_pyodides_files_with_the_digests_of_its_releas
     answers.ended = [await tried(`${origin}/cut/pyodide-lock.json`)];
     process.stdout.write(JSON.stringify(answers));
     """
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(Handler) as site:
         file = (Path(__file__).parents[1] / "browser/web/workers/python_files.js").as_uri()
-        origin = f"http://127.0.0.1:{server.server_port}"
+        origin = site.rstrip("/")
         answers = await asyncio.to_thread(
             node.evaluate, script, file, origin, json.dumps(parts["files"]), json.dumps([*roots])
         )
-        server.shutdown()
     assert answers.pop("refused") == {root: 0 if root == "good" else len(good) for root in roots}
     pieces, rising, last = answers.pop("told")
     assert pieces > 50, "the page can say how much of Python is here"

@@ -6,7 +6,6 @@ import gzip
 import http.server
 import json
 import re
-import threading
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ import pytest
 from tests import node, npm
 from tests.benchmarks.choose import client_bytes
 from tests.kernel_runner import DIST, manifest, module_bytes
+from tests.sites import serving
 
 from fleetune.context import log2_bucket
 from fleetune_server.common.assets import Asset
@@ -181,8 +181,7 @@ def test_a_module_that_is_not_the_one_that_its_entry_names_is_not_compiled() -> 
         def log_message(self, *_: object) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as site:
-        threading.Thread(target=site.serve_forever, daemon=True).start()
+    with serving(Handler) as root:
         script = """
         const [file, root, entry, ...names] = process.argv.slice(1);
         const { moduleLoader } = await import(file);
@@ -191,9 +190,7 @@ def test_a_module_that_is_not_the_one_that_its_entry_names_is_not_compiled() -> 
         console.log(JSON.stringify(found.map(({ status }) => status)));
         """
         file = (WEB / "embed" / "tuned_kernel.js").as_uri()
-        root = f"http://127.0.0.1:{site.server_port}/"
         found = node.evaluate(script, file, root, json.dumps(entry), first, second, "unnamed")
-        site.shutdown()
     assert found == ["fulfilled", "rejected", "rejected"]
 
 
@@ -201,7 +198,7 @@ def test_the_server_serves_each_kernel_by_itself() -> None:
     catalogue = Catalogue.load(DIST)
     for kernel in manifest().kernels.values():
         entry = json.loads(catalogue.files[f"embed/{kernel.name}.json"].body)
-        assert entry["profileSignature"] == kernel.signature
+        assert [one["name"] for one in entry["variants"]] == list(kernel.variants)
         assert b"export function dispatcher" in catalogue.files[f"embed/{kernel.name}.js"].body
         for name, variant in kernel.variants.items():
             asset = catalogue.files[f"embed/{kernel.name}/{name}.wasm"]

@@ -34,7 +34,7 @@ def embed_script(util: str, kernel: KernelRow, source: str) -> str:
     return "\n".join(
         [
             HEADER,
-            scripts.body("util.js", util),
+            scripts.helpers(util, source),
             scripts.body(f"{kernel.name}.js", source),
             f"export {{ makeInput }};\nexport const baselines = {{ js, 'js-tuned': {tuned} }};",
             _calls(kernel, own=False),

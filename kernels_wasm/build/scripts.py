@@ -58,6 +58,13 @@ def body(file: str, source: str) -> str:
     return text
 
 
+def helpers(util: str, source: str) -> str:
+    """Those functions of js/util.js that a kernel's JavaScript names."""
+    parts = re.split(r"\n(?=/\*\*)", body("util.js", util))  # each with its comment
+    found = [(part, re.search(r"^function (\w+)", part, re.MULTILINE)) for part in parts]
+    return "\n".join(part for part, name in found if name and re.search(rf"\b{name[1]}\b", source))
+
+
 def _scope(kernel: KernelRow, source: str) -> str:
     for name in ("js", "makeInput"):
         if not re.search(rf"^export function {name}\(", source, re.MULTILINE):

@@ -25,18 +25,23 @@ export interface Tolerance {
   absolute: number;
 }
 
+/** What calling a module needs. */
 export interface Variant {
   name: string;
-  optimisations: string[];
   features: Feature[];
-  bundle: string;
-  offset: number; // bytes into the bundle
-  size: number; // bytes
   integrity?: string; // of the module by itself, in `embed/<name>.json`; as `fetch` takes it
   proof?: string; // a verdict and N, such as `E64`; in `embed/<name>.json` in words (fleetune/proof.py)
   /** Kernels of an operator's own: the export that is called, or the script's adapter that calls it. */
   export?: string;
   adapter?: string;
+}
+
+/** As the whole manifest has it. */
+export interface BundledVariant extends Variant {
+  optimisations: string[];
+  bundle: string;
+  offset: number; // bytes into the bundle
+  size: number; // bytes
 }
 
 /** How a module that brings its own memory takes arrays. */
@@ -48,7 +53,7 @@ export interface OwnMemory {
 }
 
 /** One kernel of the catalogue; `GET embed/<name>.json` gives the same. */
-export interface KernelEntry {
+export interface KernelEntry<V extends Variant = Variant> {
   name: string;
   family: string;
   summary: string;
@@ -63,7 +68,7 @@ export interface KernelEntry {
   dataEnd: number; // first byte of memory that no module uses
   pages?: { least: number; most?: number; grows?: boolean }; // of 64 KiB, that its modules ask for; whether one may grow it
   baselines: string[];
-  variants: Variant[];
+  variants: V[];
   own?: boolean;
   memory?: OwnMemory | null;
   script?: FileEntry;
@@ -75,7 +80,7 @@ export interface Manifest {
   root: string; // where its files are
   bundles: Record<string, FileEntry & { features: Feature[] }>;
   scripts: FileEntry;
-  kernels: KernelEntry[];
+  kernels: KernelEntry<BundledVariant>[];
 }
 
 /** The arguments of one call of a timing loop: what is restored, copied in and copied out around it. */

@@ -4,7 +4,7 @@
  * answer does not come.
  */
 /** @import { BenchOperations } from "../shared/operations" */
-/** @import { BenchScript, CallArena, InputSet, KernelCall, KernelEntry, Loop, Manifest, OwnMemory, TypedArray, Value } from "../shared/wire" */
+/** @import { BenchScript, BundledVariant, CallArena, InputSet, KernelCall, KernelEntry, Loop, Manifest, OwnMemory, TypedArray, Value } from "../shared/wire" */
 /** @import { Outcome } from "./input_sets" */
 import { compare, extent, fillOutputs, inputSets, layout, scriptSets } from "./input_sets.js";
 import { sha256 as digest } from "./digest.js";
@@ -33,7 +33,7 @@ const bundles = new Map();
 const instances = new Map();
 /** @type {Map<string, Arena>} */
 const arenas = new Map();
-/** @type {{entry: KernelEntry, references: Outcome[], inputs: Value[][], candidates: Map<string, Candidate>}} */
+/** @type {{entry: KernelEntry<BundledVariant>, references: Outcome[], inputs: Value[][], candidates: Map<string, Candidate>}} */
 let cell;
 let sink = 0; // the sum of all results, kept so that engines do not remove the calls
 
@@ -77,7 +77,7 @@ function arenaOf(entry) {
   return arena;
 }
 
-/** @param {KernelEntry} entry @param {BenchScript} script @param {string} name @returns {Promise<Instance>} */
+/** @param {KernelEntry<BundledVariant>} entry @param {BenchScript} script @param {string} name @returns {Promise<Instance>} */
 async function instance(entry, script, name) {
   const key = `${entry.name}/${name}`;
   const known = instances.get(key);

@@ -160,13 +160,22 @@ def _embedded(folder: Path, manifest: Manifest, bundles: Mapping[str, Asset]) ->
     return files
 
 
+# What is read of a kernel and of each module to call it; the rest (profiles, places in bundles) only Python and the
+# benchmark need, and they have the whole manifest.
+CALLED = frozenset({"name", "features", "export", "adapter"})
+NOT_CALLED = frozenset({"profile", "profileSignature", "embed", "variants"})
+
+
 def _entry(entry: Mapping[str, Any], proofs: Mapping[str, str], files: Mapping[str, Asset]) -> Asset:
-    """A kernel's manifest entry by itself, with what browsers compare its modules with, and proofs in words."""
+    """What pages that call a kernel read of its manifest entry, with what browsers compare its modules with, and
+    proofs in words."""
     variants = []
     for variant in entry["variants"]:
         name = variant["name"]
         integrity = sri(files[f"embed/{entry['name']}/{name}.wasm"].body)
         proof = {"proof": proofs[name]} if name in proofs else {}
-        variants.append({**variant, "integrity": integrity, **proof})
-    whole = json.dumps({**entry, "variants": variants}, separators=(",", ":"))
+        read = {key: value for key, value in variant.items() if key in CALLED}
+        variants.append({**read, "integrity": integrity, **proof})
+    kept = {key: value for key, value in entry.items() if key not in NOT_CALLED}
+    whole = json.dumps({**kept, "variants": variants}, separators=(",", ":"))
     return Asset(whole.encode(), ".json", IMMUTABLE)
