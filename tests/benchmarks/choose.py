@@ -212,7 +212,7 @@ def second_load(page: Page, origin: str, job: str) -> float:
 
 
 def client_bytes(modules: Path = EXAMPLES / "node_modules") -> dict[str, int]:
-    """gzip bytes of choose.js and what it imports, minified by esbuild: for each visit, and to measure without a server."""
+    """gzip bytes of choose.js and its imports, minified by esbuild: for each visit, and to measure without a server."""
     with tempfile.TemporaryDirectory() as folder:
         build = (modules / ".bin" / "esbuild", WEB / "embed" / "choose.js", f"--outdir={folder}")
         options = ("--bundle", "--splitting", "--minify", "--format=esm", "--log-level=error")
