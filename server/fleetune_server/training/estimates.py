@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
-from fleetune.context import UNKNOWN, Environment
+from fleetune.context import UNKNOWN, Context, Environment
 from fleetune.features import Floats, Ints, lineage_key
 from fleetune.model import UPDATE_SD
 from fleetune_server.store.base import CellSum
@@ -19,6 +20,7 @@ from fleetune_server.training.changes import changes_of
 from fleetune_server.training.rounds import CellKey, Rounds, newer_rounds
 
 DRIFT = 0.004  # ln speedup by which a cell's truth may move from one round to the next
+Age = tuple[int, bool]
 INHERITED = -1  # the round that a predecessor's estimate counts as: older than all
 
 
@@ -61,21 +63,21 @@ def combine(
         aged = rounds.variance + DRIFT**2 * newer_rounds(rounds.round)
         rounds = replace(rounds, variance=aged)
     known: list[Estimates] = []
+    ancestors = _Ancestors()
     for generation in _generations(rounds):
-        here = rounds.take(generation)
-        if known:
-            here = _with_inherited(here, Estimates.join(known))
+        here = ancestors.inherited(rounds.take(generation))
         changed = np.zeros(len(here.cell))
         if doubt:
             changes = changes_of(here, reference or {})
             here, changed = replace(here, variance=here.variance + changes.variance), changes.recent
         known.append(_weighted(here, changed))
+        ancestors.add(known[-1])
     return Estimates.join(known)
 
 
 def _generations(rounds: Rounds) -> list[Ints]:
     """Rows by their environment's rank among those that it may inherit from, oldest first."""
-    ages: dict[str, set[tuple[int, bool]]] = {}
+    ages: dict[str, set[Age]] = {}
     environments = dict.fromkeys(environment for _, _, environment, _ in rounds.cells)
     for environment in environments:
         ages.setdefault(lineage_key(environment.any_arch), set()).add(_age(environment))
@@ -85,43 +87,62 @@ def _generations(rounds: Rounds) -> list[Ints]:
     return [np.flatnonzero(of_row == number) for number in np.unique(of_row)]
 
 
-def _age(environment: Environment) -> tuple[int, bool]:
+def _age(environment: Environment) -> Age:
     """An environment inherits from those of lower age and of the same architecture or of one that nobody told."""
     return environment.version, environment.arch != UNKNOWN
 
 
-def _with_inherited(own: Rounds, older: Estimates) -> Rounds:
-    """The rows, and for each of their places what was known of the nearest older environment, as the oldest
-    round.
+class _Ancestors:
+    """What is known of the newest environment of each lineage, to begin its successors with. Fed oldest first."""
 
-    An inherited cell that has no reports of its own yet is added too.
-    """
-    heirs: dict[tuple[str, str], set[Environment]] = {}
-    for signature, _, environment, _ in (own.cells[i] for i in set(own.cell.tolist())):
-        for lineage in {lineage_key(environment), lineage_key(environment.any_arch)}:
-            heirs.setdefault((signature, lineage), set()).add(environment)
-    newest: dict[CellKey, int] = {}
-    for number, (signature, context, environment, candidate) in enumerate(older.cells):
-        for heir in heirs.get((signature, lineage_key(environment)), ()):
-            key = signature, context, heir, candidate
-            if _age(environment) < _age(heir) and (
-                key not in newest or _age(older.cells[newest[key]][2]) < _age(environment)
-            ):
-                newest[key] = number
-    if not newest:
-        return own
-    index = {cell: number for number, cell in enumerate(own.cells)}
-    cell = [index.setdefault(key, len(index)) for key in newest]
-    source = np.array(list(newest.values()), dtype=np.int64)
-    nothing = np.zeros(len(source))
-    return Rounds(
-        list(index),
-        np.concatenate([own.cell, np.array(cell, dtype=np.int64)]),
-        np.concatenate([own.round, np.full(len(source), INHERITED)]),
-        np.concatenate([own.value, older.mean[source]]),
-        np.concatenate([own.variance, older.variance[source] + UPDATE_SD**2]),
-        np.concatenate([own.count, nothing]),
-    )
+    def __init__(self) -> None:
+        # (signature, lineage) → (context, candidate) → age, mean, variance
+        self._newest: dict[tuple[str, str], dict[tuple[Context, str], tuple[Age, float, float]]] = {}
+        self._lineage = cache(lineage_key)  # asked of each cell, of which each environment has hundreds
+
+    def add(self, known: Estimates) -> None:
+        """One more generation: what it knows is newer than all before."""
+        for cell, mean, variance in zip(
+            known.cells, known.mean.tolist(), known.variance.tolist(), strict=True
+        ):
+            signature, context, environment, candidate = cell
+            places = self._newest.setdefault((signature, self._lineage(environment)), {})
+            places[context, candidate] = _age(environment), mean, variance
+
+    def inherited(self, own: Rounds) -> Rounds:
+        """The rows, and for each of their places what was known of the nearest older environment, as the oldest
+        round.
+
+        An inherited cell that has no reports of its own yet is added too.
+        """
+        found: dict[CellKey, tuple[float, float]] = {}
+        for signature, environment in dict.fromkeys((cell[0], cell[2]) for cell in own.cells):
+            for (context, candidate), (_, mean, variance) in self._of(signature, environment).items():
+                found[signature, context, environment, candidate] = mean, variance
+        if not found:
+            return own
+        index = {cell: number for number, cell in enumerate(own.cells)}
+        cell = [index.setdefault(key, len(index)) for key in found]
+        mean, variance = np.array(list(found.values())).T
+        return Rounds(
+            list(index),
+            np.concatenate([own.cell, np.array(cell, dtype=np.int64)]),
+            np.concatenate([own.round, np.full(len(cell), INHERITED)]),
+            np.concatenate([own.value, mean]),
+            np.concatenate([own.variance, variance + UPDATE_SD**2]),
+            np.concatenate([own.count, np.zeros(len(cell))]),
+        )
+
+    def _of(
+        self, signature: str, environment: Environment
+    ) -> Mapping[tuple[Context, str], tuple[Age, float, float]]:
+        """What is known of the older of its lineage, and of those whose architecture nobody told."""
+        own, any_arch = (
+            self._newest.get((signature, self._lineage(one)), {})
+            for one in (environment, environment.any_arch)
+        )
+        newer = {key: one for key, one in any_arch.items() if key not in own or own[key][0] < one[0]}
+        return {**own, **newer}
 
 
 def _weighted(rounds: Rounds, changed: Floats) -> Estimates:

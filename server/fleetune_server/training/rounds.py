@@ -55,9 +55,10 @@ class Rounds:
         return cls(list(index), cell, version, base + clip * mean, variance, count)
 
     def take(self, rows: Ints) -> Rounds:
-        """Only these rows; `cells` stays."""
-        columns = (getattr(self, name)[rows] for name in ("cell", "round", "value", "variance", "count"))
-        return Rounds(self.cells, *columns)
+        """Only these rows, and their cells."""
+        present, cell = np.unique(self.cell[rows], return_inverse=True)
+        columns = (getattr(self, name)[rows] for name in ("round", "value", "variance", "count"))
+        return Rounds([self.cells[number] for number in present.tolist()], cell, *columns)
 
 
 def newer_rounds(version: Ints) -> Ints:

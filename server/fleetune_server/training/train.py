@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -195,10 +196,10 @@ def _places(known: Sequence[CellSum], lab: Rows) -> set[Place]:
 
 def coverage(rows: Sequence[CellSum]) -> float:
     """Share of reports (traffic) in cells with at least COVERED reports; 0 without reports."""
-    if not rows:
-        return 0.0
-    count = combine(rows).count
-    return float(count[count >= COVERED].sum() / count.sum())
+    counts = Counter[object]()
+    for row in rows:
+        counts[place(row.cell)] += row.count
+    return sum(count for count in counts.values() if count >= COVERED) / max(counts.total(), 1)
 
 
 def report_quality(model: Model, heldout: Sequence[CellSum], manifest: Manifest) -> dict[str, float | int]:
