@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 from fleetune_server.publish.history import VERSIONS, superseded
 from fleetune_server.publish.library import Library
 from fleetune_server.store.base import CellSum, Merge, Store
-from fleetune_server.store.merging import portions
-from fleetune_server.store.snapshot import read_folded, read_sums
+from fleetune_server.store.encoding import portions
+from fleetune_server.store.opening import read_folded, read_sums
 from fleetune_server.training import old
 from fleetune_server.training.train import TrainRequest, TrainResult
 from fleetune_server.training.trainer import Trainer

@@ -103,7 +103,7 @@ def _merged(target: Cell, sources: Sequence[CellSum], value: Floats, variance: F
 
 
 def _possible(total: float, count: int, squares: int) -> int:
-    """The nearest sum that so many odd numbers with these squares can have (`store/invariants.py`)."""
+    """The nearest sum that so many odd numbers with these squares can have (`store/schema.py`)."""
     most = min((SYMBOLS - 1) * count, math.isqrt(count * squares))
     most -= (most - count) % 2
     nearest = 2 * round((total - count) / 2) + count
