@@ -33,11 +33,9 @@ from fleetune_server.settings import Settings
 from fleetune_server.store.base import Store, StoreError
 from fleetune_server.store.opening import only_server, open_store
 from fleetune_server.telemetry.check import Checker
-from fleetune_server.telemetry.draws import Draws
-from fleetune_server.telemetry.floods import FEW, Challenges, Floods
-from fleetune_server.telemetry.ingest import Intake
+from fleetune_server.telemetry.floods import FEW, Challenges, Draws, Floods
+from fleetune_server.telemetry.ingest import FeedbackIntake, Intake
 from fleetune_server.telemetry.limits import RateLimiter
-from fleetune_server.telemetry.ratings import FeedbackIntake
 from fleetune_server.training.lab import Versions
 from fleetune_server.training.progress import STUCK
 from fleetune_server.training.sources import Lab, guessed_rows, public_rows
