@@ -21,14 +21,12 @@ from fleetune_server.kernels.served import ServedCatalogue
 from fleetune_server.kernels.shelf import Shelf
 from fleetune_server.pipeline import Pipeline
 from fleetune_server.publish.decisions import Decisions
-from fleetune_server.publish.distribute import Distributor
+from fleetune_server.publish.distribute import Distributor, Sealer
 from fleetune_server.publish.history import History
 from fleetune_server.publish.hub import Hub
 from fleetune_server.publish.keys import KeyFileError, KeyRing
-from fleetune_server.publish.library import Library
+from fleetune_server.publish.library import Library, Rollout
 from fleetune_server.publish.release import Publisher
-from fleetune_server.publish.rollout import Rollout
-from fleetune_server.publish.sealed import Sealer
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import Store, StoreError
 from fleetune_server.store.opening import only_server, open_store

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fleetune_server.pipeline import ACCEPT, TRAIN_NOW, VERDICT
-from fleetune_server.publish.rollout import TRIALS, outcomes
+from fleetune_server.publish.library import TRIALS, outcomes
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import StoreError
 from fleetune_server.store.opening import open_store
