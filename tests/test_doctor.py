@@ -26,7 +26,7 @@ from fleetune_server.pipeline import TRAINED
 from fleetune_server.publish.keys import KeyRing
 from fleetune_server.runtime import running
 from fleetune_server.settings import Settings
-from fleetune_server.training.progress import STUCK
+from fleetune_server.training.trainer import STUCK
 
 
 @pytest.fixture(scope="module")

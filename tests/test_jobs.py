@@ -28,9 +28,9 @@ from fleetune.model import Model
 from fleetune.packet import build
 from fleetune_server.cli import main
 from fleetune_server.kernels.catalogue import Catalogue
-from fleetune_server.kernels.fields import SpecError
 from fleetune_server.kernels.job import package, read_job
 from fleetune_server.kernels.shelf import package_of
+from fleetune_server.kernels.spec import SpecError
 from fleetune_server.kernels.tokens import Tokens
 
 ENVIRONMENT = Environment("firefox", 153, "linux", True, True, False, "2-3")

@@ -24,7 +24,7 @@ from fleetune_server.store.encoding import cell_id
 from fleetune_server.store.schema import _IMPOSSIBLE_SUM
 from fleetune_server.training.aggregate import GROUP, coarsen, merge
 from fleetune_server.training.estimates import combine
-from fleetune_server.training.old import OLD, merges
+from fleetune_server.training.rounds import OLD, merges
 
 __all__ = ["postgres", "store"]
 

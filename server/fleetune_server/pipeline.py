@@ -28,10 +28,9 @@ from fleetune_server.store.base import (
     withdrawable_seconds,
 )
 from fleetune_server.training.first import shipped
-from fleetune_server.training.progress import Progress
 from fleetune_server.training.sources import Lab
 from fleetune_server.training.train import TrainRequest, TrainResult
-from fleetune_server.training.trainer import Trainer, TrainerDiedError
+from fleetune_server.training.trainer import Progress, Trainer, TrainerDiedError
 from fleetune_server.training.trial import TrialRequest, judge_trial
 
 log = logging.getLogger(__name__)

@@ -16,8 +16,7 @@ from fleetune import __version__
 from fleetune.manifest import Manifest
 from fleetune_server.common.health import UNNAMED, clock_behind, no_room
 from fleetune_server.common.metrics import Metrics
-from fleetune_server.kernels.catalogue import Catalogue
-from fleetune_server.kernels.served import ServedCatalogue
+from fleetune_server.kernels.catalogue import Catalogue, ServedCatalogue
 from fleetune_server.kernels.shelf import Shelf
 from fleetune_server.pipeline import Pipeline
 from fleetune_server.publish.decisions import Decisions
@@ -35,10 +34,9 @@ from fleetune_server.telemetry.floods import FEW, Challenges, Draws, Floods
 from fleetune_server.telemetry.ingest import FeedbackIntake, Intake
 from fleetune_server.telemetry.limits import RateLimiter
 from fleetune_server.training.lab import Versions
-from fleetune_server.training.progress import STUCK
 from fleetune_server.training.sources import Lab, guessed_rows, public_rows
 from fleetune_server.training.train import train
-from fleetune_server.training.trainer import Trainer
+from fleetune_server.training.trainer import STUCK, Trainer
 
 log = logging.getLogger(__name__)
 ROOM_SECONDS = 10.0  # between two trials whether a batch can be written

@@ -22,7 +22,7 @@ from fleetune_server.settings import ROOT, Settings, SettingsError
 from fleetune_server.store.base import StoreError
 from fleetune_server.store.opening import is_postgres, open_store
 from fleetune_server.store.sqlite_file import check
-from fleetune_server.training.progress import STUCK
+from fleetune_server.training.trainer import STUCK
 
 SHOWN = 20  # suspicious places, those with most reports
 PAGE = ("browser/web/page/index.html", "browser/dist/pyodide/pyodide.asm.wasm")

@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 
 from fleetune_server.commands.kernels import TOKEN
-from fleetune_server.kernels.fields import SpecError
 from fleetune_server.kernels.job import read_job
+from fleetune_server.kernels.spec import SpecError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,8 +8,8 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from fleetune_server.common.assets import ISOLATION, SECURITY
 from fleetune_server.common.errors import RefusedError
-from fleetune_server.common.security import ISOLATION, SECURITY
 from fleetune_server.http.assets import ENTRIES
 
 # What pages of other origins may fetch; there are no cookies, so any origin may.

@@ -10,10 +10,9 @@ from starlette.responses import JSONResponse, Response
 
 from fleetune.manifest import ManifestError
 from fleetune_server.common.errors import CODES, RefusedError
-from fleetune_server.kernels.catalogue import CapacityError
-from fleetune_server.kernels.fields import SpecError
-from fleetune_server.kernels.served import FullError
+from fleetune_server.kernels.catalogue import CapacityError, FullError
 from fleetune_server.kernels.shelf import MAX_BYTES
+from fleetune_server.kernels.spec import SpecError
 from fleetune_server.kernels.tokens import TokenFileError, Tokens
 from fleetune_server.runtime import State, state_of
 from fleetune_server.settings import Settings
