@@ -20,7 +20,7 @@ from typing import Any
 import httpx
 from kernels_wasm.build.scripts import ScriptError, read_text
 
-from fleetune_server.http.own_kernels import tokens_of
+from fleetune_server.http.own_kernels import TokenFileError, tokens_of
 from fleetune_server.kernels.browsers import FAMILIES
 from fleetune_server.kernels.check import CheckError, as_json, check, table
 from fleetune_server.kernels.job import read_job
@@ -28,7 +28,6 @@ from fleetune_server.kernels.package import Package, build
 from fleetune_server.kernels.shelf import to_document
 from fleetune_server.kernels.spec import SpecError, files_of, read_spec
 from fleetune_server.kernels.template import write_template
-from fleetune_server.kernels.tokens import TokenFileError
 from fleetune_server.settings import Settings
 
 TOKEN = "FLEETUNE_TOKEN"  # noqa: S105 (the variable's name)
