@@ -21,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from fleetune.signed import MAX_VERSION, Release, canonical
-from fleetune_server.common.assets import REVALIDATE, Asset
+from fleetune_server.common.assets import IMMUTABLE, REVALIDATE, Asset
 from fleetune_server.common.errors import RefusedError
 from fleetune_server.publish.keys import KeyRing
 from fleetune_server.store.base import VersionRecord
@@ -31,7 +31,6 @@ RENEW_SECONDS = 86_400  # signed afresh when older, so that an honest server's a
 CACHED_FILES = 64
 DRAWS = 1000  # a session draws one of so many numbers, once, for canaries
 IDENTITY = "identity"
-IMMUTABLE = "public, max-age=31536000, immutable"
 
 Target = Callable[[int | None], int]  # a session's draw → the version meant for it
 Stamp = tuple[int, tuple[tuple[str, str], ...]]  # what a signature depends on beside the text

@@ -34,6 +34,11 @@ def language_of(request: Request) -> str:
     return LANGUAGES[0]
 
 
+def headers_of(language: str) -> dict[str, str]:
+    """The headers of a page in a language."""
+    return {"cache-control": "no-cache", "vary": "accept-language", "content-language": language}
+
+
 @dataclass(frozen=True)
 class Document:
     """One page in one language. `root` leads from its address to the server's root."""

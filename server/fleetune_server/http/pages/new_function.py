@@ -13,7 +13,7 @@ from html import escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from fleetune_server.http.pages.document import Document, language_of
+from fleetune_server.http.pages.document import Document, headers_of, language_of
 from fleetune_server.http.pages.functions import navigation
 from fleetune_server.http.pages.public import public_of
 from fleetune_server.http.pages.public_words import say as say_public
@@ -122,8 +122,7 @@ async def page(request: Request) -> Response:
     """`GET /functions/new`; 404 where the public pages are kept private."""
     public_of(request)
     language = language_of(request)
-    headers = {"cache-control": "no-cache", "vary": "accept-language", "content-language": language}
-    return HTMLResponse(render(language), headers=headers)
+    return HTMLResponse(render(language), headers=headers_of(language))
 
 
 def render(language: str) -> str:
