@@ -26,8 +26,7 @@ from fleetune_server.http.pages import data as data_page
 from fleetune_server.http.pages import functions as function_pages
 from fleetune_server.http.pages.changes import Seen
 from fleetune_server.http.pages.document import LANGUAGES, headers_of, language_of
-from fleetune_server.http.pages.function_history import Turn, turned
-from fleetune_server.http.pages.functions import Known, Listing, middle
+from fleetune_server.http.pages.functions import Known, Listing, Turn, middle, turned
 from fleetune_server.http.pages.public_words import date
 from fleetune_server.publish.exports import SIGNATURE, Exports
 from fleetune_server.runtime import State
