@@ -27,7 +27,7 @@ from tests import node
 from e2e.flake import Recorder
 from e2e.server import ROOT
 from fleetune import fields, proof
-from fleetune_server.http.pages import policy, public_words, write_words
+from fleetune_server.http.pages import new_function, policy, public_words
 
 TABLE = Path(__file__).with_suffix(".toml")
 WORDS = ROOT / "browser" / "web" / "words"
@@ -93,7 +93,7 @@ def of_fields() -> Iterator[Sentence]:
 def of_public() -> Iterator[Sentence]:
     """Of the public pages, what is proved of builds and what becomes of a function that a visitor writes."""
     english, russian = (
-        {**public_words.WORDS[language], **write_words.WORDS[language]} for language in LANGUAGES
+        {**public_words.WORDS[language], **new_function.WORDS[language]} for language in LANGUAGES
     )
     named: dict[str, tuple[str, ...]] = {
         key: (text, russian[key]) for key, text in english.items() if key.startswith(PUBLIC)

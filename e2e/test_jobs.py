@@ -14,7 +14,7 @@ from e2e.embedder import Embedder, policy
 from e2e.server import Server
 from e2e.steps import BOOT_SECONDS, sent_packets
 from e2e.wire import Wire
-from fleetune_server.kernels.tokens import Tokens
+from fleetune_server.http.own_kernels import Tokens
 
 HEAD = '<!doctype html><html lang="en"><meta charset="utf-8"><title>Someone\'s page</title><h1>Jobs</h1>'
 SCRIPT = """

@@ -18,10 +18,10 @@ from e2e.server import Server
 from e2e.steps import BOOT_SECONDS
 from e2e.wire import Wire
 from fleetune_server.cli import main
+from fleetune_server.http.own_kernels import Tokens
 from fleetune_server.kernels.check import check
 from fleetune_server.kernels.package import build
 from fleetune_server.kernels.spec import read_spec
-from fleetune_server.kernels.tokens import Tokens
 
 SUM = {"module": "sum.wasm", "export": "sum"}
 TWICE = {"module": "sum.wasm", "export": "sum", "adapter": "twice", "optimisations": ["inlining"]}

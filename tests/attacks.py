@@ -37,10 +37,10 @@ from tests.test_limits import kernel
 from fleetune.delta import DeltaError, apply
 from fleetune.packet import DAY
 from fleetune.rating import build
+from fleetune_server.http.own_kernels import LIFETIME, Tokens
 from fleetune_server.kernels.catalogue import CapacityError, Catalogue
 from fleetune_server.kernels.package import Package
 from fleetune_server.kernels.shelf import to_document
-from fleetune_server.kernels.tokens import LIFETIME, Tokens
 from fleetune_server.telemetry.limits import PERIOD, PLACE_HOURS, PLACE_SHARE, RateLimiter
 
 JSON = {"content-type": "application/json"}

@@ -7,13 +7,12 @@ import resource
 
 from tests.serve import settings_of
 
-from fleetune_server.commands.serve import serve
-from fleetune_server.http import connections
+from fleetune_server.commands import serve
 
 FILES = 160
 HEAD_SECONDS = 3.0
 
 if __name__ == "__main__":  # not in the training process
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES, FILES))
-    connections.HEAD_SECONDS = HEAD_SECONDS
-    raise SystemExit(serve(settings_of(dict(os.environ))))
+    serve.HEAD_SECONDS = HEAD_SECONDS
+    raise SystemExit(serve.serve(settings_of(dict(os.environ))))

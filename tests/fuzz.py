@@ -37,10 +37,9 @@ from fleetune.signed import Release, SignedError
 from fleetune.strict import PacketError
 from fleetune_server.common.errors import RefusedError
 from fleetune_server.http.push import HelloError, hello
-from fleetune_server.kernels.fields import SpecError
 from fleetune_server.kernels.package import build
 from fleetune_server.kernels.shelf import read_document, to_document
-from fleetune_server.kernels.spec import read_spec
+from fleetune_server.kernels.spec import SpecError, read_spec
 from fleetune_server.publish.diff import diff
 from fleetune_server.telemetry.limits import read_body, read_json
 

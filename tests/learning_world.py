@@ -9,9 +9,8 @@ from tests.synthetic import ENGINES, catalogue, measured
 
 from fleetune.model import Model
 from fleetune.privacy import mechanism
-from fleetune_research.fleet.simulate import draw_many
+from fleetune_research.fleet.simulate import draw_many, fold_symbols
 from fleetune_server.store.base import Cell, CellSum
-from fleetune_server.training.aggregate import fold_symbols
 from fleetune_server.training.fit import Rows
 from fleetune_server.training.train import TrainRequest, TrainResult, train
 

@@ -9,9 +9,9 @@ from tests.learning_world import FLEET, LAB, MANIFEST, reports
 from fleetune.features import Ints
 from fleetune.model import Model
 from fleetune.privacy import mechanism
-from fleetune_research.fleet.simulate import draw_many
+from fleetune_research.fleet.simulate import draw_many, fold_symbols
 from fleetune_server.store.base import Cell, CellSum
-from fleetune_server.training.aggregate import fold_symbols, merge
+from fleetune_server.training.aggregate import merge
 from fleetune_server.training.estimates import combine
 from fleetune_server.training.fit import Rows, fit
 from fleetune_server.training.quality import Contexts, choice_summary, chosen_rows, decide

@@ -25,8 +25,8 @@ from fleetune_server.common.assets import TYPES
 from fleetune_server.kernels.catalogue import Catalogue
 from fleetune_server.kernels.package import Package
 from fleetune_server.publish.decisions import Decisions
+from fleetune_server.publish.distribute import Sealer
 from fleetune_server.publish.keys import KeyRing
-from fleetune_server.publish.sealed import Sealer
 
 WEB = Path(__file__).resolve().parents[1] / "browser" / "web"
 ENGINE = "other-relaxedSimd"  # Node's

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from fleetune.context import Context, Environment
 from fleetune.privacy import mechanism
-from fleetune_research.fleet.simulate import draw_many
+from fleetune_research.fleet.simulate import draw_many, fold_symbols
 from fleetune_server.store.base import Cell, CellSum
-from fleetune_server.training.aggregate import coarsen, fold_symbols, merge, roll_up
+from fleetune_server.training.aggregate import coarsen, merge, roll_up
 from fleetune_server.training.doubts import forged
 from fleetune_server.training.estimates import combine
 from fleetune_server.training.rounds import decoded_means

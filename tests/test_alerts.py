@@ -22,7 +22,7 @@ from tests.proxies import free_port
 from tests.running import Running, server
 
 from fleetune_server.pipeline import TRAINED
-from fleetune_server.training.progress import STUCK
+from fleetune_server.training.trainer import STUCK
 
 SERVER = Path(__file__).parents[1] / "server"
 PATIENCE = 60.0  # seconds

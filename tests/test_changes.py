@@ -9,9 +9,8 @@ import pytest
 
 from fleetune.context import Context, Environment
 from fleetune.privacy import mechanism
-from fleetune_research.fleet.simulate import draw_many
+from fleetune_research.fleet.simulate import draw_many, fold_symbols
 from fleetune_server.store.base import Cell, CellSum
-from fleetune_server.training.aggregate import fold_symbols
 from fleetune_server.training.changes import changes_of
 from fleetune_server.training.estimates import combine
 from fleetune_server.training.rounds import Rounds

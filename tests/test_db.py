@@ -15,9 +15,9 @@ import pytest
 from tests.test_store import packets, totals
 
 from fleetune_server import cli
-from fleetune_server.store import migrations, sqlite_file, upkeep
+from fleetune_server.store import schema, sqlite_file
 from fleetune_server.store.base import StoreError, VersionRecord
-from fleetune_server.store.migrations import MIGRATIONS, Migration
+from fleetune_server.store.schema import MIGRATIONS, Migration
 from fleetune_server.store.sqlite import open_sqlite
 from fleetune_server.store.sqlite_file import check
 
@@ -93,7 +93,7 @@ async def test_a_backup_under_load_is_one_moment_of_it(tmp_path: Path) -> None:
         sizes = []
         for number in range(5):
             target = tmp_path / f"{number}.db"
-            await asyncio.to_thread(upkeep.backup, path, target)
+            await asyncio.to_thread(sqlite_file.backup, path, target)
             sizes.append(await _reports(target))
         assert not load.done(), "writers did not wait for the backup, nor it for them"
         await load
@@ -105,7 +105,7 @@ def test_a_database_in_use_is_not_restored_over(
     database: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kept = tmp_path / "kept.db"
-    upkeep.backup(database, kept)
+    sqlite_file.backup(database, kept)
 
     async def running() -> int:
         async with open_sqlite(database, 1000) as store:
@@ -121,7 +121,7 @@ def test_a_database_in_use_is_not_restored_over(
 
 def test_a_killed_server_leaves_a_log_that_goes_aside_with_its_file(database: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.db"
-    upkeep.backup(database, kept)
+    sqlite_file.backup(database, kept)
     left = """
 import asyncio, os, sys
 from pathlib import Path
@@ -135,7 +135,7 @@ asyncio.run(main())
 """
     subprocess.run([sys.executable, "-c", left, str(database)], check=False)
     assert database.with_name("fleetune.db-wal").stat().st_size > 0
-    aside = upkeep.restore(kept, database)
+    aside = sqlite_file.restore(kept, database)
     assert aside is not None
     assert asyncio.run(_reports(database)) == 302, "the old log does not meet the new file"
     assert asyncio.run(_reports(aside)) == 352
@@ -143,10 +143,10 @@ asyncio.run(main())
 
 def test_a_broken_database_gives_way_to_a_backup_and_is_kept(database: Path, tmp_path: Path) -> None:
     kept = tmp_path / "kept.db"
-    upkeep.backup(database, kept)
+    sqlite_file.backup(database, kept)
     database.write_bytes(b"something else entirely" * 1000)
     assert check(database) == ["file is not a database"]
-    aside = upkeep.restore(kept, database)
+    aside = sqlite_file.restore(kept, database)
     assert aside is not None
     assert aside.read_bytes().startswith(b"something else")
     assert asyncio.run(_reports(database)) == 302
@@ -159,7 +159,7 @@ def test_what_is_no_sound_database_is_neither_restored_nor_moves_anything(
     other = tmp_path / "other.db"
     other.write_bytes(content)
     if not content:  # a database, yet not of ours in every respect
-        upkeep.backup(database, tmp_path / "copy.db")
+        sqlite_file.backup(database, tmp_path / "copy.db")
         other = tmp_path / "copy.db"
         _rewrite(other, "UPDATE aggregates SET total = total + 1")
     before = sorted(path.name for path in database.parent.iterdir())
@@ -215,15 +215,15 @@ def test_a_schema_change_that_fails_on_a_copy_leaves_the_database_alone(
     database: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bad = _later("CREATE TABLE later (id INTEGER)", "UPDATE aggregates SET total = total + 1")
-    monkeypatch.setattr(migrations, "MIGRATIONS", bad)
+    monkeypatch.setattr(schema, "MIGRATIONS", bad)
     changed = database.stat().st_mtime_ns
     with pytest.raises(StoreError, match="sums cannot come from reports"):
         asyncio.run(_reports(database))
     assert database.stat().st_mtime_ns == changed
-    monkeypatch.setattr(migrations, "MIGRATIONS", _later("CREATE TABLE later (id INTEGER)", "nonsense"))
+    monkeypatch.setattr(schema, "MIGRATIONS", _later("CREATE TABLE later (id INTEGER)", "nonsense"))
     with pytest.raises(StoreError, match="syntax error"):
         asyncio.run(_reports(database))
-    monkeypatch.setattr(migrations, "MIGRATIONS", MIGRATIONS)
+    monkeypatch.setattr(schema, "MIGRATIONS", MIGRATIONS)
     assert asyncio.run(_reports(database)) == 302
     assert {path.name for path in database.parent.iterdir()} == {"fleetune.db", "fleetune.db.lock"}
 
@@ -232,11 +232,11 @@ def test_a_schema_change_reaches_an_older_database_and_an_older_backup(
     database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept = tmp_path / "kept.db"
-    upkeep.backup(database, kept)
+    sqlite_file.backup(database, kept)
     good = _later("ALTER TABLE cells ADD COLUMN note TEXT NOT NULL DEFAULT ''")
-    monkeypatch.setattr(migrations, "MIGRATIONS", good)
+    monkeypatch.setattr(schema, "MIGRATIONS", good)
     assert asyncio.run(_reports(database)) == 302
-    upkeep.restore(kept, database)
+    sqlite_file.restore(kept, database)
     with closing(sqlite3.connect(database)) as connection:
         names = connection.execute("SELECT name FROM migrations ORDER BY name").fetchall()
         assert names[-1] == ("9999_later",)

@@ -19,8 +19,8 @@ from fleetune.features import environment_key, from_key
 from fleetune.manifest import Manifest
 from fleetune.model import Model
 from fleetune_server.publish.decisions import ENGINES, KINDS, Decisions, _name
+from fleetune_server.publish.distribute import Sealer
 from fleetune_server.publish.keys import KeyRing
-from fleetune_server.publish.sealed import Sealer
 from fleetune_server.training.aggregate import coarsen
 
 ROOT = Path(__file__).parents[1]

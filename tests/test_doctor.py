@@ -19,14 +19,14 @@ import pytest
 from tests import tiny
 
 from fleetune_server import cli
-from fleetune_server.commands import doctor, train
+from fleetune_server.commands import doctor, training
 from fleetune_server.commands.doctor import diagnose
 from fleetune_server.common import health
 from fleetune_server.pipeline import TRAINED
 from fleetune_server.publish.keys import KeyRing
 from fleetune_server.runtime import running
 from fleetune_server.settings import Settings
-from fleetune_server.training.progress import STUCK
+from fleetune_server.training.trainer import STUCK
 
 
 @pytest.fixture(scope="module")
@@ -255,7 +255,7 @@ async def test_an_operator_can_ask_for_a_training(
     settings: Settings, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async with running(settings) as state:
-        code = await train.ask(settings, 120)
+        code = await training.ask(settings, 120)
         assert code == 0, capsys.readouterr()
         assert state.library.version == 2
     assert "version 2: published" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from tests.test_intake_check import FixedRounds
 
 from fleetune_server.store.sqlite import open_sqlite
 from fleetune_server.telemetry.check import Checker
-from fleetune_server.telemetry.draws import HELDOUT, Draws
+from fleetune_server.telemetry.floods import HELDOUT, Draws
 
 TRIED = 4000
 

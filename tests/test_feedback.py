@@ -24,8 +24,8 @@ from fleetune.packet import DAY, PacketError
 from fleetune.privacy import WORD
 from fleetune.rating import EPSILON, MAX_BYTES, build, check, encode, estimate, truthful
 from fleetune_server.store.sqlite import open_sqlite
+from fleetune_server.telemetry.ingest import FeedbackIntake
 from fleetune_server.telemetry.limits import RateLimiter
-from fleetune_server.telemetry.ratings import FeedbackIntake
 
 TODAY = 20_780
 

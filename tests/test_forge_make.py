@@ -119,7 +119,7 @@ def test_without_the_forge_the_server_says_how_to_install_it(
     def missing(_name: str) -> None:
         raise ModuleNotFoundError("No module named 'wasmtime'", name="wasmtime")
 
-    monkeypatch.setattr("fleetune_server.commands.forge.import_module", missing)
+    monkeypatch.setattr("fleetune_server.commands.kernels.import_module", missing)
     assert cli.main(["forge", "sum.py", "--engines", "chromium"]) == 1
     assert "wasmtime is not installed" in (error := capsys.readouterr().err)
     assert "pip install -e '.[forge]'" in error

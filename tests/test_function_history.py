@@ -12,8 +12,7 @@ from tests.test_exports import world
 from tests.test_function_pages import known
 
 from fleetune_server.http.pages import functions as function_pages
-from fleetune_server.http.pages.function_history import KEPT, Turn, turned
-from fleetune_server.http.pages.functions import middle
+from fleetune_server.http.pages.functions import KEPT_TURNS, Turn, middle, turned
 from fleetune_server.training.public import Answer, Place
 
 DAY = 86_400
@@ -54,9 +53,9 @@ def test_an_entry_is_added_when_another_build_is_chosen_and_only_then() -> None:
 
 def test_a_choice_that_wavers_for_years_takes_no_more_room() -> None:
     turns = turned([], answered(there="js"), 1, 0.0)
-    for version in range(2, 5 * KEPT):
+    for version in range(2, 5 * KEPT_TURNS):
         turns = turned(turns, answered(here=("scalar", "js")[version % 2]), version, 0.0)
-    assert [turn.version for turn in turns] == [*range(5 * KEPT - 1, 4 * KEPT - 1, -1), 1]
+    assert [turn.version for turn in turns] == [*range(5 * KEPT_TURNS - 1, 4 * KEPT_TURNS - 1, -1), 1]
 
 
 def test_the_page_lists_them_newest_first_in_both_languages_and_not_those_of_a_function_of_old() -> None:

@@ -15,8 +15,7 @@ from tests.learning_world import FLEET, LAB, MANIFEST, first, reports
 from tests.poison import KERNEL, even, regret
 
 from fleetune.model import Model
-from fleetune_server.publish.library import Library
-from fleetune_server.publish.rollout import PROMOTED, TRIALS, WITHDRAWN, Rollout
+from fleetune_server.publish.library import PROMOTED, TRIALS, WITHDRAWN, Library, Rollout
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import CellSum
 from fleetune_server.store.opening import open_store

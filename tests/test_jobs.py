@@ -27,11 +27,11 @@ from fleetune.manifest import Kernel, Manifest, ManifestError
 from fleetune.model import Model
 from fleetune.packet import build
 from fleetune_server.cli import main
+from fleetune_server.http.own_kernels import Tokens
 from fleetune_server.kernels.catalogue import Catalogue
-from fleetune_server.kernels.fields import SpecError
 from fleetune_server.kernels.job import package, read_job
 from fleetune_server.kernels.shelf import package_of
-from fleetune_server.kernels.tokens import Tokens
+from fleetune_server.kernels.spec import SpecError
 
 ENVIRONMENT = Environment("firefox", 153, "linux", True, True, False, "2-3")
 PATIENCE = 120.0  # seconds

@@ -21,10 +21,9 @@ from fleetune.manifest import Manifest, variant_name
 from fleetune.model import Model
 from fleetune.packet import PacketError, check
 from fleetune_server.kernels.catalogue import CapacityError, Catalogue, names_of
-from fleetune_server.kernels.fields import SpecError
 from fleetune_server.kernels.package import Package, build
 from fleetune_server.kernels.shelf import MAX_KERNELS
-from fleetune_server.kernels.spec import MAX_PATTERNS, MAX_VARIANTS, read_spec
+from fleetune_server.kernels.spec import MAX_PATTERNS, MAX_VARIANTS, SpecError, read_spec
 from fleetune_server.store.base import Cell, CellSum
 from fleetune_server.training.aggregate import ENGINES, fit_environments
 

@@ -21,10 +21,10 @@ from fleetune_server.runtime import running
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import CellSum, Merge, Store, StoredPacket
 from fleetune_server.store.encoding import cell_id
-from fleetune_server.store.invariants import _IMPOSSIBLE_SUM
+from fleetune_server.store.schema import _IMPOSSIBLE_SUM
 from fleetune_server.training.aggregate import GROUP, coarsen, merge
 from fleetune_server.training.estimates import combine
-from fleetune_server.training.old import OLD, merges
+from fleetune_server.training.rounds import OLD, merges
 
 __all__ = ["postgres", "store"]
 

@@ -13,9 +13,8 @@ from tests import node
 from tests.own_world import description
 from wasmtime import wat2wasm
 
-from fleetune_server.kernels.fields import SpecError
 from fleetune_server.kernels.package import Package, build
-from fleetune_server.kernels.spec import read_spec
+from fleetune_server.kernels.spec import SpecError, read_spec
 
 SCRIPT = """
 export function js(data, out, n) { %s }

@@ -21,12 +21,11 @@ from tests.running import Running, server
 
 from fleetune.manifest import Manifest, ManifestError
 from fleetune_server import cli
+from fleetune_server.http.own_kernels import LIFETIME, Tokens
 from fleetune_server.kernels.catalogue import Catalogue
-from fleetune_server.kernels.fields import SpecError
 from fleetune_server.kernels.package import Package, build
 from fleetune_server.kernels.shelf import Shelf, read_document, to_document
-from fleetune_server.kernels.spec import read_spec
-from fleetune_server.kernels.tokens import LIFETIME, Tokens
+from fleetune_server.kernels.spec import SpecError, read_spec
 from fleetune_server.store.sqlite import open_sqlite
 
 

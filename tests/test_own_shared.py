@@ -11,8 +11,8 @@ from tests.own_world import SCRIPT, description, modules, predictions, reports
 from tests.postgres import cluster
 from tests.running import server
 
+from fleetune_server.http.own_kernels import Tokens
 from fleetune_server.kernels.shelf import to_document
-from fleetune_server.kernels.tokens import Tokens
 
 PATIENCE = 60.0  # seconds
 

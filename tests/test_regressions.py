@@ -17,12 +17,12 @@ from tests.test_privacy_page import Page
 
 from fleetune.context import Context, Environment
 from fleetune.privacy import mechanism
-from fleetune_research.fleet.simulate import draw_many
+from fleetune_research.fleet.simulate import draw_many, fold_symbols
 from fleetune_server.http.pages import changes as changes_page
 from fleetune_server.http.pages.changes import Seen
 from fleetune_server.http.pages.document import LANGUAGES
 from fleetune_server.store.base import Cell, CellSum
-from fleetune_server.training.aggregate import GROUP, fold_symbols
+from fleetune_server.training.aggregate import GROUP
 from fleetune_server.training.regressions import CONFIDENCE, LEAST, Change, _radius, changes
 
 Floats = NDArray[np.float64]

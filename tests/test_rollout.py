@@ -19,8 +19,7 @@ from fleetune.model import Model
 from fleetune_server import cli
 from fleetune_server.http.decisions import of_engine
 from fleetune_server.publish.distribute import DRAWS
-from fleetune_server.publish.library import Trial
-from fleetune_server.publish.rollout import outcomes
+from fleetune_server.publish.library import Trial, outcomes
 from fleetune_server.runtime import KEY, running
 from fleetune_server.settings import Settings
 from fleetune_server.training.fit import Rows, fit

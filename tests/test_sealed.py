@@ -9,9 +9,8 @@ from pathlib import Path
 from tests import node
 from tests.signed_site import WEB
 
-from fleetune_server.publish.distribute import RENEW_SECONDS, VALID_SECONDS
+from fleetune_server.publish.distribute import RENEW_SECONDS, VALID_SECONDS, SealedAnswer, Sealer
 from fleetune_server.publish.keys import KeyRing
-from fleetune_server.publish.sealed import SealedAnswer, Sealer
 
 
 def test_a_page_follows_the_servers_guess_about_a_job_only_if_it_is_signed(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.running import Running, server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from fleetune_server.commands import serve
-from fleetune_server.http.connections import RESERVE, SHARE
+from fleetune_server.commands.serve import RESERVE, SHARE
 from fleetune_server.http.push import MAX_MESSAGE
 from fleetune_server.settings import Settings
 

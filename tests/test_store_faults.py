@@ -16,7 +16,7 @@ from tests.test_store import packets, totals
 
 from fleetune_server.store import sqlite as engine
 from fleetune_server.store.base import Store, StoreError
-from fleetune_server.store.migrations import MIGRATIONS
+from fleetune_server.store.schema import MIGRATIONS
 from fleetune_server.store.sqlite import open_sqlite
 
 TRIALS = 3

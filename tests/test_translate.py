@@ -19,7 +19,7 @@ from tests import node
 from fleetune_server.common.assets import PACKERS
 from fleetune_server.http import wheel
 from fleetune_server.http.pages import new_function
-from fleetune_server.http.pages.write_words import WORDS
+from fleetune_server.http.pages.new_function import WORDS
 
 EXAMPLES = sorted((Path(__file__).resolve().parents[1] / "examples/forge").glob("*.py"))
 HEAD = "def f(a: In[f32], out: InOut[i32], n: i32, step: i32) -> f32:"

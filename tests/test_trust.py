@@ -27,8 +27,7 @@ from fleetune.root import MAX_BYTES, Root, verify_root
 from fleetune.signed import SignedError, canonical, key_id, read_keys
 from fleetune_research.fleet.http import HttpPlatform
 from fleetune_server import cli
-from fleetune_server.publish.keys import KeyFileError, KeyRing
-from fleetune_server.publish.roots import RENEW_SECONDS, VALID_SECONDS, Roots
+from fleetune_server.publish.keys import RENEW_SECONDS, VALID_SECONDS, KeyFileError, KeyRing, Roots
 
 STRANGER = Ed25519PrivateKey.from_private_bytes(bytes([9]) * 32)
 

@@ -14,8 +14,8 @@ from tests import node, releases
 from fleetune.model import Model
 from fleetune_server.kernels.catalogue import Catalogue
 from fleetune_server.publish.decisions import Decisions
+from fleetune_server.publish.distribute import SealedAnswer, Sealer
 from fleetune_server.publish.keys import KeyRing
-from fleetune_server.publish.sealed import SealedAnswer, Sealer
 
 ROOT = Path(__file__).resolve().parents[1]
 DIST = ROOT / "kernels_wasm" / "dist"

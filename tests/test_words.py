@@ -17,7 +17,7 @@ from fleetune import rating
 from fleetune.app.ledger import WINDOW_DAYS
 from fleetune.privacy import DEFAULT_EPSILON, STRICT_EPSILON, WORD
 from fleetune.rating import truthful
-from fleetune_server.telemetry import adoption
+from fleetune_server.publish.history import LEAST_SESSIONS
 
 WEB = Path(__file__).resolve().parents[1] / "browser" / "web"
 KERNELS = WEB.parents[1] / "kernels_wasm" / "dist"
@@ -114,7 +114,7 @@ def figures() -> dict[str, set[float]]:
         "satisfaction.text": {best_of_hundred, 100 - best_of_hundred, 100, rating.EPSILON},
         "satisfaction.budget": {WINDOW_DAYS},
         "dash.fewAnswers": {next(n for n in range(99) if rating.estimate(0, n).share is not None)},
-        "dash.fewSessions": {adoption.LEAST},
+        "dash.fewSessions": {LEAST_SESSIONS},
         "term.epsilon": terms | {round(math.exp(epsilon), 1) for epsilon in terms},
     }
 

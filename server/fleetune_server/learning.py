@@ -12,9 +12,9 @@ from typing import Generic, TypeVar
 from fleetune_server.publish.history import VERSIONS, superseded
 from fleetune_server.publish.library import Library
 from fleetune_server.store.base import CellSum, Merge, Store
-from fleetune_server.store.merging import portions
-from fleetune_server.store.snapshot import read_folded, read_sums
-from fleetune_server.training import old
+from fleetune_server.store.encoding import portions
+from fleetune_server.store.opening import read_folded, read_sums
+from fleetune_server.training.rounds import merges
 from fleetune_server.training.train import TrainRequest, TrainResult
 from fleetune_server.training.trainer import Trainer
 
@@ -55,7 +55,7 @@ class Merging:
     url: str
 
     def __call__(self, newest: int) -> list[bytes]:
-        return [pickle.dumps(some) for some in portions(old.merges(read_folded(self.url), newest))]
+        return [pickle.dumps(some) for some in portions(merges(read_folded(self.url), newest))]
 
     @staticmethod
     def read(part: bytes) -> list[Merge]:

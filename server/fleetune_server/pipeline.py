@@ -15,9 +15,8 @@ from fleetune.manifest import Manifest
 from fleetune_server.common.logs import Condition
 from fleetune_server.common.metrics import Metrics
 from fleetune_server.learning import OldCells, OverSums, Training
-from fleetune_server.publish.library import Library, Trial
+from fleetune_server.publish.library import PROMOTED, WITHDRAWN, Library, Rollout, Trial
 from fleetune_server.publish.release import Publisher, PublishError, sha256
-from fleetune_server.publish.rollout import PROMOTED, WITHDRAWN, Rollout
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import (
     RESTORED,
@@ -29,10 +28,9 @@ from fleetune_server.store.base import (
     withdrawable_seconds,
 )
 from fleetune_server.training.first import shipped
-from fleetune_server.training.progress import Progress
 from fleetune_server.training.sources import Lab
 from fleetune_server.training.train import TrainRequest, TrainResult
-from fleetune_server.training.trainer import Trainer, TrainerDiedError
+from fleetune_server.training.trainer import Progress, Trainer, TrainerDiedError
 from fleetune_server.training.trial import TrialRequest, judge_trial
 
 log = logging.getLogger(__name__)

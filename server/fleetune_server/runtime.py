@@ -16,33 +16,27 @@ from fleetune import __version__
 from fleetune.manifest import Manifest
 from fleetune_server.common.health import UNNAMED, clock_behind, no_room
 from fleetune_server.common.metrics import Metrics
-from fleetune_server.kernels.catalogue import Catalogue
-from fleetune_server.kernels.served import ServedCatalogue
+from fleetune_server.kernels.catalogue import Catalogue, ServedCatalogue
 from fleetune_server.kernels.shelf import Shelf
 from fleetune_server.pipeline import Pipeline
 from fleetune_server.publish.decisions import Decisions
-from fleetune_server.publish.distribute import Distributor
+from fleetune_server.publish.distribute import Distributor, Sealer
 from fleetune_server.publish.history import History
 from fleetune_server.publish.hub import Hub
 from fleetune_server.publish.keys import KeyFileError, KeyRing
-from fleetune_server.publish.library import Library
+from fleetune_server.publish.library import Library, Rollout
 from fleetune_server.publish.release import Publisher
-from fleetune_server.publish.rollout import Rollout
-from fleetune_server.publish.sealed import Sealer
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import Store, StoreError
 from fleetune_server.store.opening import only_server, open_store
 from fleetune_server.telemetry.check import Checker
-from fleetune_server.telemetry.draws import Draws
-from fleetune_server.telemetry.floods import FEW, Challenges, Floods
-from fleetune_server.telemetry.ingest import Intake
+from fleetune_server.telemetry.floods import FEW, Challenges, Draws, Floods
+from fleetune_server.telemetry.ingest import FeedbackIntake, Intake
 from fleetune_server.telemetry.limits import RateLimiter
-from fleetune_server.telemetry.ratings import FeedbackIntake
 from fleetune_server.training.lab import Versions
-from fleetune_server.training.progress import STUCK
 from fleetune_server.training.sources import Lab, guessed_rows, public_rows
 from fleetune_server.training.train import train
-from fleetune_server.training.trainer import Trainer
+from fleetune_server.training.trainer import STUCK, Trainer
 
 log = logging.getLogger(__name__)
 ROOM_SECONDS = 10.0  # between two trials whether a batch can be written

@@ -23,8 +23,8 @@ from fleetune.model import Model
 from fleetune_server.common.assets import Asset
 from fleetune_server.kernels.catalogue import Catalogue
 from fleetune_server.publish.decisions import Decisions
+from fleetune_server.publish.distribute import Sealer
 from fleetune_server.publish.keys import KeyRing
-from fleetune_server.publish.sealed import Sealer
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRY = ROOT / "browser" / "web" / "embed" / "fleetune.js"

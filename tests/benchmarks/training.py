@@ -26,7 +26,7 @@ from tests.synthetic import catalogue, truth
 from fleetune.context import CORES, Environment
 from fleetune.features import Frame
 from fleetune_research.baselines import available, boosted
-from fleetune_server.training.aggregate import fold_symbols
+from fleetune_research.fleet.simulate import fold_symbols
 from fleetune_server.training.fit import Rows, fit
 
 PACKETS = 10_000_000

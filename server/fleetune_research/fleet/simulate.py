@@ -16,10 +16,9 @@ from fleetune.context import Context, Environment
 from fleetune.features import Floats, Ints
 from fleetune.manifest import Manifest
 from fleetune.model import Answer, Model
-from fleetune.privacy import Mechanism, mechanism
+from fleetune.privacy import SYMBOLS, Mechanism, mechanism
 from fleetune_research.fleet.world import World
 from fleetune_server.store.base import Cell, CellSum
-from fleetune_server.training.aggregate import fold_symbols
 from fleetune_server.training.clips import CLIPS
 from fleetune_server.training.fit import Rows
 from fleetune_server.training.quality import Contexts, chosen_rows, decide
@@ -43,6 +42,18 @@ def draw_many(noise: Mechanism, residual: Floats, rng: np.random.Generator) -> N
     pick = rng.integers(0, noise.n - noise.window, len(residual))
     outside = np.where(pick < start, pick, pick + noise.window)
     return np.where(inside, within, outside).astype(np.uint8)
+
+
+def fold_symbols(cell: Ints, symbol: NDArray[np.uint8], cells: int) -> tuple[Ints, Ints, Ints]:
+    """(n, Σ, Σ²) per cell of reports given as columns: `cell` (reports,) in [0, cells), `symbol` (reports,).
+
+    One pass of `np.bincount`; float64 sums of these small integers are exact up to 2^53.
+    """
+    centred = 2.0 * symbol - (SYMBOLS - 1)
+    count = np.bincount(cell, minlength=cells)
+    total = np.bincount(cell, weights=centred, minlength=cells)
+    squares = np.bincount(cell, weights=centred * centred, minlength=cells)
+    return count.astype(np.int64), total.astype(np.int64), squares.astype(np.int64)
 
 
 @dataclass

@@ -1,1 +1,1 @@
-"""Subcommands of `fleetune`, one a module: add_arguments(parser) and run(args) -> exit code."""
+"""Subcommands of `fleetune`, listed in `cli.py`: what adds their arguments, and what runs them."""

@@ -11,10 +11,9 @@ import time
 from pathlib import Path
 
 from fleetune_server.settings import Settings
-from fleetune_server.store import upkeep
+from fleetune_server.store import sqlite_file
 from fleetune_server.store.base import RESTORED, StoreError, after_restore
 from fleetune_server.store.opening import is_postgres, open_store
-from fleetune_server.store.sqlite_file import check
 
 BACKUP = 'umask 077 && pg_dump --format=custom --file={file} "$FLEETUNE_STORE"'
 RESTORE = 'pg_restore --clean --if-exists --no-owner --single-transaction --dbname="$FLEETUNE_STORE" {file}'
@@ -61,14 +60,14 @@ def _run(args: argparse.Namespace, database: Path) -> int:
     if args.action == "check":
         path = args.file or database
         _must_exist(path)
-        return _told(check(path), str(path))
+        return _told(sqlite_file.check(path), str(path))
     if args.action == "backup":
         _must_exist(database)
-        upkeep.backup(database, args.file)
+        sqlite_file.backup(database, args.file)
         print(f"{database} is backed up in {args.file}; its signing keys are files of their own, beside it")
         return 0
     _must_exist(args.file)
-    aside = upkeep.restore(args.file, database)
+    aside = sqlite_file.restore(args.file, database)
     print(f"{database} is {args.file} now" + (f"; what it was before is {aside}" if aside else ""))
     return 0
 

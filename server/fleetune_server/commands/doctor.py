@@ -17,13 +17,12 @@ from fleetune_server.common.health import UNNAMED, clock_behind, few_files, no_r
 from fleetune_server.kernels.catalogue import Catalogue
 from fleetune_server.pipeline import TRAINED
 from fleetune_server.publish.history import held_places
-from fleetune_server.publish.keys import KeyFileError, KeyRing
-from fleetune_server.publish.roots import RootError
+from fleetune_server.publish.keys import KeyFileError, KeyRing, RootError
 from fleetune_server.settings import ROOT, Settings, SettingsError
 from fleetune_server.store.base import StoreError
 from fleetune_server.store.opening import is_postgres, open_store
 from fleetune_server.store.sqlite_file import check
-from fleetune_server.training.progress import STUCK
+from fleetune_server.training.trainer import STUCK
 
 SHOWN = 20  # suspicious places, those with most reports
 PAGE = ("browser/web/page/index.html", "browser/dist/pyodide/pyodide.asm.wasm")

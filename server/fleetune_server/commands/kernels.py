@@ -1,33 +1,40 @@
-"""`fleetune kernels`: kernels of your own, from a description to a running server. See browser/EMBED.md."""
+"""`fleetune kernels`, `fleetune jobs`: what an operator adds to a running server. `fleetune forge`: what to add.
+
+Kernels are described, checked and published; a job for choose() is a description alone, and no code goes there. See
+browser/EMBED.md. The forge makes a tuned kernel from one function. It is part of the checkout, not of the server.
+"""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import tomllib
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import httpx
 from kernels_wasm.build.scripts import ScriptError, read_text
 
-from fleetune_server.http.own_kernels import tokens_of
+from fleetune_server.http.own_kernels import TokenFileError, tokens_of
 from fleetune_server.kernels.browsers import FAMILIES
 from fleetune_server.kernels.check import CheckError, as_json, check, table
-from fleetune_server.kernels.fields import SpecError
+from fleetune_server.kernels.job import read_job
 from fleetune_server.kernels.package import Package, build
 from fleetune_server.kernels.shelf import to_document
-from fleetune_server.kernels.spec import files_of, read_spec
+from fleetune_server.kernels.spec import SpecError, files_of, read_spec
 from fleetune_server.kernels.template import write_template
-from fleetune_server.kernels.tokens import TokenFileError
 from fleetune_server.settings import Settings
 
 TOKEN = "FLEETUNE_TOKEN"  # noqa: S105 (the variable's name)
+FORGE = "kernels_wasm.forge.command"
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments_kernels(parser: argparse.ArgumentParser) -> None:
     """init, check, add, list, remove, token."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     init = actions.add_parser("init", help="write a description and a script to start from")
@@ -41,19 +48,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     listed = actions.add_parser("list", help="list a running server's own kernels")
     removed = actions.add_parser("remove", help="take a kernel from a running server")
     removed.add_argument("name")
-    for action in (added, listed, removed):
-        action.add_argument("--server", default="http://127.0.0.1:8000", help="its address")
-    for action in (added, removed):
-        action.add_argument("--token", default=os.environ.get(TOKEN, ""), help=f"default: ${TOKEN}")
+    _server(added, listed, removed)
     token = actions.add_parser("token", help="operator tokens of the server whose data folder is here")
     token.add_argument("what", choices=("new", "list", "revoke"))
     token.add_argument("id", nargs="?", help="of the token to revoke")
 
 
-def run(args: argparse.Namespace) -> int:
+def run_kernels(args: argparse.Namespace) -> int:
     """0; 1 if the kernel is wrong or the server refuses."""
     try:
-        return ACTIONS[args.action](args)
+        return KERNELS[args.action](args)
     except (SpecError, ScriptError, CheckError, TokenFileError, OSError, tomllib.TOMLDecodeError) as error:
         print(f"fleetune kernels: {error}", file=sys.stderr)
     except httpx.HTTPError as error:
@@ -104,42 +108,14 @@ def _check(args: argparse.Namespace) -> int:
 
 def _add(args: argparse.Namespace) -> int:
     package, document = _package(args.description)
-    answer = httpx.post(
-        f"{args.server.rstrip('/')}/api/own-kernels",
-        content=document,
-        headers={"authorization": f"Bearer {args.token}", "content-type": "application/json"},
-        timeout=60,
-    )
+    answer = _ask(args, "POST", "", document)
     if answer.status_code == 201:
         print(f"{package.entry['name']}: published, profile {answer.json()['profileSignature']}")
-    return _told(answer)
-
-
-def _remove(args: argparse.Namespace) -> int:
-    answer = httpx.delete(
-        f"{args.server.rstrip('/')}/api/own-kernels/{args.name}",
-        headers={"authorization": f"Bearer {args.token}"},
-        timeout=60,
-    )
-    if answer.status_code == 200:
-        print(f"{args.name}: removed; what was learned about it is kept and no longer used")
-    return _told(answer)
-
-
-def _told(answer: httpx.Response) -> int:
-    if answer.is_success:
-        return 0
-    try:
-        message = answer.json()["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        message = answer.text[:200]
-    print(f"fleetune kernels: the server refused ({answer.status_code}): {message}", file=sys.stderr)
-    return 1
+    return _told(args, answer)
 
 
 def _list(args: argparse.Namespace) -> int:
-    answer = httpx.get(f"{args.server.rstrip('/')}/api/kernels", timeout=60)
-    for entry in answer.raise_for_status().json()["kernels"]:
+    for entry in _listed(args)["kernels"]:
         if entry.get("own"):
             names = ", ".join(variant["name"] for variant in entry["variants"])
             print(f"{entry['name']}  {entry['profileSignature']}  {names}")
@@ -160,7 +136,84 @@ def _token(args: argparse.Namespace) -> int:
     return 0
 
 
-ACTIONS = {
+def add_arguments_jobs(parser: argparse.ArgumentParser) -> None:
+    """add, list, remove."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    added = actions.add_parser("add", help="register a job, or replace its description")
+    added.add_argument("description", type=Path, help="the job's .toml")
+    listed = actions.add_parser("list", help="list a running server's jobs")
+    removed = actions.add_parser("remove", help="refuse reports about a job from now on")
+    removed.add_argument("name")
+    _server(added, listed, removed)
+
+
+def run_jobs(args: argparse.Namespace) -> int:
+    """0; 1 if the description is wrong or the server refuses."""
+    try:
+        return JOBS[args.action](args)
+    except (SpecError, OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        print(f"fleetune jobs: {error}", file=sys.stderr)
+    except httpx.HTTPError as error:
+        print(f"fleetune jobs: {args.server} cannot be reached: {error}", file=sys.stderr)
+    return 1
+
+
+def _add_job(args: argparse.Namespace) -> int:
+    raw = tomllib.loads(args.description.read_text(encoding="utf-8"))
+    job = read_job(raw)
+    answer = _ask(args, "POST", "", json.dumps({"job": raw}))
+    if answer.is_success:
+        print(f"{job.name}: registered, signature {job.signature}")
+    return _told(args, answer)
+
+
+def _list_jobs(args: argparse.Namespace) -> int:
+    for job in _listed(args).get("jobs", ()):
+        names = ", ".join(f"{one['name']} {one['version']}" for one in job["implementations"])
+        print(f"{job['name']}  {job['profileSignature']}  {names}")
+    return 0
+
+
+def _server(
+    added: argparse.ArgumentParser, listed: argparse.ArgumentParser, removed: argparse.ArgumentParser
+) -> None:
+    """Which server to ask, and by what right it is changed."""
+    for action in (added, listed, removed):
+        action.add_argument("--server", default="http://127.0.0.1:8000", help="its address")
+    for action in (added, removed):
+        action.add_argument("--token", default=os.environ.get(TOKEN, ""), help=f"default: ${TOKEN}")
+
+
+def _ask(args: argparse.Namespace, method: str, path: str, body: str | bytes | None = None) -> httpx.Response:
+    """The route of an operator's own kernels: a job is one without modules."""
+    headers = {"authorization": f"Bearer {args.token}", "content-type": "application/json"}
+    url = f"{args.server.rstrip('/')}/api/own-kernels{path}"
+    return httpx.request(method, url, content=body, headers=headers, timeout=60)
+
+
+def _listed(args: argparse.Namespace) -> Any:
+    return httpx.get(f"{args.server.rstrip('/')}/api/kernels", timeout=60).raise_for_status().json()
+
+
+def _remove(args: argparse.Namespace) -> int:
+    answer = _ask(args, "DELETE", f"/{args.name}")
+    if answer.is_success:
+        print(f"{args.name}: removed; what was learned about it is kept and no longer used")
+    return _told(args, answer)
+
+
+def _told(args: argparse.Namespace, answer: httpx.Response) -> int:
+    if answer.is_success:
+        return 0
+    try:
+        message = answer.json()["error"]["message"]
+    except (ValueError, KeyError, TypeError):
+        message = answer.text[:200]
+    print(f"fleetune {args.command}: the server refused ({answer.status_code}): {message}", file=sys.stderr)
+    return 1
+
+
+KERNELS = {
     "init": _init,
     "check": _check,
     "add": _add,
@@ -168,3 +221,34 @@ ACTIONS = {
     "remove": _remove,
     "token": _token,
 }
+JOBS = {"add": _add_job, "list": _list_jobs, "remove": _remove}
+
+
+class MissingForgeError(Exception):
+    """The forge or something that it needs is not installed; the message says how to get it."""
+
+
+def _forge() -> ModuleType:
+    try:
+        return import_module(FORGE)
+    except ModuleNotFoundError as error:
+        raise MissingForgeError(
+            f"fleetune forge: {error.name} is not installed. In a checkout of Fleetune: pip install -e '.[forge]'"
+        ) from error
+
+
+def add_arguments_forge(parser: argparse.ArgumentParser) -> None:
+    """The forge's own arguments; any at all where it is missing, so that `run` can say so."""
+    try:
+        _forge().add_arguments(parser)
+    except MissingForgeError:
+        parser.add_argument("arguments", nargs=argparse.REMAINDER)
+
+
+def run_forge(args: argparse.Namespace) -> int:
+    """The forge's exit code; 1 if it is not installed."""
+    try:
+        return int(_forge().run(args))
+    except MissingForgeError as error:
+        print(error, file=sys.stderr)
+        return 1

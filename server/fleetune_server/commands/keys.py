@@ -9,9 +9,8 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from fleetune_server.publish.keys import KeyFileError, KeyRing
-from fleetune_server.publish.rollout import TRIALS, stable
-from fleetune_server.publish.roots import RootError
+from fleetune_server.publish.keys import KeyFileError, KeyRing, RootError
+from fleetune_server.publish.library import TRIALS, stable
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import StoreError
 from fleetune_server.store.opening import is_postgres, open_store

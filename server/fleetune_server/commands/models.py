@@ -15,8 +15,8 @@ from pathlib import Path
 from fleetune.artefact import ModelError, pack, unpack
 from fleetune.version_log import PAGE, LogEntry, LogError, follows
 from fleetune_server.pipeline import PINNED
+from fleetune_server.publish.library import TRIALS, outcomes
 from fleetune_server.publish.release import Publisher, PublishError
-from fleetune_server.publish.rollout import TRIALS, outcomes
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import Store, StoreError, VersionRecord, VersionTakenError, above_backup
 from fleetune_server.store.opening import open_store

@@ -1,26 +1,37 @@
-"""`fleetune serve`: the server process, its socket and its uvicorn settings."""
+"""`fleetune serve`: the server process, its socket, its uvicorn settings and its TCP connections.
+
+In the open there are only so many connections, in all and of one network, and a head may take only so long.
+"""
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import dataclasses
 import gc
+import logging
+import math
 import os
 import signal
 import socket
 import sys
+from collections import Counter
 from types import FrameType
+from typing import Any, ClassVar
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fleetune_server.common.health import open_files
+from fleetune_server.common.health import MORE_FILES, open_files
 from fleetune_server.common.logs import configure
 from fleetune_server.http.app import create_app
-from fleetune_server.http.connections import bounded
 from fleetune_server.http.push import MAX_MESSAGE
 from fleetune_server.settings import Settings, SettingsError
+from fleetune_server.telemetry.limits import sender_of
 
+log = logging.getLogger(__name__)
 BACKLOG = 2048
 READ_BYTES = 1 << 12  # of one read, about; 1,000 chunks of one byte in it take h11 10 ms, and others wait
 MAX_HEAD = 16_384  # bytes of a request's headers, of a chunk's size and of trailers
@@ -42,6 +53,10 @@ FOLDER_FAULTS = (  # as the system and SQLite put it
 )
 ADVICE = "`fleetune db check` says what is wrong, `fleetune db restore FILE` puts a backup in its place"
 OS_ERRORS = ("OSError", "PermissionError", "NotADirectoryError")
+RESERVE = 48  # file descriptors of the process itself: database, log, listener
+SHARE = 4  # one address prefix may hold one in so many of the connections
+HEAD_SECONDS = 20.0  # from the first byte of a request's head, or from the connection's start, to its last
+HERE = ("127.0.0.1", "::1")  # programs of this machine share no limit with anybody
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -166,3 +181,94 @@ class Server(uvicorn.Server):
             gc.freeze()  # models and catalogue stay for good
             gc.set_threshold(*GARBAGE)
             print(f"Fleetune is at {self.url}", flush=True)
+
+
+class Connections:
+    """What is open now, by address prefix; a prefix is forgotten with its last connection.
+
+    Pages' WebSockets have seats of their own (`push.py`) and count here in all only.
+    """
+
+    def __init__(self, files: int | None) -> None:
+        """`files`: file descriptors of this process; None for no limit."""
+        self.most = math.inf if files is None else max(files - RESERVE, 1)
+        self.of_one = max(self.most // SHARE, 1)
+        self._taken: Counter[str] = Counter()
+        self._warned = False
+
+    def take(self, prefix: str, opened: int) -> bool:
+        """Whether one more may be open, of `opened` in all; `leave` gives it back."""
+        if opened > self.most and not self._warned:
+            self._warned = True
+            log.warning(
+                "no files left for more connections",
+                extra={"connections": self.most, "remedy": f"the limit of open files: {MORE_FILES}"},
+            )
+        if opened > self.most or (prefix and self._taken[prefix] >= self.of_one):
+            return False
+        self._taken[prefix] += 1
+        return True
+
+    def leave(self, prefix: str) -> None:
+        """One that was taken is free again."""
+        self._taken[prefix] -= 1
+        if not self._taken[prefix]:
+            del self._taken[prefix]
+
+
+class Bounded(H11Protocol):
+    """uvicorn's h11 within these limits: a connection beyond them is reset, and one whose head does not end."""
+
+    open: ClassVar[Connections]
+    _prefix: str | None = None  # of the seat that it holds
+    _late: asyncio.TimerHandle | None = None
+    _upgraded = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a seat, or be reset."""
+        super().connection_made(transport)
+        local = self.client is not None and self.client[0] in HERE
+        prefix = "" if local else sender_of({"client": self.client, "headers": []}, ()).prefix
+        if self.open.take(prefix, len(self.connections)):
+            self._prefix = prefix
+            self._await_head()
+        else:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """A head that has begun must end in time; what it asks for has limits of its own."""
+        super().data_received(data)
+        if self._upgraded or (self.cycle is not None and not self.cycle.response_complete):
+            self._stop_waiting()
+        elif self._late is None:
+            self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Give the seat back."""
+        self._leave()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """From now on another protocol has the connection."""
+        self._upgraded = True
+        self._leave()
+        super().handle_websocket_upgrade(event)
+
+    def _leave(self) -> None:
+        self._stop_waiting()
+        if self._prefix is not None:
+            self.open.leave(self._prefix)
+            self._prefix = None
+
+    def _await_head(self) -> None:
+        self._late = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def _stop_waiting(self) -> None:
+        if self._late is not None:
+            self._late.cancel()
+            self._late = None
+
+
+def bounded(files: int | None) -> type[Any]:
+    """The protocol of one server's connections."""
+    return type("BoundedProtocol", (Bounded,), {"open": Connections(files)})

@@ -1,4 +1,7 @@
-"""Answers from memory: right types, entity tags, Brotli and gzip made once (here, or where the package is built)."""
+"""Answers from memory: right types, entity tags, Brotli and gzip made once (here, or where the package is built).
+
+And the security headers of every page that we serve, also of the one that checks an own kernel.
+"""
 
 from __future__ import annotations
 
@@ -43,6 +46,30 @@ PACKERS: Mapping[str, Callable[[bytes], bytes]] = {  # the first that a browser 
 SUFFIXES = {"br": ".br", "gzip": ".gz"}  # of the packed forms that lie beside a file
 OURS = b"// @ts-check"  # the first line of our own scripts
 COMMENT = re.compile(rb"^[ \t]*(?:/\*(?:[^*]|\*(?!/))*\*/|//[^\n]*)[ \t]*$", re.MULTILINE)
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "font-src 'self'",
+        "base-uri 'none'",
+        "form-action 'self'",  # the search on /functions
+        "frame-ancestors 'self'",
+    )
+)
+SECURITY = {
+    "content-security-policy": CONTENT_SECURITY_POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "permissions-policy": ", ".join(
+        f"{feature}=()"
+        for feature in ("camera", "display-capture", "geolocation", "microphone", "payment", "usb")
+    ),
+}
+ISOLATION = {"cross-origin-opener-policy": "same-origin", "cross-origin-embedder-policy": "require-corp"}
 
 
 def sri(body: bytes) -> str:

@@ -49,11 +49,11 @@ def _told(error: BaseException) -> Iterator[str]:
         chain = chain.__cause__ or chain.__context__
 
 
-def configure(level: int = logging.INFO) -> None:
+def configure() -> None:
     """Send every log of this process to stderr as JSON lines."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
-    logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     # These announce process ids, sockets and peers' addresses.
     for name in ("uvicorn.access", "websockets", "httpx", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -21,7 +21,7 @@ from fleetune.model import Model
 from fleetune_server.common.assets import Asset
 from fleetune_server.common.errors import RefusedError
 from fleetune_server.publish.decisions import ENGINES, EngineAnswer
-from fleetune_server.publish.sealed import SealedAnswer
+from fleetune_server.publish.distribute import SealedAnswer
 from fleetune_server.runtime import state_of
 
 _FLAGS = {"1": True, "0": False}

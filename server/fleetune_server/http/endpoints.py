@@ -28,11 +28,9 @@ from fleetune.version_log import PAGE
 from fleetune_server.common import metrics as instruments
 from fleetune_server.http.assets import Assets
 from fleetune_server.http.pages import policy
-from fleetune_server.publish.history import contributors, held_places, summary
+from fleetune_server.publish.history import Adoption, adoption, contributors, held_places, summary
 from fleetune_server.runtime import KEY, State, state_of
 from fleetune_server.store.base import withdrawable_seconds
-from fleetune_server.telemetry import adoption
-from fleetune_server.telemetry.adoption import Adoption
 from fleetune_server.telemetry.limits import privacy_signal
 
 SOMEBODY = Environment("firefox", 145, "linux", True, True, True, "8-15", "x86")  # of the sample packets
@@ -159,7 +157,7 @@ async def _measure(state: State) -> None:
 
 def _adoption(state: State) -> Adoption:
     counted = state.metrics
-    return adoption.estimate(
+    return adoption(
         counted.packets.values["accepted"], counted.withdrawn.values[""], counted.sessions.values[""]
     )
 

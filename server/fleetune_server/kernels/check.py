@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any
 
-from fleetune_server.common.assets import TYPES
-from fleetune_server.common.security import ISOLATION, SECURITY
+from fleetune_server.common.assets import ISOLATION, SECURITY, TYPES
 from fleetune_server.kernels import browsers
 from fleetune_server.kernels.package import Package
 from fleetune_server.settings import ROOT

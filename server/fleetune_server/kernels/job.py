@@ -13,9 +13,8 @@ from typing import Any
 from kernels_wasm.build.catalogue import BASELINES, INHERITED
 
 from fleetune.limits import MOST_SIZES, OPTIMISATION
-from fleetune_server.kernels.fields import SpecError, Table
 from fleetune_server.kernels.package import Package
-from fleetune_server.kernels.spec import MAX_PATTERNS, MAX_SIZE, MAX_VARIANTS, NAME
+from fleetune_server.kernels.spec import MAX_PATTERNS, MAX_SIZE, MAX_VARIANTS, NAME, SpecError, Table
 
 _KEYS = ("name", "summary", "sizes", "patterns", "implementations")
 _VERSION = r"[\w][\w.+-]{0,39}"

@@ -15,9 +15,8 @@ from kernels_wasm.build.catalogue import KernelRow, Optimisation, VariantRow
 from kernels_wasm.profile import profile
 from kernels_wasm.profile.reader import Module
 
-from fleetune_server.kernels.fields import SpecError
 from fleetune_server.kernels.memory import memory_problems, places, room_problems
-from fleetune_server.kernels.spec import OwnKernel, OwnVariant
+from fleetune_server.kernels.spec import OwnKernel, OwnVariant, SpecError
 
 ALIGNMENT = 64
 FUNCTION, MEMORY = 0, 2  # kinds of exports and imports

@@ -13,13 +13,13 @@ from typing import Any
 import msgspec
 
 from fleetune_server.kernels import job
-from fleetune_server.kernels.fields import SpecError
 from fleetune_server.kernels.package import Package, build
 from fleetune_server.kernels.spec import (
     MAX_MODULE,
     MAX_SCRIPT,
     MAX_VARIANTS,
     OwnKernel,
+    SpecError,
     as_document,
     read_spec,
 )

@@ -22,7 +22,7 @@ from fleetune.features import engine_key, from_key
 from fleetune.manifest import BASELINE, Manifest
 from fleetune.model import DecisionRow, Model
 from fleetune_server.common.assets import REVALIDATE, Asset
-from fleetune_server.publish.sealed import SealedAnswer, Sealer
+from fleetune_server.publish.distribute import SealedAnswer, Sealer
 
 VERSIONS = 4  # whose answers are remembered: the first, the stable one, one on trial, and what just changed
 PLAN_CELLS = 50

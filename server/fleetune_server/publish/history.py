@@ -1,4 +1,4 @@
-"""How much had come in at which hour: a few numbers an hour, kept for the dashboard."""
+"""Figures for the dashboard: how much had come in at which hour, how many browsers report, how many share."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
 
+from fleetune.rating import wilson
 from fleetune_server.common.logs import Condition
 from fleetune_server.publish.library import Library
 from fleetune_server.store.base import Store, StoreError, VersionRecord
@@ -20,6 +22,7 @@ DAY = 24 * HOUR
 TURN_SECONDS = 60.0
 KEPT = 24 * 90  # hours
 KEPT_VERSIONS = 1000  # whose figures stay after their files are gone
+LEAST_SESSIONS = 20  # sessions, as for any other group
 
 
 class History:
@@ -108,3 +111,30 @@ def contributors(hours: Sequence[dict[str, Any]], reports: int, now: float) -> d
     count = max(0, reports - (before[-1] if before else 0))
     half = 1.96 * (count + 1) ** 0.5
     return {"count": count, "low": max(0.0, count + 2 - half), "high": count + 2 + half}
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """Reports per session with a 95 % interval; None while there are too few sessions."""
+
+    sessions: int
+    reports: int  # accepted, repeats and withdrawn ones left out
+    share: float | None
+    low: float | None
+    high: float | None
+
+    def to_wire(self) -> Mapping[str, Any]:
+        return asdict(self)
+
+
+def adoption(accepted: int, withdrawn: int, sessions: int) -> Adoption:
+    """The share of sessions that end in a report, and Wilson's interval.
+
+    Repeats of a packet are not among the `accepted`; withdrawn ones are taken off. A browser may have several
+    sessions a day and sends one report, so no less than this share of sessions agreed. More reports than
+    sessions (clients without a page) leave nothing to estimate: the share is then None.
+    """
+    reports = max(0, accepted - withdrawn)
+    if sessions < LEAST_SESSIONS or reports > sessions:
+        return Adoption(sessions, reports, None, None, None)
+    return Adoption(sessions, reports, *wilson(reports, sessions))

@@ -1,6 +1,7 @@
-"""Records to columns and back, and the queries that both engines share word for word."""
+"""Records to columns and back, the queries that both engines share word for word, and how they merge old cells."""
 
 # ruff: noqa: S608 - the queries are put together from constants of this module only
+# ruff: noqa: S608 - what is put into the queries are numbers of our own
 
 from __future__ import annotations
 
@@ -8,13 +9,13 @@ import gzip
 import hashlib
 import json
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Awaitable, Callable, Container, Iterable, Mapping, Sequence
+from itertools import chain, pairwise
 from typing import Any
 
 from fleetune.context import Context, Environment, canonical_json
 from fleetune.version_log import LogEntry, extend
-from fleetune_server.store.base import HOUR, Cell, CellSum, Counts, VersionRecord
+from fleetune_server.store.base import HOUR, Cell, CellSum, Counts, Merge, VersionRecord
 
 _OF_CELL = "signature, context, environment, candidate, version, epsilon, clip, base_log"
 CELL = f"id, {_OF_CELL}"
@@ -77,6 +78,14 @@ OLD_FILES = (
     "DELETE FROM files WHERE sha256 NOT IN (SELECT sha256 FROM served)",
 )
 SERVED_FILE = "SELECT body FROM files WHERE sha256 IN (SELECT sha256 FROM served WHERE address = {0})"
+
+# Old cells become fewer.
+AT_ONCE = 1000  # cells of one transaction: packets wait for it
+Run = Callable[[str], Awaitable[Iterable[Sequence[Any]]]]
+Many = Callable[[str, list[tuple[Any, ...]]], Awaitable[Any]]
+_MERGED_CELL = f"""INSERT INTO cells ({CELL}) VALUES ({{0}})
+    ON CONFLICT (id) DO UPDATE SET clip = excluded.clip, base_log = excluded.base_log"""
+_MERGED_SUM = "INSERT INTO aggregates (cell, heldout, count, total, squares) VALUES ({0})"
 
 FOLD_RANGES = 32
 
@@ -188,3 +197,51 @@ def nonce_ranges() -> list[tuple[bytes, bytes]]:
     """
     starts = [bytes([first]) for first in range(0, 256, 256 // FOLD_RANGES)]
     return list(pairwise([*starts, b"\xff" * 17]))
+
+
+def portions(merges: Sequence[Merge]) -> list[list[Merge]]:
+    """The merges in groups of about AT_ONCE sources, each whole."""
+    groups: list[list[Merge]] = [[]]
+    size = 0
+    for one in merges:
+        if size and size + len(one.sources) > AT_ONCE:
+            groups.append([])
+            size = 0
+        groups[-1].append(one)
+        size += len(one.sources)
+    return groups if merges else []
+
+
+async def merge(run: Run, many: Many, mark: Callable[[int], str], merges: Sequence[Merge]) -> int:
+    """Inside one transaction: merge what is as it was read. `mark` writes the placeholder of a value by number."""
+    wanted = ",".join(sorted({str(cell_id(row.cell)) for one in merges for row in one.sources}))
+    if not wanted:
+        return 0
+    there: dict[int, set[tuple[int, ...]]] = {}
+    sums = f"SELECT cell, heldout, count, total, squares FROM aggregates WHERE cell IN ({wanted})"
+    for cell, *numbers in await run(sums):
+        there.setdefault(cell, set()).add(tuple(map(int, numbers)))
+    sound = [one for one in merges if _by_cell(one.sources).items() <= there.items()]
+    gone = ",".join(sorted({str(cell_id(row.cell)) for one in sound for row in one.sources}))
+    if not gone:
+        return 0
+    await run(f"DELETE FROM aggregates WHERE cell IN ({gone})")
+    await run(f"DELETE FROM cells WHERE id IN ({gone}) AND id NOT IN (SELECT cell FROM packets)")
+    result = list(chain.from_iterable(one.result for one in sound))
+    cells = {row.cell: cell_columns(row.cell) for row in result}
+    await many(_MERGED_CELL.format(_marks(mark, 9)), list(cells.values()))
+    added = [(cell_id(row.cell), row.heldout, row.count, row.total, row.squares) for row in result]
+    await many(_MERGED_SUM.format(_marks(mark, 5)), added)
+    return len(sound)
+
+
+def _by_cell(sources: Sequence[CellSum]) -> dict[int, set[tuple[int, ...]]]:
+    found: dict[int, set[tuple[int, ...]]] = {}
+    for row in sources:
+        numbers = int(row.heldout), row.count, row.total, row.squares
+        found.setdefault(cell_id(row.cell), set()).add(numbers)
+    return found
+
+
+def _marks(mark: Callable[[int], str], values: int) -> str:
+    return ", ".join(mark(number) for number in range(1, values + 1))

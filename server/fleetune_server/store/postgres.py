@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 from fleetune.version_log import LogEntry
 from fleetune_server.store import encoding as rows
-from fleetune_server.store import merging
 from fleetune_server.store.base import (
     Cell,
     CellSum,
@@ -26,8 +25,7 @@ from fleetune_server.store.base import (
     Withdrawal,
 )
 from fleetune_server.store.encoding import nonce_ranges
-from fleetune_server.store.postgres_connection import as_store_error, migrate, open_pool
-from fleetune_server.store.replicas import CHANNEL, Replicas
+from fleetune_server.store.postgres_connection import CHANNEL, Replicas, as_store_error, migrate, open_pool
 from fleetune_server.store.writer import Writer
 
 T = TypeVar("T")
@@ -152,9 +150,9 @@ class PostgresStore:
             self._cells = {}  # some of them go
             await self._connection.execute(f"SELECT pg_advisory_xact_lock({_FOLD})")
             fetch, many = self._connection.fetch, self._connection.executemany
-            return await merging.apply(fetch, many, "${}".format, some)
+            return await rows.merge(fetch, many, "${}".format, some)
 
-        return sum([await self._writer.change(partial(work, some)) for some in merging.portions(merges)])
+        return sum([await self._writer.change(partial(work, some)) for some in rows.portions(merges)])
 
     async def fold(self, before: float) -> int:
         folded = 0

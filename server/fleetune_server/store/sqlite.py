@@ -19,7 +19,6 @@ import aiosqlite
 
 from fleetune.version_log import LogEntry
 from fleetune_server.store import encoding as rows
-from fleetune_server.store import merging
 from fleetune_server.store.base import (
     Cell,
     CellSum,
@@ -165,9 +164,9 @@ class SqliteStore:
         async def work(some: Sequence[Merge]) -> int:
             self._cells = {}  # some of them go
             run, many = self._writing.execute_fetchall, self._writing.executemany
-            return await merging.apply(run, many, "?{}".format, some)
+            return await rows.merge(run, many, "?{}".format, some)
 
-        return sum([await self._writer.change(partial(work, some)) for some in merging.portions(merges)])
+        return sum([await self._writer.change(partial(work, some)) for some in rows.portions(merges)])
 
     async def fold(self, before: float) -> int:
         folded = 0

@@ -1,17 +1,20 @@
-"""The SQLite file itself: who holds it, how it is opened, copied, judged and brought up to date."""
+"""The SQLite file itself: who holds it, how it is opened, judged, brought up to date, backed up and restored."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import shutil
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from fleetune_server.store import migrations
-from fleetune_server.store.base import StoreError
-from fleetune_server.store.invariants import violations
+from fleetune_server.common import private_file
+from fleetune_server.store import schema
+from fleetune_server.store.base import RESTORED, StoreError, after_restore
 
 try:
     import fcntl
@@ -90,7 +93,7 @@ def prepare(path: Path) -> None:
         for pragma in PRAGMAS:
             connection.execute(f"PRAGMA {pragma}")
         applied = _applied(connection)
-        if applied and migrations.outstanding(applied):
+        if applied and schema.outstanding(applied):
             with private_copy(path, path.with_name(f"{path.name}.rehearsal")) as rehearsal:
                 upgrade(rehearsal)
         migrate(connection)
@@ -112,8 +115,8 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Apply what is outstanding, all or nothing."""
     connection.execute("BEGIN IMMEDIATE")
     try:
-        connection.execute(migrations.LEDGER)
-        for migration in migrations.outstanding(_applied(connection)):
+        connection.execute(schema.LEDGER)
+        for migration in schema.outstanding(_applied(connection)):
             for statement in migration.sqlite:
                 connection.execute(statement)
             connection.execute("INSERT INTO migrations VALUES (?)", (migration.name,))
@@ -160,7 +163,7 @@ def check(path: Path) -> list[str]:
                 return structure
             lost = len(connection.execute("PRAGMA foreign_key_check").fetchall())
             dangling = [f"{lost:,} rows refer to what is not there"] if lost else []
-            return dangling + violations(lambda query: connection.execute(query))
+            return dangling + schema.violations(lambda query: connection.execute(query))
     except sqlite3.Error as error:
         return [str(error)]
 
@@ -190,3 +193,78 @@ def damage(path: Path) -> str | None:
     except sqlite3.DatabaseError as error:
         return str(error)
     return None if found == "ok" else str(found).splitlines()[-1]
+
+
+def backup(database: Path, target: Path) -> None:
+    """A sound, private, durable copy of a database that may be in use; StoreError if `target` exists."""
+    if target.exists():
+        raise StoreError(f"{target} exists; a backup overwrites nothing")
+    with private_file.replaced(target) as draft:
+        copy(database, draft)
+        _sound(draft, database)
+
+
+def restore(source: Path, database: Path) -> Path | None:
+    """Put a copy of `source`, brought up to date, in the place of `database`; where the old one is now.
+
+    A copy is migrated and checked before anything moves. Refuses while anyone uses the database. Whenever
+    this is interrupted, `database` is the old one or the new one.
+    """
+    database.parent.mkdir(parents=True, exist_ok=True)
+    with lock_database(database, alone=True), private_file.replaced(database) as draft:
+        copy(source, draft)
+        upgrade(draft)
+        _remember(draft)
+        _log_again(draft)
+        return _set_aside(database)
+
+
+def _remember(path: Path) -> None:
+    """That this came from a backup: the next version needs a number that no client can know."""
+    with closing(connect(path)) as connection:
+        newest = connection.execute("SELECT version, created FROM versions ORDER BY version DESC LIMIT 1")
+        for version, created in newest.fetchall():
+            value = json.dumps(after_restore(version, created, time.time()))
+            connection.execute("INSERT OR REPLACE INTO settings VALUES (?, ?)", (RESTORED, value))
+
+
+def _sound(path: Path, origin: Path) -> None:
+    problems = check(path)
+    if problems:
+        raise StoreError(f"{origin} is not sound: {'; '.join(problems)}")
+
+
+def _log_again(path: Path) -> None:
+    """Prepared for a server; a log that is empty leaves no file."""
+    with closing(connect(path)) as connection:
+        for pragma in PRAGMAS:
+            connection.execute(f"PRAGMA {pragma}")
+
+
+def _set_aside(database: Path) -> Path | None:
+    if not database.exists():
+        return None
+    _finish_log(database)
+    stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+    aside = database.with_name(f"{database.name}.replaced-{stamp}")
+    try:
+        os.link(database, aside)  # both names until the new file takes the first one
+    except FileExistsError:
+        raise StoreError(f"{aside} exists; try again in a second") from None
+    except OSError:  # a file system without links
+        shutil.copy2(database, aside)
+    for suffix in ("-wal", "-shm"):  # only left of a file that is broken: they must not meet the new one
+        rest = database.with_name(database.name + suffix)
+        if rest.exists():
+            rest.rename(aside.with_name(aside.name + suffix))
+    private_file.sync_folder(database.parent)
+    return aside
+
+
+def _finish_log(database: Path) -> None:
+    """Write the log of a server that was killed into its file, so that the file is whole by itself."""
+    try:
+        with closing(connect(database)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.Error:  # broken: that may be why something is restored; the log goes aside with it
+        return

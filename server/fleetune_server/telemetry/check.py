@@ -102,16 +102,17 @@ class Checker:
         clip = next((c for c in legal if math.isclose(packet.clip, c, rel_tol=1e-9)), None)
         if clip is None:
             raise RefusedError("wrong-clip")
-        code = self._day(packet.timestamp)
+        code = day_fault(packet.timestamp, self.clock(), self.stale_days)
         if code:
             raise RefusedError(code)
         return clip
 
-    def _day(self, timestamp: int) -> str:
-        now = self.clock()
-        if timestamp > now + CLOCK_SLACK:
-            return "future"
-        return "stale" if timestamp <= now - (self.stale_days + 1) * DAY else ""
+
+def day_fault(timestamp: int, now: float, stale_days: int) -> str:
+    """Why a report or rating of this day is not taken now; empty if it is."""
+    if timestamp > now + CLOCK_SLACK:
+        return "future"
+    return "stale" if timestamp <= now - (stale_days + 1) * DAY else ""
 
 
 def _contexts(kernel: Kernel) -> tuple[int, int, frozenset[str]]:

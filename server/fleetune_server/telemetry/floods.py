@@ -1,4 +1,4 @@
-"""When a report must bring proof of work, and for which challenge: dated by the server, asked where a place floods."""
+"""What replicas decide about reports by secrets that they share: who is held out, what work a flood asks for."""
 
 from __future__ import annotations
 
@@ -11,15 +11,43 @@ from dataclasses import dataclass
 
 from fleetune.work import is_answer
 from fleetune_server.store.base import Store
-from fleetune_server.telemetry.draws import SECRET_BYTES, shared_secret
 
-KEY = "challenges"  # store key: the secret of all replicas
+DRAWS = "draws"  # store key: {"version", "secret"}
+HELDOUT = 10  # one report in so many is kept out of training, for the gate
+SECRET_BYTES = 32
+CHALLENGES = "challenges"  # store key: the secret of all replicas
 HOUR = 3600
 WINDOW = 600.0  # seconds that count as now
 USUAL = 28 * 86_400.0  # seconds that say what is usual
 TIMES = 8.0  # times what is usual are a flood: twice a day's peak, which is about four times its mean
 FEW = 40.0  # in WINDOW that never are one: what two networks may send in an hour by default
 LEAST, MOST = 12, 18  # bits: 4,096 hashes where a flood begins, one bit more for each doubling
+
+
+async def shared_secret(store: Store, key: str, version: int = 0) -> bytes:
+    """The secret of all replicas; a new one if none is stored, or one that is older than the published `version`."""
+    stored = await store.get(key)
+    if stored is None or stored["version"] < version:
+        await store.put(key, {"version": version, "secret": secrets.token_hex(SECRET_BYTES)})
+        stored = await store.get(key)  # another replica may have written at the same moment
+    return bytes.fromhex(stored["secret"])
+
+
+class Draws:
+    """Held-out membership: HMAC-SHA256 of the nonce. A new model version brings a new secret, for all replicas."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._secret = secrets.token_bytes(SECRET_BYTES)  # until the store's is known
+
+    async def follow(self, version: int) -> None:
+        """Use the stored secret; replace it if it is older than the published `version`, or if there is none."""
+        self._secret = await shared_secret(self._store, DRAWS, version)
+
+    def heldout(self, nonce: str) -> bool:
+        """Whether this report is kept out of training."""
+        digest = hmac.digest(self._secret, nonce.encode(), "sha256")
+        return int.from_bytes(digest[:8], "big") % HELDOUT == 0
 
 
 class Challenges:
@@ -32,7 +60,7 @@ class Challenges:
 
     async def follow(self) -> None:
         """Use the stored secret; make one if there is none."""
-        self._secret = await shared_secret(self._store, KEY)
+        self._secret = await shared_secret(self._store, CHALLENGES)
 
     @property
     def current(self) -> str:

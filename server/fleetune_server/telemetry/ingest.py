@@ -1,21 +1,25 @@
-"""`POST` and `DELETE /api/telemetry`: the only way in. Raw ASGI, because every packet passes here."""
+"""The only ways in: `/api/telemetry` and `/api/feedback`. Raw ASGI, because every packet passes here."""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 import msgspec
+from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
+from fleetune import rating
 from fleetune.features import family_key
 from fleetune.packet import MAX_BYTES
+from fleetune.strict import PacketError
 from fleetune_server.common.errors import RefusedError
 from fleetune_server.store.base import Store, StoreBusyError, StoredPacket, StoreError
-from fleetune_server.telemetry.check import Checker
+from fleetune_server.telemetry.check import Checker, day_fault
 from fleetune_server.telemetry.floods import Challenges, Floods
 from fleetune_server.telemetry.limits import (
     RateLimiter,
@@ -33,6 +37,7 @@ BROKEN_SECONDS = 30  # to wait when the disk is
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _WORK = re.compile(rb"work=([0-9]{1,12}(?:,[0-9]{1,12})*)")
 _encode = msgspec.json.Encoder().encode
+GOOD, BAD = "feedback/good", "feedback/bad"
 
 
 class Count(Protocol):
@@ -188,3 +193,63 @@ async def _respond(send: Send, status: int, answer: Mapping[str, Any], more: Map
     headers += [(name.encode(), value.encode()) for name, value in more.items()]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+class FeedbackIntake:
+    """Checks and counts answers; only two totals and the nonces of the replay window are kept."""
+
+    def __init__(
+        self,
+        store: Store,
+        limiter: RateLimiter,
+        stale_days: int,
+        body_seconds: float,
+        clock: Callable[[], float],
+        refused: Callable[[str], None] = lambda code: None,
+    ) -> None:
+        self.store = store
+        self.limiter = limiter
+        self.refused = refused  # told of each refusal's code
+        self.stale_days = stale_days
+        self.body_seconds = body_seconds
+        self.clock = clock
+        self._counted = [0, 0]
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request; raw ASGI, so that no header is kept by a framework."""
+        try:
+            answer = await self._answer(scope, receive)
+        except RefusedError as error:
+            self.refused(error.code)
+            answer = JSONResponse(error.to_wire(), status_code=error.status, headers=error.headers)
+        await answer(scope, receive, send)
+
+    async def satisfaction(self) -> rating.Satisfaction:
+        """The debiased share of good choices so far, with its interval."""
+        with suppress(StoreError):  # then what was counted when it last answered
+            self._counted = [await self.store.get(key) or 0 for key in (GOOD, BAD)]
+        good, bad = self._counted
+        return rating.estimate(good, good + bad)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> Response:
+        if scope["method"] != "POST":
+            raise RefusedError("method-not-allowed", "POST one answer")
+        if privacy_signal(scope["headers"]):
+            raise RefusedError("privacy-signal")
+        require_json(scope["headers"])
+        body = await read_body(scope["headers"], receive, rating.MAX_BYTES, self.body_seconds)
+        try:
+            feedback = rating.check(read_json(body))
+        except PacketError as error:
+            raise RefusedError(error.reason, str(error)) from error
+        code = day_fault(feedback.timestamp, self.clock(), self.stale_days)
+        if code:
+            raise RefusedError(code)
+        wait = self.limiter.take(self.limiter.sender(scope), 1)
+        if wait:
+            raise RefusedError("too-many", wait=wait)
+        try:
+            fresh = await self.store.tally(feedback.nonce, GOOD if feedback.good else BAD)
+        except StoreError as error:
+            raise RefusedError("store-unavailable", wait=BROKEN_SECONDS) from error
+        return JSONResponse({"accepted": int(fresh), "duplicates": int(not fresh)}, status_code=202)

@@ -10,30 +10,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 
-import numpy as np
-from numpy.typing import NDArray
-
 from fleetune.context import UNKNOWN, Context, Environment
 from fleetune.features import environment_key
 from fleetune.limits import CAPACITY
-from fleetune.privacy import SYMBOLS
 from fleetune_server.store.base import Cell, CellSum
 
-Ints = NDArray[np.int64]
 ENGINES = 64  # environments that stand for a whole engine have room kept for them
 GROUP = 20  # reports below which a (signature, environment) group is rolled up, not published on its own
-
-
-def fold_symbols(cell: Ints, symbol: NDArray[np.uint8], cells: int) -> tuple[Ints, Ints, Ints]:
-    """(n, Σ, Σ²) per cell of reports given as columns: `cell` (reports,) in [0, cells), `symbol` (reports,).
-
-    One pass of `np.bincount`; float64 sums of these small integers are exact up to 2^53.
-    """
-    centred = 2.0 * symbol - (SYMBOLS - 1)
-    count = np.bincount(cell, minlength=cells)
-    total = np.bincount(cell, weights=centred, minlength=cells)
-    squares = np.bincount(cell, weights=centred * centred, minlength=cells)
-    return count.astype(np.int64), total.astype(np.int64), squares.astype(np.int64)
 
 
 def merge(rows: Iterable[CellSum]) -> list[CellSum]:

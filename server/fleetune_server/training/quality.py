@@ -22,6 +22,7 @@ from fleetune.model import Answer, Model, Predictions
 from fleetune_server.training.fit import Rows
 
 NEAR = 1.03
+DRAWS = 200  # of kernels, for the intervals that are published with a model
 
 
 @dataclass(frozen=True)
@@ -164,7 +165,7 @@ def model_quality(model: Model, rows: Rows) -> dict[str, float]:
     )
 
 
-def model_intervals(model: Model, rows: Rows, *, draws: int = 200) -> dict[str, tuple[float, float]]:
+def model_intervals(model: Model, rows: Rows) -> dict[str, tuple[float, float]]:
     """95 % intervals of `model_quality`: whole kernels are drawn, since others might have been measured."""
     contexts = Contexts.of(rows)
     answer = model.predict_frame(contexts.frame)
@@ -179,16 +180,15 @@ def model_intervals(model: Model, rows: Rows, *, draws: int = 200) -> dict[str, 
         at = variants[picked]
         return prediction_quality(answer.mean[at], contexts.truth[at])
 
-    return bootstrap(statistic, kernel, draws=draws) | bootstrap(
-        error, contexts.frame.kernel[variants], draws=draws
-    )
+    choices = bootstrap(statistic, kernel, draws=DRAWS)
+    return choices | bootstrap(error, contexts.frame.kernel[variants], draws=DRAWS)
 
 
 def bootstrap(
-    statistic: Callable[[Ints], Mapping[str, float]], groups: Ints, *, draws: int = 400, seed: int = 0
+    statistic: Callable[[Ints], Mapping[str, float]], groups: Ints, *, draws: int = 400
 ) -> dict[str, tuple[float, float]]:
     """95 % intervals of a statistic of item indices, by drawing whole groups (kernels) with replacement."""
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng(0)
     members = [np.flatnonzero(groups == g) for g in np.unique(groups)]
     samples: dict[str, list[float]] = {}
     for _ in range(draws):

@@ -82,9 +82,7 @@ def environment_tables(codes: Mapping[str, Ints]) -> list[Table]:
     return tables
 
 
-def backfit(
-    tables: Sequence[Table], target: Floats, variance: Floats, *, sweeps: int = 12, learn: bool = True
-) -> list[float]:
+def backfit(tables: Sequence[Table], target: Floats, variance: Floats, *, sweeps: int) -> list[float]:
     """Fit all tables to the target (n,) with noise variances (n,); the weighted loss after every sweep."""
     precision = 1 / variance
     parts = [table.effect[table.group] if len(table.effect) else np.zeros(len(target)) for table in tables]
@@ -95,7 +93,7 @@ def backfit(
             residual += parts[number]
             parts[number] = table.update(residual, precision)
             residual -= parts[number]
-            if learn and sweep >= 1:
+            if sweep >= 1:
                 table.learn_tau()
         losses.append(float(np.average(residual**2, weights=precision)))
     return losses

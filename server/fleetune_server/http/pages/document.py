@@ -1,4 +1,7 @@
-"""The frame of every page that is written here, and its language; links are relative, for any prefix."""
+"""The frame of every page that is written here, its language, and the page of an address that leads nowhere.
+
+Links are relative, for any prefix.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,16 @@ from dataclasses import dataclass
 from html import escape
 
 from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+
+from fleetune_server.http.pages import policy
 
 LANGUAGES = ("en", "ru")
 NAMES: Mapping[str, str] = {"en": "English", "ru": "Русский"}
+MISSING: Mapping[str, tuple[str, str]] = {
+    "en": ("There is no such page", "Nothing is kept at {path} on this server."),
+    "ru": ("Такой страницы нет", "По адресу {path} на этом сервере ничего нет."),
+}
 
 
 def language_of(request: Request) -> str:
@@ -22,6 +32,11 @@ def language_of(request: Request) -> str:
         if language in LANGUAGES:
             return language
     return LANGUAGES[0]
+
+
+def headers_of(language: str) -> dict[str, str]:
+    """The headers of a page in a language."""
+    return {"cache-control": "no-cache", "vary": "accept-language", "content-language": language}
 
 
 @dataclass(frozen=True)
@@ -100,3 +115,22 @@ def table(label: str, head: Sequence[str], rows: Iterable[str], kind: str = "ans
         f'<table class="{kind}" aria-label="{name}"><thead><tr>{columns}</tr></thead>\n'
         f"<tbody>{body}</tbody></table></div>"
     )
+
+
+def wants_page(request: Request) -> bool:
+    """Whether a person's browser is going there: a GET that names HTML among what it takes."""
+    return request.method == "GET" and "text/html" in request.headers.get("accept", "")
+
+
+def missing(request: Request) -> Response:
+    """What a person sees at an address that leads nowhere, in their language; programs get the error as data."""
+    language = language_of(request)
+    root = "../" * (request.url.path.count("/") - 1) or "./"
+    title, text = MISSING[language]
+    page = Document(language, title, root, switch=False)
+    html = page.html(f"""<section>
+<h1>{title}</h1>
+<p class="lead">{escape(text.format(path=request.url.path))}</p>
+<p><a href="{root}">{policy.BACK[language]}</a></p>
+</section>""")
+    return HTMLResponse(html, status_code=404, headers={"vary": "accept, accept-language"})

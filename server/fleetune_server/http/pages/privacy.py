@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from fleetune import rating as feedback
 from fleetune.fields import COVERS, FIELDS, HONESTY, NEVER_SENT, Field
 from fleetune_server.http.pages import policy
-from fleetune_server.http.pages.document import Document, language_of
+from fleetune_server.http.pages.document import Document, headers_of, language_of
 from fleetune_server.runtime import state_of
 from fleetune_server.settings import Settings
 from fleetune_server.training.aggregate import GROUP
@@ -42,8 +42,7 @@ async def page(request: Request) -> Response:
     """The policy in `?lang=`, or in the language that the browser prefers."""
     language = language_of(request)
     html = render(language, state_of(request).settings)
-    headers = {"cache-control": "no-cache", "vary": "accept-language", "content-language": language}
-    return HTMLResponse(html, headers=headers)
+    return HTMLResponse(html, headers=headers_of(language))
 
 
 async def gpc(request: Request) -> Response:

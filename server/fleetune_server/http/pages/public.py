@@ -25,9 +25,8 @@ from fleetune_server.http.pages import changes as changes_page
 from fleetune_server.http.pages import data as data_page
 from fleetune_server.http.pages import functions as function_pages
 from fleetune_server.http.pages.changes import Seen
-from fleetune_server.http.pages.document import LANGUAGES, language_of
-from fleetune_server.http.pages.function_history import Turn, turned
-from fleetune_server.http.pages.functions import Known, Listing, middle
+from fleetune_server.http.pages.document import LANGUAGES, headers_of, language_of
+from fleetune_server.http.pages.functions import Known, Listing, Turn, middle, turned
 from fleetune_server.http.pages.public_words import date
 from fleetune_server.publish.exports import SIGNATURE, Exports
 from fleetune_server.runtime import State
@@ -252,7 +251,7 @@ async def functions(request: Request) -> Response:
     language = language_of(request)
     edition = await public_of(request).edition()
     html = edition.listings[language].html(request.query_params.get("q", ""))
-    return HTMLResponse(html, headers=_headers(language))
+    return HTMLResponse(html, headers=headers_of(language))
 
 
 async def page(request: Request) -> Response:
@@ -262,7 +261,7 @@ async def page(request: Request) -> Response:
     if asset is None:
         raise HTTPException(404)
     response = await asyncio.to_thread(asset.respond, request.headers)
-    response.headers.update(_headers(language) | {"vary": "accept-encoding, accept-language"})
+    response.headers.update(headers_of(language) | {"vary": "accept-encoding, accept-language"})
     return response
 
 
@@ -271,7 +270,7 @@ async def data(request: Request) -> Response:
     language, public = language_of(request), public_of(request)
     days = await asyncio.to_thread(public.exports.days)
     html = data_page.render(language, days, public.today, f"{request.base_url}data/")
-    return HTMLResponse(html, headers=_headers(language))
+    return HTMLResponse(html, headers=headers_of(language))
 
 
 async def export(request: Request) -> Response:
@@ -288,7 +287,3 @@ async def export(request: Request) -> Response:
         headers["content-encoding"] = "gzip"
     kind = "text/csv; charset=utf-8" if name.endswith(".csv") else "application/json"
     return FileResponse(path, headers=headers, media_type=kind)
-
-
-def _headers(language: str) -> dict[str, str]:
-    return {"cache-control": "no-cache", "vary": "accept-language", "content-language": language}

@@ -1,4 +1,4 @@
-"""`fleetune gate`: why a version was published or the last one refused, and how to let that one pass."""
+"""`fleetune train` asks for a training; `fleetune gate` says why its version was refused, or lets it pass."""
 
 from __future__ import annotations
 
@@ -10,15 +10,50 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fleetune_server.pipeline import ACCEPT, TRAIN_NOW, VERDICT
-from fleetune_server.publish.rollout import TRIALS, outcomes
+from fleetune_server.pipeline import ACCEPT, TRAIN_NOW, TRAINED, VERDICT
+from fleetune_server.publish.library import TRIALS, outcomes
 from fleetune_server.settings import Settings
 from fleetune_server.store.base import StoreError
 from fleetune_server.store.opening import open_store
 from fleetune_server.training.gate import HELD
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def add_arguments_train(parser: argparse.ArgumentParser) -> None:
+    """`train now [--wait SECONDS]`."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    now = actions.add_parser("now", help="train from what is in the store, and say what came of it")
+    now.add_argument("--wait", type=float, default=600, help="seconds to wait for the answer (600)")
+
+
+def run_train(args: argparse.Namespace) -> int:
+    """0: a version was published; 1: it was refused, or no server answered in time."""
+    try:
+        return asyncio.run(ask(Settings.from_env(os.environ), args.wait))
+    except StoreError as error:
+        print(f"fleetune train: {error}", file=sys.stderr)
+        return 1
+
+
+async def ask(settings: Settings, wait: float) -> int:
+    """Ask through the store and wait for the answer."""
+    async with open_store(settings) as store:
+        asked = time.time()
+        await store.share({TRAIN_NOW: asked})
+        while time.time() < asked + wait:
+            trained = await store.get(TRAINED)
+            if trained and trained["at"] >= asked:
+                verdict = await store.get(VERDICT)
+                word = "published" if verdict["accepted"] else "refused"
+                print(
+                    f"version {verdict['version']}: {word}; `fleetune gate explain {verdict['version']}` says why"
+                )
+                return 0 if verdict["accepted"] else 1
+            await asyncio.sleep(0.5)
+    print("fleetune train: no server trained in time; is one running on this store?", file=sys.stderr)
+    return 1
+
+
+def add_arguments_gate(parser: argparse.ArgumentParser) -> None:
     """explain, accept."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     explain = actions.add_parser("explain", help="the checks of a version, their figures and limits")
@@ -30,7 +65,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     accept.add_argument("--reason", required=True, help="kept in the version's record and shown with it")
 
 
-def run(args: argparse.Namespace) -> int:
+def run_gate(args: argparse.Namespace) -> int:
     """explain: one line per reason. 1 if nothing is known of that version, or it was not refused."""
     try:
         settings = Settings.from_env(os.environ)
