@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fleetune.artefact import SD_BASE, SMOOTH, VALUE_STEP
 from fleetune.context import Context, Environment
