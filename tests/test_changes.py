@@ -72,6 +72,35 @@ def test_many_cells_with_few_reports_each_show_a_change_together() -> None:
     assert (together.changed > 0).all()
 
 
+def test_a_likely_change_is_believed_beside_a_sure_one_only() -> None:
+    sizes = [Context(size, "f32", "random") for size in range(8)]
+    neighbour = [replace(CELL, context=size, candidate="inlining") for size in sizes]
+    moved = [replace(CELL, context=size) for size in sizes]
+    other = [replace(cell, context=replace(cell.context, pattern="sorted")) for cell in neighbour]
+    reference = {
+        (c.signature, c.context, c.environment, c.candidate): 0.0 for c in [*neighbour, *moved, *other]
+    }
+
+    def found(cells: list[Cell], truth: float) -> list[CellSum]:
+        """50 reports of each cell whose mean is 0 in one round and `truth` in the next."""
+        unit = 2 * mechanism(2.0).scale / CELL.clip
+        return [
+            CellSum(replace(cell, version=version), False, 50, round(50 * at * unit), 50)
+            for cell in cells
+            for version, at in ((1, 0.0), (2, truth))
+        ]
+
+    quiet = found(neighbour, 0.055)  # three deviations
+    assert not changes_of(Rounds.of(quiet, False), reference).size.any()
+    rounds = Rounds.of([*quiet, *found(moved, 0.15), *found(other, 0.055)], False)
+    size = changes_of(rounds, reference).size
+    before = np.array([n == 1 for n in rounds.round])
+    names = np.array([rounds.cells[i][3] for i in rounds.cell])
+    pattern = np.array([rounds.cells[i][1].pattern for i in rounds.cell])
+    assert (size[before & (names == "inlining") & (pattern == "random")] > 0.02).all()
+    assert not size[pattern == "sorted"].any()  # of another pattern nothing is said
+
+
 def test_a_version_without_reports_of_a_cell_takes_its_predecessor_s_and_is_less_sure() -> None:
     rng = np.random.default_rng(4)
     other = replace(CELL, context=Context(9, "f32", "random"))

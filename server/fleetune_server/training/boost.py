@@ -35,6 +35,12 @@ class Trees:
     leaf: Floats
 
 
+def nothing(base: float) -> Trees:
+    """No trees at all: `base` everywhere."""
+    none = np.zeros((0, DEPTH))
+    return Trees(base, none.astype(np.int64), none, np.zeros((0, 1 << DEPTH)))
+
+
 def boost(x: Floats, y: Floats, weight: Floats, *, seed: int, trees: int = TREES) -> Trees:
     """Fit `y` (n,) from features `x` (n, features) with weights (n,)."""
     rng = np.random.default_rng(seed)

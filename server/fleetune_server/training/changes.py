@@ -10,7 +10,7 @@ rounds are wrong by about that difference, which becomes part of their deviation
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,9 +18,10 @@ import numpy as np
 from fleetune.features import Floats, Ints
 from fleetune_server.training.rounds import CellKey, Rounds
 
-SURE = 4.0  # deviations by which newer rounds must differ from older ones
+SURE = 4.0  # deviations by which newer rounds must differ from older ones,
+LIKELY = 2.5  # and where another candidate of the same kernel, pattern and environment has surely changed
 ALIKE = 0.01  # ln speedup by which two halves may always differ
-RECENT = 200  # reports of a pool after a change that may still be cut off by the clip from before it
+RECENT = 50  # reports of a pool after a change that may still be cut off by the clip from before it
 FEWEST = 8  # reports in the newer rounds below which nothing is said
 
 POOLS: tuple[Callable[[CellKey], object], ...] = (
@@ -53,23 +54,41 @@ def changes_of(rounds: Rounds, reference: Mapping[CellKey, float]) -> Changes:
     """
     size, recent = np.zeros(len(rounds.cell)), np.zeros(len(rounds.cell))
     expected = np.array([reference.get(cell, np.nan) for cell in rounds.cells])
+
+    def look(
+        pool: Callable[[CellKey], object], origin: Floats, rows: Ints, sure: float
+    ) -> tuple[Floats, Floats]:
+        group = _numbers(rounds.cells, pool)[rounds.cell[rows]]
+        residual = rounds.value[rows] - origin[rounds.cell[rows]]
+        return _jumps(group, rounds.round[rows], residual, rounds.variance[rows], rounds.count[rows], sure)
+
     for number, pool in enumerate(POOLS):
-        index: dict[object, int] = {}
-        group = np.array([index.setdefault(pool(cell), len(index)) for cell in rounds.cells], dtype=np.int64)
         origin = np.zeros(len(expected)) if number == 0 else expected
         rows = np.flatnonzero(np.isfinite(origin[rounds.cell]))
         if len(rows):
-            residual = rounds.value[rows] - origin[rounds.cell[rows]]
-            columns = (group[rounds.cell[rows]], rounds.round[rows], residual)
-            before, after = _jumps(*columns, rounds.variance[rows], rounds.count[rows])
+            before, after = look(pool, origin, rows, SURE)
             size[rows] = np.maximum(size[rows], before)
-            recent[rows] = np.maximum(recent[rows], after)
+            if number:  # a single cell has so few reports that its place's clip would stay wide
+                recent[rows] = np.maximum(recent[rows], after)
+    # An engine that compiles one candidate otherwise has probably changed the others too.
+    place = _numbers(rounds.cells, lambda cell: (cell[0], cell[1].pattern, cell[2]))[rounds.cell]
+    rows = np.flatnonzero(np.isfinite(expected[rounds.cell]) & np.isin(place, place[size > 0]))
+    if len(rows):
+        size[rows] = np.maximum(size[rows], look(POOLS[1], expected, rows, LIKELY)[0])
     return Changes(size, recent)
 
 
-def _jumps(group: Ints, order: Ints, value: Floats, variance: Floats, count: Floats) -> tuple[Floats, Floats]:
-    """The size of the surest change in each row's group, for rows from before it, and for rows from after it
-    while they are few; (rows,) each."""
+def _numbers(cells: Sequence[CellKey], pool: Callable[[CellKey], object]) -> Ints:
+    """The number of each cell's pool, (cells,)."""
+    index: dict[object, int] = {}
+    return np.array([index.setdefault(pool(cell), len(index)) for cell in cells], dtype=np.int64)
+
+
+def _jumps(
+    group: Ints, order: Ints, value: Floats, variance: Floats, count: Floats, least: float
+) -> tuple[Floats, Floats]:
+    """The size of the surest change in each row's group, if it is at least so many deviations: for rows from before
+    it, and for rows from after it while they are few; (rows,) each."""
     sort = np.lexsort((order, group))
     group, order = group[sort], order[sort]
     value, variance, count = value[sort], variance[sort], count[sort]
@@ -89,7 +108,7 @@ def _jumps(group: Ints, order: Ints, value: Floats, variance: Floats, count: Flo
     change = np.abs(v_new / w_new - v_old / w_old)
     z = np.where(valid, change / np.sqrt(1 / w_new + 1 / w_old + ALIKE**2), 0.0)
     best = np.lexsort((z, group))[last]  # the surest split of each row's group
-    sure = np.where(z[best] > SURE, change[best], 0.0)
+    sure = np.where(z[best] > least, change[best], 0.0)
     after = np.arange(len(group)) > best
     size, recent = np.zeros(len(group)), np.zeros(len(group))
     size[sort] = np.where(after, 0.0, sure)

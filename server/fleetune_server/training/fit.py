@@ -93,9 +93,7 @@ def fit(
     wide_losses = backfit(tables, rest, rows.variance, sweeps=SWEEPS)
     effects = quantise(tables, exact - told, old)
     own = [
-        WideRows(
-            table.keys, code.astype(np.int64), table.variance, table.variance, np.zeros(len(code), dtype=bool)
-        )
+        WideRows(table.keys, code.astype(np.int64), table.variance, table.variance)
         for table, code in zip(tables, effects, strict=True)
     ]
     stored |= row_columns(WideRows.join([smooth.rows, *own]), init, max_rows)

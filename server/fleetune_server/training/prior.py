@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fleetune.features import Features, Floats, Ints
 from fleetune.model import Model
 from fleetune.trees import design, timings
-from fleetune_server.training.boost import DEPTH, TREES, Trees, boost
+from fleetune_server.training.boost import TREES, Trees, boost, nothing
 from fleetune_server.training.rows import Rows
 
 FLOOR2 = 0.01**2  # least variance of any prediction: browser launches differ by this much
@@ -39,10 +39,8 @@ def kept(model: Model) -> dict[str, NDArray[Any]]:
 def constant(rows: Rows) -> dict[str, NDArray[Any]]:
     """A prior that answers the mean of the rows everywhere."""
     base = float(np.average(rows.target, weights=1 / (rows.variance + UNKNOWN2)))
-    nothing = np.zeros((0, DEPTH))
-    trees = Trees(base, nothing.astype(np.int64), nothing, np.zeros((0, 1 << DEPTH)))
     spread2 = float(np.var(rows.target))
-    return _stored(trees, rows.target) | _unknown("", spread2, spread2)
+    return _stored(nothing(base), rows.target) | _unknown("", spread2, spread2)
 
 
 def train_prior(

@@ -65,15 +65,15 @@ class Posterior:
         half = self.inverse_root @ residual
         return float(half @ half)
 
-    def call_errors(self) -> Floats:
-        """|error| ÷ promised deviation of every row when its whole call (size and data pattern, in every engine,
-        copied or not) is left out, (n,)."""
-        ratios = np.zeros(len(self.points))
+    def calls_left_out(self) -> tuple[Floats, Floats]:
+        """Error (measured − predicted) and promised deviation of every row when its whole call (size and data
+        pattern, in every engine, copied or not) is left out, (n,) each."""
+        error, deviation = np.zeros(len(self.points)), np.ones(len(self.points))
         for rows in _calls(self.points):
             columns = self.inverse_root[:, rows]
             block = np.linalg.inv(columns.T @ columns)
-            ratios[rows] = np.abs(block @ self.weights[rows]) / np.sqrt(np.diag(block))
-        return ratios
+            error[rows], deviation[rows] = block @ self.weights[rows], np.sqrt(np.diag(block))
+        return error, deviation
 
     def at(self, points: Points) -> tuple[Floats, Floats, Floats]:
         """Posterior mean, variance, and variance of the part that candidates do not share, (m,) each; the
@@ -132,7 +132,7 @@ def _inflation(points: Points, weights: Floats, inverse_root: Floats) -> float:
 
 def unseen_scale(errors: Floats) -> float:
     """The factor of the variances of calls that nobody measured, at which 90 % intervals cover 90 % of calls left out:
-    split conformal prediction (Lei et al., 2018), with the error ÷ deviation of `call_errors` as the score.
+    split conformal prediction (Lei et al., 2018), with |error| ÷ deviation of `calls_left_out` as the score.
     """
     return float(np.clip((np.quantile(errors, COVERED) / COVERED_DEVIATIONS) ** 2, *UNSEEN_SCALE))
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from fleetune.artefact import SD_BASE, SMOOTH, VALUE_STEP
 from fleetune.context import Context, Environment
@@ -17,7 +16,8 @@ from fleetune.manifest import Kernel
 from fleetune.model import table_keys
 from fleetune.trees import TreePart
 from fleetune_server.training.rows import Rows
-from fleetune_server.training.smooth import Posterior, call_of, unseen_scale
+from fleetune_server.training.smooth import Posterior, call_of
+from fleetune_server.training.unseen import Correction, Sizes
 
 ENVIRONMENT_VARIANCE = 0.05**2  # of one environment's cell around its engine's
 NEGLIGIBLE = 2  # steps of sd below which a finer row that says nothing new is left out
@@ -27,19 +27,12 @@ HELD = 1.0  # or deviations of its own and of the environments that it speaks fo
 
 @dataclass(frozen=True)
 class WideRows:
-    """Wide rows ready to be written, (n,) each: packed key, value code, variance, contrast variance, and whether
-    nobody measured the call that they speak of."""
+    """Wide rows ready to be written, (n,) each: packed key, value code, variance, contrast variance."""
 
     keys: Ints
     value: Ints
     variance: Floats
     contrast: Floats
-    unseen: NDArray[np.bool_]
-
-    def calibrated(self, scale: float) -> WideRows:
-        """With the variances of unseen calls times `scale`."""
-        factor = np.where(self.unseen, scale, 1.0)
-        return replace(self, variance=self.variance * factor, contrast=self.contrast * factor)
 
     @classmethod
     def join(cls, parts: Sequence[WideRows]) -> WideRows:
@@ -48,7 +41,6 @@ class WideRows:
             np.concatenate([part.value for part in parts]),
             np.concatenate([part.variance for part in parts]),
             np.concatenate([part.contrast for part in parts]),
-            np.concatenate([part.unseen for part in parts]),
         )
 
 
@@ -106,49 +98,72 @@ def collapsed(
     return points, mean, 1 / total
 
 
-def grid(
-    kernel: Kernel,
-    posterior: Posterior,
-    offset: Callable[[Sequence[tuple[Context, str]]], Floats],
-    engines: Engines,
-    vocabulary: Mapping[str, Sequence[str]],
-    previous: Mapping[int, int],
-) -> tuple[WideRows, Ints, Floats]:
-    """All wide rows of one kernel: any engine, each family, each engine that can run the candidate. And keys
-    and exact values of the finest level.
+@dataclass(frozen=True)
+class Grid:
+    """All cells of one kernel: for any engine, each family, each engine that can run the candidate, (n,) each."""
 
-    `offset` is the mean that the posterior was conditioned around; `previous` the old value codes by key.
-    """
-    points = posterior.points
-    contexts = list(points.contexts)
-    wanted = list(dict.fromkeys([*(c for _, _, _, c in kernel.contexts()), *contexts]))
-    contexts += [context for context in wanted if context not in set(contexts)]
-    where = {context: i for i, context in enumerate(contexts)}
-    levels = [(NONE, NONE), *((NONE, f) for f in range(len(engines.families)))]
-    levels += [(e, engines.family_of(e)) for e in range(len(engines.engines))]
-    features = [_features(name) for name in engines.engines]
-    cells = [
-        (where[context], candidate, engine, family)
-        for engine, family in levels
-        for context in wanted
-        for candidate, name in enumerate(points.candidates)
-        if engine == NONE or name not in kernel.variants or kernel.variants[name].features <= features[engine]
-    ]
-    context, candidate, engine, family = np.array(cells, dtype=np.int64).T
-    asked = Points(contexts, points.candidates, context, candidate, engine, family)
-    known = replace(posterior, points=replace(points, contexts=contexts))
-    mean, variance, contrast = known.at(asked)
-    pairs, of_pair = np.unique(np.stack([context, candidate]), axis=1, return_inverse=True)
-    mean = (
-        mean + offset([(contexts[c], points.candidates[v]) for c, v in pairs.T.tolist()])[of_pair.reshape(-1)]
-    )
-    keys = _keys(kernel, asked, engines, vocabulary)
-    kept, codes = _coded(asked, keys, mean, variance, previous)
-    finest = _level(asked) == len(SMOOTH) - 1
-    calls = {call_of(points.contexts[c]) for c in np.unique(points.context)}
-    unseen = np.array([call_of(c) not in calls for c in contexts], dtype=bool)[context]
-    rows = WideRows(keys[kept], codes, variance[kept], contrast[kept], unseen[kept])
-    return rows, keys[finest], mean[finest]
+    asked: Points
+    keys: Ints
+    mean: Floats
+    variance: Floats
+    contrast: Floats
+    sizes: Sizes  # what corrects the contexts of calls that nobody measured
+
+    @classmethod
+    def of(
+        cls,
+        kernel: Kernel,
+        posterior: Posterior,
+        offset: Callable[[Sequence[tuple[Context, str]]], Floats],
+        engines: Engines,
+        vocabulary: Mapping[str, Sequence[str]],
+    ) -> Grid:
+        """`offset` is the mean that the posterior was conditioned around."""
+        points = posterior.points
+        contexts = list(points.contexts)
+        wanted = list(dict.fromkeys([*(c for _, _, _, c in kernel.contexts()), *contexts]))
+        contexts += [context for context in wanted if context not in set(contexts)]
+        where = {context: i for i, context in enumerate(contexts)}
+        levels = [(NONE, NONE), *((NONE, f) for f in range(len(engines.families)))]
+        levels += [(e, engines.family_of(e)) for e in range(len(engines.engines))]
+        features = [_features(name) for name in engines.engines]
+        cells = [
+            (where[context], candidate, engine, family)
+            for engine, family in levels
+            for context in wanted
+            for candidate, name in enumerate(points.candidates)
+            if engine == NONE
+            or name not in kernel.variants
+            or kernel.variants[name].features <= features[engine]
+        ]
+        context, candidate, engine, family = np.array(cells, dtype=np.int64).T
+        asked = Points(contexts, points.candidates, context, candidate, engine, family)
+        measured = replace(points, contexts=contexts)
+        mean, variance, contrast = replace(posterior, points=measured).at(asked)
+        pairs, of_pair = np.unique(np.stack([context, candidate]), axis=1, return_inverse=True)
+        told = offset([(contexts[c], points.candidates[v]) for c, v in pairs.T.tolist()])
+        mean = mean + told[of_pair.reshape(-1)]
+        calls = {call_of(points.contexts[c]) for c in np.unique(points.context)}
+        any_engine = _level(asked) == 0
+        table = np.zeros((len(contexts), len(points.candidates)))
+        table[context[any_engine], candidate[any_engine]] = mean[any_engine]
+        sizes = Sizes(kernel, measured, table, np.array([call_of(c) in calls for c in contexts]))
+        return cls(asked, _keys(kernel, asked, engines, vocabulary), mean, variance, contrast, sizes)
+
+    def corrected(self, correction: Correction, inflation: float) -> Grid:
+        """With what other sizes tell of calls that nobody measured; `inflation` will multiply all variances."""
+        added = correction.table(self.sizes)[self.asked.context, self.asked.candidate]
+        scale = np.where(self.sizes.measured[self.asked.context], 1.0, correction.scale / inflation)
+        return replace(
+            self, mean=self.mean + added, variance=self.variance * scale, contrast=self.contrast * scale
+        )
+
+    def rows(self, previous: Mapping[int, int]) -> tuple[WideRows, Ints, Floats]:
+        """As wide rows; and keys and exact values of the finest level. `previous`: the old value codes by key."""
+        kept, codes = _coded(self.asked, self.keys, self.mean, self.variance, previous)
+        finest = _level(self.asked) == len(SMOOTH) - 1
+        rows = WideRows(self.keys[kept], codes, self.variance[kept], self.contrast[kept])
+        return rows, self.keys[finest], self.mean[finest]
 
 
 def _keys(kernel: Kernel, asked: Points, engines: Engines, vocabulary: Mapping[str, Sequence[str]]) -> Ints:
@@ -232,10 +247,10 @@ def smooth_rows(
     # One engine's prior for all of them: rows of every engine are corrections of the same rows above them.
     everywhere = np.full(len(frame), frame.environments.index(reference))
     unmeasured = prior.rows(replace(frame, environment=everywhere))
-    parts: list[tuple[WideRows, Ints, Floats]] = []
-    errors: list[Floats] = []
-    inflated: list[float] = []
+    grids: dict[str, Grid] = {}
+    errors: dict[str, tuple[Floats, Floats]] = {}
     inflation = np.ones(len(vocabulary["kernel"]))
+    place = {signature: i for i, signature in enumerate(vocabulary["kernel"])}
     for number in np.unique(frame.kernel):
         kernel = frame.kernels[number]
         mine = np.flatnonzero(frame.kernel == number)
@@ -245,20 +260,19 @@ def smooth_rows(
         _, expected, _ = collapsed(frame, mine, unmeasured, rows.variance, engines, names)
         plain = Posterior.of(points, mean - overall, variance)
         posterior, offset = plain, _constant(overall)
-        if job[number] or plain.surprise(mean - overall) > plain.surprise(mean - expected):
+        if kernel.job or plain.surprise(mean - overall) > plain.surprise(mean - expected):
             posterior = plain.given(mean - expected)
             offset = _from(prior, kernel, reference)
-        parts.append(grid(kernel, posterior, offset, engines, vocabulary, previous))
-        inflated.append(posterior.inflation)
-        inflation[vocabulary["kernel"].index(kernel.signature)] = posterior.inflation
-        if not job[number]:
-            # Around the overall mean: the prior's trees have learned from these very calls.
-            errors.append(plain.call_errors())
-    rows_of, keys, exact = zip(*parts, strict=True)
-    if errors:
-        scale = unseen_scale(np.concatenate(errors))
-        measured = zip(rows_of, inflated, job[np.unique(frame.kernel)], strict=True)
-        rows_of = tuple(part if of_job else part.calibrated(scale / by) for part, by, of_job in measured)
+        grids[kernel.signature] = Grid.of(kernel, posterior, offset, engines, vocabulary)
+        inflation[place[kernel.signature]] = posterior.inflation
+        if not kernel.job:
+            errors[kernel.signature] = posterior.calls_left_out()
+    if not all(grids[signature].sizes.measured.all() for signature in errors):
+        sizes = [grids[signature].sizes for signature in errors]
+        correction = Correction.of(sizes, list(errors.values()), prior.artefact.features, reference)
+        for signature in errors:
+            grids[signature] = grids[signature].corrected(correction, inflation[place[signature]])
+    rows_of, keys, exact = zip(*(grid.rows(previous) for grid in grids.values()), strict=True)
     order = np.argsort(joined := np.concatenate(keys))
     return Smooth(WideRows.join(rows_of), joined[order], np.concatenate(exact)[order], inflation)
 
