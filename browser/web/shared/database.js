@@ -22,8 +22,8 @@ function open(name) {
   let opening;
 
   /** Undefined where storage is blocked. */
-  function connection() {
-    opening ??= new Promise((resolve) => {
+  const connection = () =>
+    (opening ??= new Promise((resolve) => {
       try {
         const request = indexedDB.open(name, 1);
         request.onupgradeneeded = () => request.result.createObjectStore(STORE);
@@ -38,9 +38,7 @@ function open(name) {
       } catch {
         resolve(undefined);
       }
-    });
-    return opening;
-  }
+    }));
 
   /**
    * Resolves once committed, which is later than the request's success.
@@ -59,5 +57,5 @@ function open(name) {
     });
   }
 
-  return { name, isOpen: () => opening !== undefined, connection, transact };
+  return { name, isOpen: () => opening, connection, transact };
 }

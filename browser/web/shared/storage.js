@@ -29,9 +29,9 @@ function open({ name, isOpen, connection, transact }) {
 
   /** @param {string} key */
   function tell(key) {
-    const open = line();
-    open?.postMessage(key);
-    open?.close();
+    const to = line();
+    to?.postMessage(key);
+    to?.close();
   }
 
   /** Whether the database exists, without creating it; true where the browser does not tell. */
@@ -65,8 +65,8 @@ function open({ name, isOpen, connection, transact }) {
 
   /** @param {string} key */
   async function remove(key) {
-    if (await exists()) await transact("readwrite", (store) => store.delete(key), () => void volatile.delete(key));
-    else volatile.delete(key);
+    volatile.delete(key);
+    if (await exists()) await transact("readwrite", (store) => store.delete(key), () => undefined);
     tell(key);
   }
 
