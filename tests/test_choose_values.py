@@ -251,3 +251,36 @@ def test_what_was_kept_outlives_an_implementation_that_is_gone() -> None:
         const third = await choose("a", { slow }, { ...options, measure: "never" });
         answer = [first.explain().implementation, third.explain().source];
     """) == ["gone", "measured"]
+
+
+def test_a_choice_that_gives_promises_never_throws_and_no_call_has_a_this() -> None:
+    assert run("""
+        const throwing = () => fail("odd");
+        answer = [];
+        for (const given of [{ size: throwing }, { pattern: throwing, patterns: ["a", "b"] }, {}]) {
+          const f = await choose("a", { odd: given.size || given.pattern ? sum : throwing }, { ...given, async: true });
+          answer.push(await f(new Uint8Array(8)).then(() => "gave", (error) => error.message));
+        }
+        const seen = new Set();
+        const plain = await choose("b", { slow() { seen.add(this); spin(0.2); }, other() { seen.add(this); } }, options);
+        await plain.ready;
+        plain.call({ odd: true }, new Uint8Array(8));
+        answer.push(seen.size, seen.has(undefined));
+    """) == ["odd", "odd", "odd", 1, True]
+
+
+def test_what_same_says_is_waited_for_and_objects_that_show_nothing_differ() -> None:
+    assert run("""
+        const values = { dates: () => new Date(0), maps: () => new Map(), blobs: () => new Blob([]), texts: () => "x", lists: () => [1] };
+        answer = {};
+        for (const [kind, make] of Object.entries(values)) {
+          const f = await choose(kind, { slow: () => (spin(0.2), make()), other: make }, { ...options, sizes: [8], budgetMs: 300 });
+          await f.ready;
+          answer[kind] = Object.keys(f.explain().setAside).length;
+        }
+        for (const [kind, same] of Object.entries({ no: async () => false, yes: async () => true, throws: () => fail("odd") })) {
+          const f = await choose(kind, { slow: () => (spin(0.2), new Date(0)), other: () => new Date(0) }, { ...options, same, sizes: [8], budgetMs: 300 });
+          await f.ready;
+          answer[kind] = Object.keys(f.explain().setAside).length;
+        }
+    """) == {"dates": 1, "maps": 1, "blobs": 1, "texts": 0, "lists": 0, "no": 1, "yes": 0, "throws": 1}

@@ -52,7 +52,8 @@ function areTakenAway(args) {
 /** Whether a call gives a promise. Measuring will say what is wrong with one that fails. @param {Implementation} one @param {any[]} args */
 function givesPromise(one, args) {
   try {
-    const result = /** @type {Function} */ (one.call)(...copyOf(args));
+    const call = /** @type {Function} */ (one.call); // without `this`
+    const result = call(...copyOf(args));
     if (!isPromise(result)) return false;
     result.then(undefined, () => {});
     return true;
@@ -124,7 +125,9 @@ export class Chooser extends EventTarget {
     await Promise.race([this.prepare(), pause(Math.max(0, began + WINNER_MS - performance.now()))]);
     const [first] = this.#lanes.values();
     const { pattern } = options;
-    return pattern ? (...args) => (this.#lanes.get(pattern(...args)) ?? first).call(...args) : first.call;
+    if (!pattern) return first.call;
+    const byPattern = (/** @type {any[]} */ ...args) => (this.#lanes.get(pattern(...args)) ?? first).call(...args);
+    return job.waits ? async (...args) => byPattern(...args) : byPattern;
   }
 
   /** What learns from calls says how far its choices reach; until then the reference runs. @returns {Promise<unknown> | undefined} */
@@ -279,7 +282,8 @@ export class Chooser extends EventTarget {
       throw (this.#passed = its);
     };
     try {
-      const result = /** @type {Function} */ (reference.call)(...args);
+      const call = /** @type {Function} */ (reference.call); // without `this`
+      const result = call(...args);
       return isPromise(result) ? result.then(settle, pass) : settle(result);
     } catch (its) {
       return pass(its);

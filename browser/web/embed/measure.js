@@ -74,7 +74,8 @@ async function check(job, one, sets, expected, limit, deadline) {
   const { same = (/** @type {any} */ a, /** @type {any} */ b) => equal(a, b) } = job;
   for (const [i, set] of sets.entries()) {
     const args = copyOf(set);
-    const result = /** @type {Function} */ (one.call)(...args);
+    const call = /** @type {Function} */ (one.call); // without `this`
+    const result = call(...args);
     if (!job.waits && isPromise(result)) {
       result.then(undefined, () => {}); // nobody waits for it
       return "it gave a promise, though the choice is synchronous: declare it with async: true";
@@ -110,7 +111,8 @@ export async function measureCell(job, implementations, size, pattern, current, 
   for (const set of sets) {
     if (expected.length && clock.now() - began > LONG_MS) break; // a long call: one more set would say less than one more round
     const args = copyOf(set);
-    const given = /** @type {Function} */ (reference.call)(...args);
+    const call = /** @type {Function} */ (reference.call); // without `this`
+    const given = call(...args);
     const result = copyOf(await Promise.race([given, deadline.ended]));
     if (!job.waits && isPromise(given)) throw new TypeError(`Fleetune: ${reference.name}, the reference, gave a promise, though the choice is synchronous: say async: true`);
     if (!equal(args, set)) job.inPlace = true;
