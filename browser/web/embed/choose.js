@@ -3,10 +3,11 @@
  * Choose between implementations of anything by measuring them here (EMBED.md). Works without a server, WebAssembly or storage; starts on
  * the first implementation, loads and times the others when the page is idle, and keeps what it found for the next visit.
  */
-import { argumentsOf, copyOf } from "./values.js";
+import { areTakenAway, argumentsOf } from "./values.js";
 import { explained, stepsOf, worthLoading } from "./decide.js";
 import { dispatcher } from "./dispatch.js";
-import { Failed, Implementation, isPromise, pause, said, within } from "./implementations.js";
+import { are, isCount, isImplementation, isList, isName } from "./given.js";
+import { Failed, givesPromise, Implementation, isPromise, pause, said, within } from "./implementations.js";
 import { engine, mark, read, SAVE_MS, tried } from "./kept.js";
 
 /** @typedef {import("./fleetune.d.ts").ChooseOptions} ChooseOptions */
@@ -25,42 +26,6 @@ const WORKER = "fleetune|"; // how the name of a worker begins that in_worker.js
 
 /** @param {any} first @returns {number} */
 const lengthOf = (first) => first?.length ?? first?.byteLength ?? 1;
-
-/** @param {any} [value] */
-const isCount = (value = 0) => typeof value === "number" && value >= 0;
-/** What an object has by itself would be taken for it. @param {any} value */
-const isName = (value) => typeof value === "string" && !(value in Object.prototype);
-/** @param {string} type @param {...any} values */
-const are = (type, ...values) => values.every((one) => one === undefined || (typeof one === type && one !== null));
-/** @param {any} value @param {(one: any) => boolean} fits */
-const isList = (value, fits) => Array.isArray(value) && value.length > 0 && Array.from(value).every(fits);
-/** @param {any} one */
-const isImplementation = (one) =>
-  typeof one === "function" ||
-  (are("function", one?.load, one?.supported, one?.dispose) && one?.load && are("boolean", one.async) && are("string", one.version) && isCount(one.bytes));
-
-/** Whether a call has taken an array of its arguments away. @param {any[]} args */
-function areTakenAway(args) {
-  try {
-    copyOf(args);
-    return false;
-  } catch {
-    return true;
-  }
-}
-
-/** Whether a call gives a promise. Measuring will say what is wrong with one that fails. @param {Implementation} one @param {any[]} args */
-function givesPromise(one, args) {
-  try {
-    const call = /** @type {Function} */ (one.call); // without `this`
-    const result = call(...copyOf(args));
-    if (!isPromise(result)) return false;
-    result.then(undefined, () => {});
-    return true;
-  } catch {
-    return false;
-  }
-}
 
 /** One job: what is known, what runs. The page sees only the methods that `choose` names. */
 export class Chooser extends EventTarget {

@@ -192,3 +192,16 @@ export class Failed {
 
 /** @param {any} result @returns {boolean} */
 export const isPromise = (result) => typeof result?.then === "function";
+
+/** Whether a call gives a promise. Measuring will say what is wrong with one that fails. @param {Implementation} one @param {any[]} args */
+export function givesPromise(one, args) {
+  try {
+    const call = /** @type {Function} */ (one.call); // without `this`
+    const result = call(...copyOf(args));
+    if (!isPromise(result)) return false;
+    result.then(undefined, () => {});
+    return true;
+  } catch {
+    return false;
+  }
+}

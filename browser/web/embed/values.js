@@ -68,3 +68,13 @@ export function restored(value, kept, seen = new Set()) {
 
 /** The arguments that `input` made: an array is the list of them. @param {any} made @returns {any[]} */
 export const argumentsOf = (made) => (Array.isArray(made) ? made : [made]);
+
+/** Whether a call has taken an array of its arguments away. @param {any[]} args */
+export function areTakenAway(args) {
+  try {
+    copyOf(args);
+    return false;
+  } catch {
+    return true;
+  }
+}
