@@ -1,7 +1,6 @@
 // Worlds with clocks of their own, in which implementations take the time that they are told to: what does measuring say?
 import { Implementation } from "../browser/web/embed/implementations.js";
 import { deadlineIn, measureJob } from "../browser/web/embed/measure.js";
-import { equal } from "../browser/web/embed/values.js";
 import { seeded } from "../browser/web/shared/numbers.js";
 
 
@@ -35,7 +34,7 @@ function until(world, budget, stopped = () => false) {
 }
 
 /** Run one measuring; `costs[name](size, calls, spent)` is ms of a call. */
-async function run({ costs, sizes = [64], budget = 2000, waits = false, current, stopAfter, same = equal, input, ...how }) {
+async function run({ costs, sizes = [64], budget = 2000, waits = false, current, stopAfter, same, input, ...how }) {
   const world = new World(how);
   const aside = {};
   const implementations = Object.entries(costs).map(([name, cost]) => {
@@ -100,7 +99,7 @@ async function faults(given, options = {}) {
   const spending = (call) => (data) => (world.spend(0.002), call(data));
   const implementations = Object.entries({ reference: options.reference ?? real, ...given }).map(([name, call]) => new Implementation(name, options.waits ? call : spending(call)));
   for (const one of implementations) await one.load();
-  const job = { waits: false, inPlace: false, same: equal, trying: async () => {}, input: (n, random) => Float64Array.from({ length: n }, () => 1 + random()), setAside: (one, reason) => (one.setAside(reason), (aside[one.name] = reason)), ...options };
+  const job = { waits: false, inPlace: false, trying: async () => {}, input: (n, random) => Float64Array.from({ length: n }, () => 1 + random()), setAside: (one, reason) => (one.setAside(reason), (aside[one.name] = reason)), ...options };
   const clock = { now: world.now, pause: world.pause, idle: world.idle };
   const found = {};
   const deadline = options.waits ? deadlineIn({ now: () => performance.now() }, options.budget) : until(world, 3000);
@@ -122,7 +121,7 @@ const SPECIAL = {
     const began = performance.now();
     const [reference, other] = [new Implementation("reference", real), new Implementation("other", real)];
     await Promise.all([reference.load(), other.load()]);
-    await measureJob({ waits: false, inPlace: false, same: equal, input: (n) => new Float64Array(n), setAside() {}, trying: async () => {} }, [reference, other], [{ size: 4, pattern: "" }], clock, deadline, seeded(1), () => "reference", () => {});
+    await measureJob({ waits: false, inPlace: false, input: (n) => new Float64Array(n), setAside() {}, trying: async () => {} }, [reference, other], [{ size: 4, pattern: "" }], clock, deadline, seeded(1), () => "reference", () => {});
     return performance.now() - began;
   },
 };

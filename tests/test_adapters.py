@@ -75,6 +75,13 @@ const usable = async (all) => {
     return shown(threads({ max }, String)).map(([, count]) => count);
   };
   found.threads = [on(8, false), on(8, true), on(8, true, 4), on(6, true), on(2, true), on(1, true), on(undefined, true)];
+  const refused = (make) => { try { return Object.keys(make()); } catch (error) { return `${error.name}: ${error.message}`; } };
+  found.odd = [
+    refused(() => threads(undefined, String)), refused(() => threads({ max: 2.5 }, String)),
+    ...[0, NaN, "2", 10n, null, Symbol("x")].map((max) => refused(() => threads({ max }, String))),
+    refused(() => order("webgpu", String)), refused(() => order(null, String)), refused(() => order([{ name: "webgpu", preferredLayout: "NHWC" }, "wasm"], String)),
+    refused(() => selectBundle({ mvp: {}, eh: undefined, coi: null }, String)),
+  ];
   found.coi = selectBundle(bundles, String).coi.supported();
   found.kernel = await usable({ dot: kernel({ kernel: async (name, options) => () => [name, options] }, "dot", { pattern: "sorted" }) });
 }
@@ -108,6 +115,17 @@ def test_the_last_of_ordered_providers_is_the_reference() -> None:
 
 def test_threads_are_1_2_half_and_all_on_an_isolated_page() -> None:
     assert found()["threads"] == [[1], [1, 2, 4, 8], [1, 2, 4], [1, 2, 3, 6], [1, 2], [1], [1]]
+
+
+def test_adapters_take_their_hosts_objects_and_refuse_what_would_be_misread() -> None:
+    refused = [
+        f"RangeError: Fleetune: max of threads must be a number from 1 on, not {one}"
+        for one in ("0", "NaN", "2", "10", "null", "Symbol(x)")
+    ]
+    orders = [
+        f"TypeError: Fleetune: order takes a list of providers, not {one}" for one in ("webgpu", "null")
+    ]
+    assert found()["odd"] == [["1 thread"], ["1 thread"], *refused, *orders, ["wasm", "webgpu"], ["mvp"]]
 
 
 def test_a_kernel_of_a_server_is_one_implementation_among_others() -> None:

@@ -13,7 +13,8 @@ PRELUDE = f"""
 import {{ choose }} from {json.dumps((EMBED / "choose.js").as_uri())};
 import {{ stepsOf, worthLoading }} from {json.dumps((EMBED / "decide.js").as_uri())};
 import {{ isKept }} from {json.dumps((EMBED / "kept.js").as_uri())};
-import {{ equal, copyOf }} from {json.dumps((EMBED / "values.js").as_uri())};
+import {{ equal }} from {json.dumps((EMBED / "alike.js").as_uri())};
+import {{ copyOf }} from {json.dumps((EMBED / "values.js").as_uri())};
 const sum = (data) => data.reduce((total, value) => total + value, 0);
 const spin = (ms) => {{ const end = performance.now() + ms; while (performance.now() < end); }};
 const bytes = (n, random) => Uint8Array.from({{ length: n }}, () => 256 * random());
@@ -209,11 +210,11 @@ def test_a_reference_that_cannot_be_used_and_wrong_options_are_refused_with_a_re
     assert messages == [
         "Fleetune: the reference sum of wrong cannot be used: it could not be loaded: 404",
         'Fleetune: choose("wrong") needs at least one implementation',
-        "Fleetune: sum must be a function or have one named load",
-        "Fleetune: the sizes of wrong must be numbers from 0 on",
-        "Fleetune: the sizes of wrong must be numbers from 0 on",
-        "Fleetune: wrong needs input to measure with",
-        'Fleetune: measure of wrong must be "idle", "calls" or "never"',
+        'Fleetune: the implementation "sum" of "wrong" must be a function or have one named load, not 7',
+        'Fleetune: item 0 of sizes of "wrong" must be a finite number from 0 on, not -1',
+        'Fleetune: sizes of "wrong" must be a list of finite numbers from 0 on, not an empty list',
+        'Fleetune: "wrong" needs input to measure with',
+        'Fleetune: measure of "wrong" must be "idle", "calls" or "never", not "always"',
     ]
 
 

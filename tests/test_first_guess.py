@@ -57,7 +57,7 @@ const two = {{
   webcrypto: {{ version: "1", async: false, load: () => (loads++, (d) => sum(d)) }},
 }};
 const server = "https://tuner.example";
-const soon = () => new Promise((resolve) => setTimeout(resolve, 60));
+const soon = () => new Promise((resolve) => setTimeout(resolve, 200));
 const used = (f) => [8, 2000].map((size) => f.explain({{ size }}).implementation);
 """
 

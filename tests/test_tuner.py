@@ -172,3 +172,43 @@ def test_a_server_that_hangs_while_a_script_is_imported_ends_in_an_error(
         tmp_path,
     )
     assert message == "TimeoutError 10000"
+
+
+def test_what_a_page_asks_wrongly_is_refused_in_words_that_say_what_is_wanted(
+    answers: dict[str, str],
+) -> None:
+    said = run(
+        answers,
+        """const tuner = await connect({ server: new URL(server) });
+        await tuner.kernel("dot");
+        const odd = [null, "8", -1, NaN, 1.5, 10n, Symbol("x"), {}];
+        const ways = {
+          alloc: (one) => tuner.alloc("dot", Float32Array, one),
+          explain: (size) => (size === 1.5 ? fail() : tuner.explain("dot", { size })),
+          budgetMs: (budgetMs) => tuner.benchmark({ budgetMs }),
+          kernels: (one) => tuner.benchmark({ kernels: [one === "8" ? 8 : one] }),
+          signal: (signal) => tuner.benchmark({ signal }),
+        };
+        const fail = () => { throw new RangeError("not 1.5"); };
+        const said = [];
+        for (const [name, ask] of Object.entries(ways)) {
+          for (const one of odd) {
+            try { said.push([name, String(one), "taken", String(await ask(one))]); }
+            catch (error) { said.push([name, String(one), error.name, error.message]); }
+          }
+        }
+        console.log(JSON.stringify(said));""",
+    )
+    for name, given, kind, words in said:
+        assert kind in ("TypeError", "RangeError"), (name, given, kind, words)
+        assert words.endswith(f"not {given}") or (name, given) == ("kernels", "8"), words
+
+
+def test_a_server_may_be_named_by_a_url_with_or_without_its_last_slash(answers: dict[str, str]) -> None:
+    servers = run(
+        answers,
+        """const given = [server, server.slice(0, -1), new URL(server), new URL(server.slice(0, -1))];
+        const tuners = await Promise.all(given.map((server) => connect({ server })));
+        console.log(JSON.stringify([...new Set(tuners.map(({ server }) => server))].map((one) => one === server)));""",
+    )
+    assert servers == [True]

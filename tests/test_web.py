@@ -103,6 +103,7 @@ def test_what_pages_keep_is_in_the_database_and_the_cache_alone() -> None:
         if not name.startswith("words/") and re.search(rf"\b{place}\b", code(source))
     }
     assert found == {
+        ("indexedDB", "shared/database.js"),
         ("indexedDB", "shared/storage.js"),
         ("caches", "page/sw.js"),
         ("caches", "page/offline.js"),

@@ -219,7 +219,8 @@ def client_bytes(modules: Path = EXAMPLES / "node_modules") -> dict[str, int]:
         subprocess.run([*build, *options], check=True)
         at_once = gzipped(imported(Path(folder) / "choose.js", r'from"(\./[^"]+)"'))
         measuring = imported(
-            Path(folder) / "choose.js", r'(?:from|import\()"(\./(?!from_calls|in_worker|trust)[^"]+)"'
+            Path(folder) / "choose.js",
+            r'(?:from|import\()"(\./(?!from_calls|in_worker|first_guess|wrong)[^"]+)"',
         )
         return {
             "client_gzip_bytes": at_once,

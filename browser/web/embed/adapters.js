@@ -13,7 +13,8 @@ const BUNDLES = { mvp: () => true, eh: () => WebAssembly.validate(EXCEPTIONS), c
 
 /** Of DuckDB-style bundles, `{ mvp, eh, coi }`: `load` opens one and gives the function. @template Bundle @param {Record<string, Bundle>} bundles @param {(bundle: Bundle) => any} load @returns {Record<string, Implementation>} */
 export function selectBundle(bundles, load) {
-  return Object.fromEntries(Object.entries(bundles).map(([name, params]) => [name, { load, params, supported: BUNDLES[name] }]));
+  const all = Object.entries(bundles).filter(([, bundle]) => bundle); // DuckDB's lists may name bundles that are not there
+  return Object.fromEntries(all.map(([name, params]) => [name, { load, params, supported: BUNDLES[name] }]));
 }
 
 /** Whether a provider may work here; those that are not listed always may. @type {Record<string, () => unknown>} */
@@ -25,15 +26,20 @@ const PROVIDERS = {
 
 /**
  * Of providers in order of preference, as in ONNX Runtime's `executionProviders`: the last one, which runs everywhere, is the reference.
- * @param {string[]} providers @param {(provider: string) => any} load @returns {Record<string, Implementation>}
+ * @template {string | {readonly name: string}} Provider
+ * @param {readonly Provider[]} providers names, or objects with one and options @param {(provider: Provider) => any} load @returns {Record<string, Implementation>}
  */
 export function order(providers, load) {
-  return Object.fromEntries([...providers].reverse().map((name) => [name, { load, params: name, supported: PROVIDERS[name] }]));
+  if (!Array.isArray(providers)) throw new TypeError(`Fleetune: order takes a list of providers, not ${String(providers)}`);
+  /** @param {Provider} one @returns {string} */
+  const nameOf = (one) => /** @type {any} */ (one).name ?? one;
+  return Object.fromEntries([...providers].reverse().map((one) => [nameOf(one), { load, params: one, supported: PROVIDERS[nameOf(one)] }]));
 }
 
 /** Numbers of threads: 1, 2, half of the cores and all of them; 1 alone on a page that is not isolated. @param {{max?: number}} options @param {(threads: number) => any} load @returns {Record<string, Implementation>} */
-export function threads({ max = Infinity }, load) {
-  const most = isolated() ? Math.min(max, navigator.hardwareConcurrency || 1) : 1;
+export function threads({ max = Infinity } = {}, load) {
+  if (!(typeof max === "number" && max >= 1)) throw new RangeError(`Fleetune: max of threads must be a number from 1 on, not ${String(max)}`);
+  const most = isolated() ? Math.floor(Math.min(max, navigator.hardwareConcurrency || 1)) : 1;
   const counts = [...new Set([1, 2, most >> 1, most])].filter((count) => count >= 1 && count <= most).sort((a, b) => a - b);
   return Object.fromEntries(counts.map((count) => [count === 1 ? "1 thread" : `${count} threads`, { load, params: count }]));
 }

@@ -3,12 +3,12 @@
  * Choose between implementations of anything by measuring them here (EMBED.md). Works without a server, WebAssembly or storage; starts on
  * the first implementation, loads and times the others when the page is idle, and keeps what it found for the next visit.
  */
-import { argumentsOf, copyOf, equal } from "./values.js";
-import { explained, MANY, stepsOf, worthLoading } from "./decide.js";
+import { areTakenAway, argumentsOf } from "./values.js";
+import { explained, stepsOf, worthLoading } from "./decide.js";
 import { dispatcher } from "./dispatch.js";
-import { Failed, Implementation, isPromise, pause } from "./implementations.js";
-import { engine, mark, read, tried, write } from "./kept.js";
-import { seeded } from "../shared/numbers.js";
+import { are, isCount, isImplementation, isList, isName } from "./given.js";
+import { Failed, givesPromise, Implementation, isPromise, pause, said, within } from "./implementations.js";
+import { engine, mark, read, SAVE_MS, tried } from "./kept.js";
 
 /** @typedef {import("./fleetune.d.ts").ChooseOptions} ChooseOptions */
 /** @typedef {import("./kept.js").Kept} Kept */
@@ -17,28 +17,15 @@ import { seeded } from "../shared/numbers.js";
 const SIZES = [16, 1024, 65536];
 const BUDGET_MS = 2000;
 const STORAGE_MS = 20; // a storage that takes longer is heard later
-const SAVE_MS = 500; // so long nothing goes on before it is written
 const WINNER_MS = 4; // so long a choice waits for storage and for what it chose last time
+const INPUT_MS = 1000; // so long a choice waits for arguments to try
+const GOLDEN = 0.618034; // multiples of it, modulo 1, are numbers good enough for one try
 const MOST_COUNT = 1024; // calls between two looks
+const MANY = 1e9; // calls of a visit, while nothing is known
 const WORKER = "fleetune|"; // how the name of a worker begins that in_worker.js started
 
 /** @param {any} first @returns {number} */
 const lengthOf = (first) => first?.length ?? first?.byteLength ?? 1;
-/** @param {any} value */
-const isTakenAway = (value) => (value?.buffer ?? value)?.detached === true;
-
-/** Whether a call gives a promise. Measuring will say what is wrong with one that fails. @param {Implementation} one @param {any[]} args @param {boolean} strict its errors are the caller's */
-function givesPromise(one, args, strict) {
-  try {
-    const result = /** @type {Function} */ (one.call)(...copyOf(args));
-    if (!isPromise(result)) return false;
-    result.then(undefined, () => {});
-    return true;
-  } catch (error) {
-    if (strict) throw error;
-    return false;
-  }
-}
 
 /** One job: what is known, what runs. The page sees only the methods that `choose` names. */
 export class Chooser extends EventTarget {
@@ -47,11 +34,18 @@ export class Chooser extends EventTarget {
   /** By pattern. @type {Map<string, ReturnType<typeof dispatcher>>} */
   #lanes = new Map();
   calls = 0;
-  #earlierCalls = 0;
+  earlierCalls = 0;
   measuredAt = 0;
   /** Calls until one is heard, and what makes it. @type {(pattern: string, args: any[], call: (...args: any[]) => any) => any} */
   hear = (_, args, call) => call(...args);
   left = 0;
+  /** Until the page's next turn: what the reference threw in another's place (callers in a recursion pass it on), and whether calls may run what is set aside. @type {unknown} */
+  #passed = this;
+  #moved = false;
+  /** Whether storage did not answer once: it is not waited for again. */
+  #deaf = false;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #turn;
   closed = new AbortController();
   /** @param {Record<string, Cell>} sizes @param {(name: string) => boolean} usable */
   stepsOf = (sizes, usable) => stepsOf(sizes, usable, this.reference.name, this.options.sizes[0]);
@@ -60,17 +54,20 @@ export class Chooser extends EventTarget {
   constructor(name, given, options) {
     super();
     this.name = name;
-    const { size = lengthOf, sizes = SIZES, patterns = [""], input, same = equal, measure = input ? "idle" : "never", budgetMs = BUDGET_MS } = options;
-    this.options = { ...options, size, sizes: [...sizes].sort((a, b) => a - b), patterns, same, measure, budgetMs };
-    this.implementations = Object.entries(given).map(([one, it]) => new Implementation(one, it));
-    if (!this.implementations.length) throw new TypeError(`Fleetune: choose("${name}") needs at least one implementation`);
-    if (!sizes.length || sizes.some((one) => !(one >= 0 && one < Infinity))) throw new TypeError(`Fleetune: the sizes of ${name} must be numbers from 0 on`);
-    if (!["idle", "calls", "never"].includes(measure)) throw new TypeError(`Fleetune: measure of ${name} must be "idle", "calls" or "never"`);
-    if (measure === "idle" && !input) throw new TypeError(`Fleetune: ${name} needs input to measure with`);
+    const { size = lengthOf, sizes = SIZES, pattern, patterns = [""], input, same, measure = input ? "idle" : "never", budgetMs = BUDGET_MS, expect, async, worker = "", version, server = "", keys } = options;
+    const all = Object.entries(given);
+    // wrong.js has the same rules, and says which one is broken.
+    const right =
+      are("object", given, options, expect, keys) && are("function", size, pattern, input, same) && are("boolean", async) && are("string", name, version, .../** @type {any[]} */ ([worker, server]).map((one) => one?.href ?? one)) &&
+      name && isList(sizes, (one) => isCount(one) && one < Infinity) && isList(patterns, isName) && isList(all, ([one, it]) => isName(one) && /\D/.test(one) && isImplementation(it)) &&
+      ["idle", "calls", "never"].includes(measure) && (input || measure !== "idle") && isCount(expect?.calls) && isCount(budgetMs) && budgetMs > 0 && budgetMs < 2 ** 31;
+    if (!right) throw new TypeError();
+    this.options = { size, sizes: [...new Set(sizes)].sort((a, b) => a - b), pattern, patterns: [...new Set(patterns)], input, same, measure, budgetMs, expect, async, worker, server, keys };
+    this.implementations = all.map(([one, it]) => new Implementation(one, it));
     this.reference = this.implementations[0];
     this.byName = new Map(this.implementations.map((one) => [one.name, one]));
     this.versions = Object.fromEntries(this.implementations.map((one) => [one.name, one.version]));
-    this.key = options.version ? `${name}@${options.version}` : name;
+    this.key = version ? `${name}@${version}` : name;
     this.job = { waits: false, inPlace: false, input: /** @type {any} */ (input), same, setAside: this.setAside, trying: this.#tries };
   }
 
@@ -93,7 +90,9 @@ export class Chooser extends EventTarget {
     await Promise.race([this.prepare(), pause(Math.max(0, began + WINNER_MS - performance.now()))]);
     const [first] = this.#lanes.values();
     const { pattern } = options;
-    return pattern ? (...args) => (this.#lanes.get(pattern(...args)) ?? first).call(...args) : first.call;
+    if (!pattern) return first.call;
+    const byPattern = (/** @type {any[]} */ ...args) => (this.#lanes.get(pattern(...args)) ?? first).call(...args);
+    return job.waits ? async (...args) => byPattern(...args) : byPattern;
   }
 
   /** What learns from calls says how far its choices reach; until then the reference runs. @returns {Promise<unknown> | undefined} */
@@ -109,24 +108,28 @@ export class Chooser extends EventTarget {
     const { input, sizes, patterns, worker } = this.options;
     if (kept && this.#isOurs(kept) && Object.keys(kept.cells).length) return kept.waits;
     if (!input || worker) return false; // with a worker, none is tried on the page
-    const args = argumentsOf(await input(sizes[0], seeded(1), patterns[0]));
+    let at = 0;
+    const random = () => (at = (at + GOLDEN) % 1);
     try {
+      const args = argumentsOf(await within(input(sizes[0], random, patterns[0]), INPUT_MS));
       for (const one of this.implementations) {
         if (!one.plain || !(await one.load())) continue;
         if (one !== this.reference) await this.#tries(one.name);
-        if (givesPromise(one, args, one === this.reference)) return true;
+        if (givesPromise(one, args)) return true;
       }
+    } catch {
+      // Measuring says what is wrong with input.
     } finally {
       mark(this.key, "");
     }
     return false;
   }
 
-  /** @param {[kept: Kept | undefined, trying: string, reach: unknown]} known @returns {boolean} whether anything was measured */
+  /** @param {[kept: Kept | undefined, trying: any, reach: unknown]} known @returns {boolean} whether anything was measured */
   #recall([kept, trying]) {
     const hung = this.byName.get(trying);
     if (hung && hung !== this.reference) this.setAside(hung, "the page ended while it was tried");
-    mark(this.key, "");
+    if (trying) mark(this.key, "");
     return kept !== undefined && this.adopt(kept);
   }
 
@@ -137,7 +140,7 @@ export class Chooser extends EventTarget {
   adopt(kept) {
     const { reference, versions } = this;
     const holds = (/** @type {string} */ name) => versions[name] !== undefined && versions[name] === kept.versions[name];
-    this.#earlierCalls = kept.calls;
+    this.earlierCalls = kept.calls;
     if (kept.engine !== engine() || !holds(reference.name)) return false;
     for (const one of this.implementations.filter(({ name }) => holds(name))) {
       const { ms = 0, bytes = one.bytes, copies = false } = kept.loads[one.name] ?? {};
@@ -149,8 +152,8 @@ export class Chooser extends EventTarget {
     this.job.inPlace ||= kept.inPlace;
     this.measuredAt = kept.at;
     for (const pattern of this.options.patterns) {
-      const sizes = Object.entries(kept.cells[pattern] ?? {}).map(([size, { times, ...cell }]) => {
-        return [size, { ...cell, times: Object.fromEntries(Object.entries(times).filter(([name]) => holds(name))) }];
+      const sizes = Object.entries(kept.cells[pattern] ?? {}).map(([size, { times, choice, verdict }]) => {
+        return [size, { times: Object.fromEntries(Object.entries(times).filter(([name]) => holds(name))), choice: holds(choice) ? choice : reference.name, verdict }];
       });
       this.cells[pattern] = Object.fromEntries(sizes);
     }
@@ -165,14 +168,19 @@ export class Chooser extends EventTarget {
 
   /** How many calls a visit makes, as far as is known. */
   get expected() {
-    return Math.max(this.options.expect?.calls ?? 0, this.calls, this.#earlierCalls);
+    return Math.max(this.options.expect?.calls ?? 0, this.calls, this.earlierCalls);
+  }
+
+  /** While nothing is known, many. */
+  get likely() {
+    return this.expected || MANY;
   }
 
   /** Load what is worth it for what is known, then follow that. */
   async prepare() {
     const loads = Object.fromEntries(this.implementations.map((one) => [one.name, { ms: one.call ? 0 : one.loadMs }]));
     const usable = (/** @type {string} */ name) => this.byName.get(name)?.reason === undefined;
-    const wanted = worthLoading(Object.values(this.cells), loads, this.expected || MANY, usable, this.reference.name);
+    const wanted = worthLoading(Object.values(this.cells), loads, this.likely, usable, this.reference.name);
     const steps = Object.values(this.cells).flatMap((sizes) => this.stepsOf(sizes, (name) => wanted.includes(name)));
     await Promise.all([...new Set(steps.map(([, name]) => name))].map((name) => this.byName.get(name)?.load()));
     this.follow();
@@ -206,24 +214,10 @@ export class Chooser extends EventTarget {
   };
 
   /** @param {string} name */
-  #tries = (name) => Promise.race([mark(this.key, name), pause(SAVE_MS)]);
-
-  /** What is kept for the next visit. @returns {Kept} */
-  record() {
-    const { versions, job, implementations } = this;
-    const loads = Object.fromEntries(implementations.map(({ name, loadMs, bytes, copies }) => [name, { ms: loadMs, bytes: Number.isFinite(bytes) ? bytes : 0, copies }]));
-    const aside = Object.fromEntries(implementations.filter(({ failed }) => failed).map(({ name, reason = "" }) => [name, reason]));
-    return {
-      schema: 1, engine: engine(), at: this.measuredAt || Date.now(), versions, waits: job.waits, inPlace: job.inPlace,
-      cells: this.cells, loads, aside, calls: this.calls || this.#earlierCalls,
-    };
-  }
-
-  async save() {
-    const newer = await read(this.key);
-    if (newer && newer.at > this.measuredAt) this.adopt(newer);
-    return write(this.key, this.record());
-  }
+  #tries = async (name) => {
+    const marking = mark(this.key, name);
+    if (!this.#deaf) this.#deaf = await Promise.race([marking.then(() => false), pause(SAVE_MS).then(() => true)]);
+  };
 
   /** @param {number} _size @param {number} calls */
   #tick = (_size, calls) => {
@@ -236,17 +230,29 @@ export class Chooser extends EventTarget {
 
   /** A call failed. The reference says whether its arguments were to blame. @param {string} pattern @param {number} size @param {unknown} error @param {any[]} args @returns {any} */
   #fall(pattern, size, error, args) {
-    let one = this.job.waits ? this.reference : /** @type {Implementation} */ (this.byName.get(this.choice(pattern, size)));
+    const { reference, job } = this;
+    let one = job.waits ? reference : /** @type {Implementation} */ (this.byName.get(this.choice(pattern, size)));
     if (error instanceof Failed) ({ one, cause: error, args } = error);
-    if (one === this.reference) throw error;
-    const reason = `it failed: ${/** @type {Error} */ (error)?.message ?? error}`;
-    if (args.some(isTakenAway)) {
-      this.setAside(one, reason);
-      throw new Error(`Fleetune: ${one.name} failed after it took the arguments of ${this.name} away`, { cause: error });
+    if (error === this.#passed || (one === reference && !this.#moved)) throw error;
+    this.#turn ??= setTimeout(() => ([this.#passed, this.#moved, this.#turn] = [this, false, undefined]));
+    const settle = (/** @type {any} */ value) => {
+      if (one === reference) return value;
+      this.#moved = !job.waits;
+      this.setAside(one, `it failed: ${said(error)}`);
+      import("./saved.js").then(({ save }) => save(this)).catch(() => {});
+      return value;
+    };
+    if (areTakenAway(args)) throw settle(new Error(`Fleetune: ${one.name} failed after it took the arguments of ${this.name} away`, { cause: error }));
+    const pass = (/** @type {unknown} */ its) => {
+      throw (this.#passed = its);
+    };
+    try {
+      const call = /** @type {Function} */ (reference.call); // without `this`
+      const result = call(...args);
+      return isPromise(result) ? result.then(settle, pass) : settle(result);
+    } catch (its) {
+      return pass(its);
     }
-    const result = /** @type {Function} */ (this.reference.call)(...args);
-    const settle = (/** @type {any} */ value) => (this.setAside(one, reason), this.save(), value);
-    return isPromise(result) ? result.then(settle) : settle(result);
   }
 
   /** @param {string} pattern @param {number} size */
@@ -254,12 +260,10 @@ export class Chooser extends EventTarget {
 
   /**
    * Measure now, in the page's idle time. Ends near the budget with what was measured by then.
-   * @param {{budgetMs?: number, signal?: AbortSignal}} [options]
+   * @param {{budgetMs?: number, signal?: AbortSignal}} [how]
    */
-  async measure({ budgetMs = this.options.budgetMs, signal } = {}) {
-    signal?.throwIfAborted();
-    if (!this.options.input) throw new Error(`Fleetune: ${this.name} has no input to measure with`);
-    return (await import("./learn.js")).measureNow(this, budgetMs, signal);
+  async measure(how = {}) {
+    return (await import("./learn.js")).measureNow(this, how);
   }
 
   /** Measure without being asked, as `measure` says. Who only uses what is known need not fetch how to measure. */
@@ -288,7 +292,10 @@ export class Chooser extends EventTarget {
    * What runs for a call, and why.
    * @param {{size?: number, pattern?: string}} [call] @returns {import("./fleetune.d.ts").ChoiceExplanation}
    */
-  explain({ size = this.options.sizes[0], pattern = this.options.patterns[0] } = {}) {
+  explain(call) {
+    const { sizes, patterns } = this.options;
+    const { size = sizes[0], pattern = patterns[0] } = call ?? {};
+    if (!isCount(size) || !patterns.includes(pattern)) throw new RangeError(`Fleetune: explain of ${this.name} takes a size from 0 on and one of its patterns`);
     return explained(this.implementations, this.choice(pattern, size), this.cells[pattern] ?? {}, size);
   }
 
@@ -299,16 +306,26 @@ export class Chooser extends EventTarget {
   }
 }
 
+/** @param {string} name @param {Record<string, any>} implementations @param {ChooseOptions} options */
+async function made(name, implementations, options) {
+  try {
+    return new Chooser(name, implementations, options);
+  } catch (error) {
+    throw (await import("./wrong.js")).wrong(name, implementations, options) ?? error;
+  }
+}
+
 /**
  * A function that runs the fastest of several implementations, by size.
  * @param {string} name of the job @param {Record<string, any>} implementations the first is the reference and the fallback
  * @param {ChooseOptions} [options] @returns {Promise<any>}
  */
 export async function choose(name, implementations, options = {}) {
-  const chooser = new Chooser(name, implementations, options);
+  const chooser = await made(name, implementations, options);
   const call = await chooser.start();
-  const failed = (/** @type {unknown} */ error) => chooser.dispatchEvent(new CustomEvent("failed", { detail: error }));
-  if (options.server) import("./first_guess.js").then(({ follow }) => follow(chooser, String(options.server), options.keys)).catch(failed);
+  const failed = (/** @type {unknown} */ error) => setTimeout(() => chooser.dispatchEvent(new CustomEvent("failed", { detail: error })));
+  const { server, keys } = chooser.options;
+  if (server) import("./first_guess.js").then(({ follow }) => follow(chooser, String(server), keys)).catch(failed);
   const ready = chooser.learn();
   ready.catch(failed);
   const bound = (/** @type {"measure" | "explain" | "contexts" | "described" | "close" | "addEventListener" | "removeEventListener"} */ method) => [method, /** @type {any} */ (chooser)[method].bind(chooser)];

@@ -15,7 +15,7 @@ const CLEARLY = 0.97;
 const START_MS = 15_000;
 const HANG_MS = 5_000;
 const ALONE = 1 / 3; // of the budget, for kernels alone
-const LEAST_BUDGET_MS = 100; // that Python accepts (app/benchmark.py)
+const [LEAST_BUDGET_MS, MOST_BUDGET_MS] = [100, 3_600_000]; // that Python accepts (app/benchmark.py)
 
 /**
  * The candidates worth timing in one context: the choice, the safe default, the JavaScript baselines, the modules that are
@@ -96,6 +96,14 @@ async function confirmCalls({ server, root, kernels, tables, budgetMs, signal })
  * @param {Map<string, TunedKernel>} loaded @param {Follow} follow
  */
 export function measure(start, options, server, environment, root, loaded, follow) {
+  const { budgetMs = LEAST_BUDGET_MS, kernels = [], signal } = options;
+  if (typeof budgetMs !== "number" || !(budgetMs >= LEAST_BUDGET_MS && budgetMs <= MOST_BUDGET_MS)) {
+    throw new RangeError(`Fleetune: budgetMs of benchmark must be a number from ${LEAST_BUDGET_MS} to ${MOST_BUDGET_MS}, not ${String(budgetMs)}`);
+  }
+  const odd = Array.isArray(kernels) ? kernels.find((name) => typeof name !== "string") : kernels;
+  if (odd !== undefined) throw new TypeError(`Fleetune: kernels of benchmark must be a list of names, not ${String(odd)}`);
+  if (signal !== undefined && typeof signal?.throwIfAborted !== "function") throw new TypeError(`Fleetune: signal of benchmark must be an AbortSignal, not ${String(signal)}`);
+  signal?.throwIfAborted();
   return despiteSilence(async () => measureWith(await start(), options, server, environment, root, loaded, follow));
 }
 

@@ -5,7 +5,6 @@
 /** @typedef {Record<string, Cell>} Sizes one pattern's contexts by size */
 /** @typedef {[from: number, name: string]} Step which implementation runs from which size on */
 
-export const MANY = 1e9; // calls of a visit, while nothing is known
 const CLOSE = 1.03; // an implementation that is not loaded for its own sake must be this much faster than the reference
 const PARTS = 4; // of an octave
 const DOWN = 2; // octaves below the least size that was measured: what takes long to begin shows in smaller ones

@@ -2,6 +2,7 @@
 /** What a server's visitors found out about a job, until it is measured here. Loaded only with `choose(…, { server })`. */
 /** @import { EngineDecisions, RootDocument } from "../shared/wire" @import { Described } from "./fleetune" @import { Kept } from "./kept.js" */
 import { crowdPath, decisionsFor, getJson, wayTo } from "../shared/api.js";
+import { recordOf } from "./saved.js";
 import { detectEnvironment } from "../shared/environment.js";
 
 /** @typedef {{patterns: string[], implementations: {name: string, version: string}[], profileSignature: string, sizes: number[]}} Job as it is registered */
@@ -55,5 +56,5 @@ export async function follow(chooser, server, keys) {
     );
   }
   if (chooser.measuredAt || !Object.values(cells).some((sizes) => Object.keys(sizes).length)) return;
-  if (chooser.adopt({ ...chooser.record(), at: 1, cells, loads: {}, aside: {} })) await chooser.prepare();
+  if (chooser.adopt({ ...recordOf(chooser), at: 1, cells, loads: {}, aside: {} })) await chooser.prepare();
 }

@@ -2,7 +2,7 @@
 
 export interface ConnectOptions {
   /** The Fleetune server's address. Needed only if this file did not come from it (npm). */
-  server?: string;
+  server?: string | URL;
   /** Hear of new models over a WebSocket and follow them at once. Default: false, no connection. */
   push?: boolean;
   /** WebAssembly memory of each kernel, in bytes, 1 GiB at most: half for `alloc`, half for copies. Default: 16 MiB. */
@@ -190,7 +190,7 @@ export interface ImplementationOptions<Call = (...args: any[]) => any> {
   bytes?: number;
   /** Settings of this implementation, given to `load`. */
   params?: unknown;
-  /** Changes when the implementation does. Default: derived from its text and params. */
+  /** Changes when the implementation does. Default: derived from its text, and from its params as far as they are JSON. */
   version?: string;
   /** Whether its calls give promises. Default: true for those with `load`, else found out. */
   async?: boolean;
@@ -202,14 +202,14 @@ export interface ChooseOptions<Call extends (...args: any[]) => any = (...args: 
   /** Of one call. Default: the first argument's length. */
   size?(...args: Parameters<Call>): number;
   /** That are measured; between them times are interpolated. */
-  sizes?: number[];
+  sizes?: readonly number[];
   /** Arguments of that size: one, or an array of them. `random` gives numbers in [0, 1). */
   input?(size: number, random: () => number, pattern: string): any;
   /** Whether two results are alike. Default: equal all the way down. The arguments are there for functions that write into them. */
   same?(reference: any, other: any, argsOfReference: any[], argsOfOther: any[]): unknown;
   /** Which kind of data a call has, one of `patterns`. */
   pattern?(...args: Parameters<Call>): string;
-  patterns?: string[];
+  patterns?: readonly string[];
   /** What one visit does with it: decides whether a download pays back. */
   expect?: { calls: number };
   /**
@@ -219,14 +219,14 @@ export interface ChooseOptions<Call extends (...args: any[]) => any = (...args: 
   measure?: "idle" | "calls" | "never";
   /** Address of the module that makes this very choice, mostly `import.meta.url`: measured in a worker, or in the page if none starts. */
   worker?: string | URL;
-  /** Of one measuring, ms. Default: 2000. */
+  /** Of one measuring, ms, above 0. Default: 2000. */
   budgetMs?: number;
   /** Whether the choice gives promises. Default: if any implementation does. */
   async?: boolean;
   /** Changes when all that was kept shall be forgotten. */
   version?: string;
   /** A Fleetune server where the job is registered with the same description (`fleetune jobs add`): its first guess is followed until this browser has measured. Everything works without it. */
-  server?: string;
+  server?: string | URL;
   /** That server's, as in `connect`. */
   keys?: Keys;
 }

@@ -12,9 +12,9 @@ import { moduleLoader, TunedKernel } from "./tuned_kernel.js";
 const DEFAULT_MEMORY = 16 * 1024 * 1024;
 const SERVED_AS = /static(-\w+)?\/embed\/fleetune\.js$/;
 
-/** The server's address, ending in a slash. @param {string} [given] */
+/** The server's address, ending in a slash. @param {string | URL} [given] */
 function serverAddress(given) {
-  if (given) return new URL(given.endsWith("/") ? given : `${given}/`, globalThis.document?.baseURI ?? globalThis.location?.href).href;
+  if (given) return new URL(`${given}`.replace(/\/?$/, "/"), globalThis.document?.baseURI ?? globalThis.location?.href).href;
   if (SERVED_AS.test(import.meta.url)) return import.meta.url.replace(SERVED_AS, "");
   throw new Error("Fleetune: connect({ server }) must name the server: this file came from elsewhere");
 }
@@ -149,7 +149,7 @@ export class Tuner extends EventTarget {
     const kernel = this.#loaded.get(keyOf(name, pattern));
     const last = size === undefined ? kernel?.last : undefined;
     const at = last?.size ?? size;
-    if (at === undefined) throw new Error(`Fleetune: ${name} was not called yet: name a size`);
+    if (typeof at !== "number" || !(at >= 0)) throw new RangeError(`Fleetune: ${name} needs a size from 0 on, not ${String(at)}`);
     const inside = last?.inside ?? !(copied ?? (kernel !== undefined && !kernel.arena.used));
     const resident = pattern ?? Object.keys(patterns)[0];
     const rows = (!inside && patterns[`${resident}+copied`]) || patterns[resident];
@@ -245,7 +245,6 @@ export class Tuner extends EventTarget {
 
   /** @param {BenchmarkOptions} [options] */
   async benchmark(options = {}) {
-    options.signal?.throwIfAborted();
     const { measure } = await import("./confirm_calls.js");
     return measure(() => this.#ops(), options, this.server, this.environment, this.#root, this.#loaded, (confirm) => {
       this.#confirm = confirm;

@@ -6,8 +6,9 @@
 import { loadAll } from "./learn.js";
 import { measureCell, Over } from "./measure.js";
 import { isPromise, pause } from "./implementations.js";
-import { PAGE } from "./page_clock.js";
-import { copyOf } from "./values.js";
+import { alive, PAGE } from "./page_clock.js";
+import { save } from "./saved.js";
+import { copyOf, isBuffer, isPicture, isPlain } from "./values.js";
 import { seeded } from "../shared/numbers.js";
 import { clockStep } from "../shared/timing.js";
 
@@ -23,17 +24,22 @@ const TURN_MS = 50; // that a call of the page waits for a turn at most
 const LOOK_MS = 4; // of calls between two that are timed
 const MOST_CALLS = 1024; // between them
 
-/** Whether a copy of it is as good as the value itself. @param {any} value @returns {boolean} */
-function copyable(value) {
+/** Whether a copy of it is as good as the value itself. @param {any} value @param {Set<any>} seen parts @returns {boolean} */
+function copyable(value, seen) {
   if (typeof value === "function" || typeof value === "symbol") return false;
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return true;
-  if (Array.isArray(value)) return value.every(copyable);
-  if (Object.getPrototypeOf(value) === Object.prototype) return Object.values(value).every(copyable);
-  return [ArrayBuffer, globalThis.Blob, globalThis.ImageData].some((kind) => kind && value instanceof kind);
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || seen.has(value)) return true;
+  seen.add(value);
+  if (Array.isArray(value)) return value.every((one) => copyable(one, seen));
+  return isPlain(value) ? Object.values(value).every((one) => copyable(one, seen)) : isBuffer(value) || isPicture(value) || (globalThis.Blob !== undefined && value instanceof Blob);
 }
 
-/** @param {any} value @returns {number} */
-const bytesOf = (value) => value?.byteLength ?? value?.size ?? (typeof value === "object" && value ? Object.values(value).reduce((sum, one) => sum + bytesOf(one), 0) : value?.length ?? 8);
+/** @param {any} value @param {Set<any>} seen parts @returns {number} */
+function bytesOf(value, seen) {
+  if (typeof value !== "object" || value === null) return value?.length ?? 8;
+  if (seen.has(value)) return 0;
+  seen.add(value);
+  return value.byteLength ?? value.size ?? Object.values(value).reduce((sum, one) => sum + bytesOf(one, seen), 0);
+}
 
 /** The power of two that stands for the sizes around it. @param {number} size */
 const octaveOf = (size) => 2 ** Math.max(0, Math.round(Math.log2(Math.max(size, 1))));
@@ -59,8 +65,12 @@ export const withinMeasured = (stepsOf) => (sizes, usable) => {
 };
 
 /** @param {import("./choose.js").Chooser} chooser @returns {Promise<void>} when the job is closed */
-export async function learnFromCalls(chooser) {
+export const learnFromCalls = (chooser) => alive(chooser.key, () => listen(chooser));
+
+/** @param {import("./choose.js").Chooser} chooser */
+async function listen(chooser) {
   const { implementations, job, closed } = chooser;
+  if (closed.signal.aborted) return;
   const random = seeded(Date.now());
   /** @type {Map<string, Group>} */
   const groups = new Map();
@@ -72,15 +82,26 @@ export async function learnFromCalls(chooser) {
 
   let due = 1; // calls since the one that was heard last
   const again = (/** @type {number} */ calls) => void (chooser.left = due = calls);
+  /** The calls that one stands for, with copies of its arguments where there can be any. @param {string} pattern @param {any[]} args */
+  const grouped = (pattern, args) => {
+    try {
+      const size = Number(chooser.options.size(...args));
+      if (!(size >= 0 && size < Infinity)) return undefined;
+      const key = `${pattern} ${octaveOf(size)}`;
+      const group = groups.get(key) ?? { pattern, size: octaveOf(size), sets: [], since: 0 };
+      groups.set(key, group);
+      if (group.sets.length < SETS && (!group.sets.length || bytesOf(group.sets, new Set()) < SET_BYTES) && copyable(args, new Set())) group.sets.push(copyOf(args));
+      return group;
+    } catch {
+      return undefined; // what cannot be looked at (getters that throw, proxies that were revoked) is left alone
+    }
+  };
   chooser.hear = (pattern, args, call) => {
-    const [size, calls] = [chooser.options.size(...args), due];
-    const key = `${pattern} ${octaveOf(size)}`;
-    const group = groups.get(key) ?? { pattern, size: octaveOf(size), sets: [], since: 0 };
-    if (!(size >= 0 && size < Infinity)) return again(MOST_CALLS), call(...args);
-    groups.set(key, group);
+    const calls = due;
     let began = PAGE.now();
-    if (group.sets.length < SETS && (!group.sets.length || bytesOf(group.sets) < SET_BYTES) && args.every(copyable)) group.sets.push(/** @type {any[]} */ (copyOf(args)));
+    const group = grouped(pattern, args);
     credit -= PAGE.now() - began;
+    if (!group) return again(MOST_CALLS), call(...args);
     // At random, so that every kind of call is met where kinds follow each other in turn.
     again(Math.ceil(Math.min(2 * calls, MOST_CALLS) * (0.5 + random() / 2)));
     const note = () => {
@@ -146,7 +167,7 @@ export async function learnFromCalls(chooser) {
       job.inPlace ||= mine.inPlace;
       if (!cell) continue;
       chooser.found(pattern, size, cell);
-      chooser.save();
+      save(chooser);
     }
   } catch (error) {
     if (!(error instanceof Over)) throw error;

@@ -60,6 +60,24 @@ function digest(text) {
   return (hash >>> 0).toString(36);
 }
 
+/** Settings as far as a text can tell them apart. @param {unknown} params */
+function textOf(params) {
+  try {
+    return JSON.stringify(params, (_, one) => (ArrayBuffer.isView(one) ? one.byteLength : typeof one === "bigint" ? String(one) : one));
+  } catch {
+    return ""; // a ring, or what refuses to be read
+  }
+}
+
+/** What an error says; anything can be thrown. @param {any} error @returns {string} */
+export function said(error) {
+  try {
+    return String(error?.message ?? error);
+  } catch {
+    return "what it threw cannot be shown";
+  }
+}
+
 export class Implementation {
   /** @type {Call | undefined} once it is loaded */
   call;
@@ -79,17 +97,16 @@ export class Implementation {
   constructor(name, given) {
     this.name = name;
     const plain = typeof given === "function";
-    if (!plain && typeof given?.load !== "function") throw new TypeError(`Fleetune: ${name} must be a function or have one named load`);
     /** @type {Given} */
     this.#given = plain ? { load: () => given } : given;
     this.bytes = plain ? 0 : given.bytes ?? Infinity;
     this.plain = plain;
     /** Whether its calls give promises, as far as that can be told without one. */
-    this.async = plain ? given.constructor.name === "AsyncFunction" : given.async ?? true;
+    this.async = plain ? given.constructor?.name === "AsyncFunction" : given.async ?? true;
     const { params = {}, version = "", load } = this.#given;
     /** The version that the page states. @type {string | undefined} */
     this.stated = version || undefined;
-    this.version = version || digest(String(plain ? given : load) + JSON.stringify(params));
+    this.version = version || digest(Function.prototype.toString.call(plain ? given : load) + textOf(params));
   }
 
   get ready() {
@@ -102,14 +119,14 @@ export class Implementation {
   }
 
   async #load() {
-    const { supported, load, params = {} } = this.#given;
+    const { params = {} } = this.#given;
     try {
-      if (supported && !(await within(supported(), LOAD_MS))) {
+      if (this.#given.supported && !(await within(this.#given.supported(), LOAD_MS))) {
         this.reason = "it is not supported here";
         return false;
       }
       const began = performance.now();
-      const call = await within(load(params), LOAD_MS);
+      const call = await within(this.#given.load(params), LOAD_MS);
       if (typeof call !== "function") throw new Error("load did not give a function");
       this.loadMs = performance.now() - began;
       const fetched = this.plain ? [] : performance.getEntriesByType?.("resource").filter(({ startTime }) => startTime >= began) ?? [];
@@ -117,7 +134,7 @@ export class Implementation {
       this.call = call;
       if (this.reason) this.#dispose(); // closed meanwhile
     } catch (error) {
-      this.reason ??= `it could not be loaded: ${/** @type {Error} */ (error)?.message ?? error}`;
+      this.reason ??= `it could not be loaded: ${said(error)}`;
     }
     return this.ready;
   }
@@ -134,7 +151,7 @@ export class Implementation {
   #dispose() {
     const call = this.call;
     this.call = this.#loading = undefined;
-    if (call) Promise.resolve(call).then(this.#given.dispose).catch(() => {}); // it is not used any longer, so its failure changes nothing
+    if (call) Promise.resolve(call).then((it) => this.#given.dispose?.(it)).catch(() => {}); // it is not used any longer, so its failure changes nothing
   }
 
   /**
@@ -147,7 +164,7 @@ export class Implementation {
     const call = this.copies ? (/** @type {any[]} */ ...args) => own(...copyOf(args)) : own;
     if (!waits && !inPlace) return call;
     /** @param {any[]} args @param {any[] | false} kept */
-    const failed = (args, kept) => (/** @type {unknown} */ error) => new Failed(this, error, kept ? restored(args, kept) : args);
+    const failed = (args, kept) => (/** @type {unknown} */ error) => new Failed(this, error, kept ? args.map((one, i) => restored(one, kept[i])) : args);
     if (waits) {
       const limit = Math.max(CALL_MS, SLOWER * expectedMs);
       return (...args) => watched(call, args, limit, failed(args, inPlace && copyOf(args)));
@@ -175,3 +192,16 @@ export class Failed {
 
 /** @param {any} result @returns {boolean} */
 export const isPromise = (result) => typeof result?.then === "function";
+
+/** Whether a call gives a promise. Measuring will say what is wrong with one that fails. @param {Implementation} one @param {any[]} args */
+export function givesPromise(one, args) {
+  try {
+    const call = /** @type {Function} */ (one.call); // without `this`
+    const result = call(...copyOf(args));
+    if (!isPromise(result)) return false;
+    result.then(undefined, () => {});
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -5,6 +5,7 @@
  */
 import { isKept } from "./kept.js";
 import { measureHere } from "./learn.js";
+import { recordOf, save } from "./saved.js";
 
 /** @typedef {import("./choose.js").Chooser} Chooser */
 /** @typedef {{fleetune: string, kept?: unknown, trying?: string, outcome?: {stopped: boolean, seconds: number, measured: number}}} Message */
@@ -55,7 +56,7 @@ export async function ask(chooser, budgetMs, stop, all) {
   const hung = end === "hung" && byName.get(trying);
   if (hung) chooser.setAside(hung, "it did not return when it was tried in a worker");
   await chooser.prepare();
-  await chooser.save();
+  await save(chooser);
   if (hung && budgetMs > GRACE_MS) return ask(chooser, budgetMs, stop, all);
   return { stopped: stop.aborted, seconds: (performance.now() - began) / 1000, measured, contexts: chooser.contexts() };
 }
@@ -70,7 +71,7 @@ export async function answer(chooser) {
   chooser.job.trying = async (one) => (post({ trying: one }), await trying(one));
   chooser.calls = Number(calls);
   post({});
-  const { stopped, seconds, measured, contexts } = await measureHere(chooser, Number(budgetMs), chooser.closed.signal, all === "1", () => post({ kept: chooser.record() }));
-  post({ kept: chooser.record(), outcome: { stopped, seconds, measured } });
+  const { stopped, seconds, measured, contexts } = await measureHere(chooser, Number(budgetMs), chooser.closed.signal, all === "1", () => post({ kept: recordOf(chooser) }));
+  post({ kept: recordOf(chooser), outcome: { stopped, seconds, measured } });
   return { stopped, seconds, measured, contexts };
 }

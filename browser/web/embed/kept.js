@@ -1,6 +1,6 @@
 // @ts-check
 /** What was measured here, kept for the next visit: IndexedDB, or the tab's memory where storage is refused. Nothing is believed that does not look right. */
-import { get, set } from "../shared/storage.js";
+import { databaseOf } from "../shared/database.js";
 
 /** @typedef {import("./measure.js").Cell} Cell */
 /**
@@ -17,7 +17,15 @@ import { get, set } from "../shared/storage.js";
  * @property {number} calls of one visit
  */
 
-const MOST_AGE = 30 * 86_400_000; // ms; what is older is used, and measured again
+export const SAVE_MS = 500; // so long nothing goes on before something is written
+
+const { transact } = databaseOf();
+/** Of a tab without storage. @type {Map<string, unknown>} */
+const volatile = new Map();
+/** @param {string} key @returns {Promise<unknown>} */
+const get = (key) => transact("readonly", (store) => store.get(key), () => volatile.get(key));
+/** Resolves once committed. @param {string} key @param {unknown} value @returns {Promise<unknown>} */
+export const set = (key, value) => transact("readwrite", (store) => store.put(value, key), () => (volatile.set(key, value), key));
 
 /** The browser and machine as far as timings may depend on them. */
 export const engine = () => {
@@ -26,7 +34,7 @@ export const engine = () => {
 };
 
 /** @param {string} job */
-const keyOf = (job) => `choose/${job}`;
+export const keyOf = (job) => `choose/${job}`;
 
 /** @param {any} value @param {(one: any) => boolean} fits @returns {boolean} */
 const each = (value, fits) => typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(fits);
@@ -48,22 +56,19 @@ export function isKept(value) {
 
 /** @param {string} job @returns {Promise<Kept | undefined>} */
 export async function read(job) {
-  const value = await get(keyOf(job), true).catch(() => undefined);
+  const value = await get(keyOf(job)).catch(() => undefined);
   return isKept(value) ? value : undefined;
 }
 
-/** Who is being tried: a page that hangs ends there, and the next visit knows why. @param {string} job @returns {Promise<string>} "" if nobody is */
-export const tried = (job) => get(`${keyOf(job)}/trying`, true).then((name) => (isText(name) ? name : ""), () => "");
+/** What a page that tries implementations of a job holds while it is alive. @param {string} job */
+export const lockOf = (job) => `fleetune choose ${job}`;
+
+/** Who was being tried when a page ended: it hung, perhaps. @param {string} job @returns {Promise<unknown>} a name, unless the page that tries it is alive */
+export async function tried(job) {
+  const name = await get(`${keyOf(job)}/trying`).catch(() => "");
+  const alive = name && (await globalThis.navigator?.locks?.query().catch(() => undefined))?.held?.some((one) => one.name === lockOf(job));
+  return alive ? "" : name;
+}
 
 /** @param {string} job @param {string} name @returns {Promise<unknown>} */
 export const mark = (job, name) => set(`${keyOf(job)}/trying`, name).catch(() => {});
-
-/** What was measured; a server's guess is asked for anew. @param {Kept["cells"]} cells */
-const measured = (cells) =>
-  Object.fromEntries(Object.entries(cells).map(([pattern, sizes]) => [pattern, Object.fromEntries(Object.entries(sizes).filter(([, { verdict }]) => verdict !== "guessed"))]));
-
-/** @param {string} job @param {Kept} kept @returns {Promise<boolean>} whether it was written */
-export const write = (job, kept) => set(keyOf(job), { ...kept, cells: measured(kept.cells) }).then(() => true, () => false);
-
-/** Whether what was measured then need not be measured again. @param {number} at */
-export const isFresh = (at) => Date.now() >= at && Date.now() - at < MOST_AGE;

@@ -1,32 +1,39 @@
 // @ts-check
 /** Measure a job in the page's idle time: who is worth loading, in which contexts, within which budget. */
-import { MANY } from "./decide.js";
 import { pause } from "./implementations.js";
-import { isFresh, read } from "./kept.js";
+import { read, SAVE_MS } from "./kept.js";
 import { deadlineIn, measureJob, Over } from "./measure.js";
 import { oneAtATime, PAGE } from "./page_clock.js";
+import { save } from "./saved.js";
 import { seeded } from "../shared/numbers.js";
 
 /** @typedef {import("./choose.js").Chooser} Chooser */
 /** @typedef {import("./measure.js").Cell} Cell */
 /** @typedef {import("./measure.js").Deadline} Deadline */
 
-const SAVE_MS = 500; // so long nothing goes on before it is written
+const MOST_AGE = 30 * 86_400_000; // ms; what is older is used, and measured again
 const BYTES_A_MS = 1000; // of a download, until one was seen
+
+/** Whether what was measured then need not be measured again. @param {number} at */
+const isFresh = (at) => Date.now() >= at && Date.now() - at < MOST_AGE;
 
 /** Measure without being asked, once the page is seen and idle, what is not known or old. @param {Chooser} chooser */
 export async function learn(chooser) {
   await PAGE.idle(Infinity);
   const { signal } = chooser.closed;
-  return oneAtATime(signal, () => measureWithin(chooser, chooser.options.budgetMs, signal, true));
+  return oneAtATime(chooser.key, signal, () => measureWithin(chooser, chooser.options.budgetMs, signal, true));
 }
 
-/** @param {Chooser} chooser @param {number} budgetMs @param {AbortSignal} [signal] */
-export async function measureNow(chooser, budgetMs, signal) {
+/** @param {Chooser} chooser @param {{budgetMs?: number, signal?: AbortSignal}} how */
+export async function measureNow(chooser, how) {
+  const broken = (await import("./wrong.js")).wrongMeasure(chooser, how);
+  if (broken) throw broken;
+  const { budgetMs = chooser.options.budgetMs, signal } = how;
+  signal?.throwIfAborted();
   const closed = chooser.closed.signal;
   const stop = signal ? AbortSignal.any([signal, closed]) : closed;
   const until = PAGE.now() + budgetMs;
-  const turn = oneAtATime(AbortSignal.any([stop, AbortSignal.timeout(budgetMs)]), () => measureWithin(chooser, until - PAGE.now(), stop, false));
+  const turn = oneAtATime(chooser.key, AbortSignal.any([stop, AbortSignal.timeout(Math.ceil(budgetMs))]), () => measureWithin(chooser, until - PAGE.now(), stop, false));
   return (await turn) ?? { stopped: stop.aborted, seconds: budgetMs / 1000, measured: 0, contexts: chooser.contexts() };
 }
 
@@ -53,7 +60,7 @@ export async function measureHere(chooser, budgetMs, stop, all, told) {
     if (!(error instanceof Over)) throw error;
   } finally {
     deadline.clear();
-    if (measured) await Promise.race([chooser.save(), pause(SAVE_MS)]); // before another tab has its turn
+    if (measured) await save(chooser); // before another tab has its turn
   }
   return { stopped: stop.aborted, seconds: (PAGE.now() - began) / 1000, measured, contexts: chooser.contexts() };
 }
@@ -71,12 +78,12 @@ function untimed(chooser, pattern, size) {
 }
 
 /** Whether loading it can pay back: as if it took no time at all. @param {Chooser} chooser @param {import("./implementations.js").Implementation} one */
-function mayPay({ cells, expected, reference }, one) {
+function mayPay({ cells, likely, reference }, one) {
   if (one.ready || !Number.isFinite(one.bytes)) return true;
   const known = Object.values(cells).flatMap((sizes) => Object.values(sizes));
   if (!known.length) return true;
   const mean = known.reduce((sum, { times }) => sum + times[reference.name], 0) / known.length;
-  return (expected || MANY) * mean >= one.bytes / BYTES_A_MS;
+  return likely * mean >= one.bytes / BYTES_A_MS;
 }
 
 /** Load, the smallest first and when the page is idle, who may pay back. @param {Chooser} chooser @param {Iterable<import("./implementations.js").Implementation>} those @param {Deadline} deadline */

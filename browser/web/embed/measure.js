@@ -1,8 +1,9 @@
 // @ts-check
 /** Check and time a job's implementations on inputs made for it: idle slices on the page, one candidate at a time. */
 import { ownLoop } from "./call_sites.js";
-import { argumentsOf, copyOf, equal } from "./values.js";
-import { isPromise, within } from "./implementations.js";
+import { argumentsOf, copyOf } from "./values.js";
+import { equal } from "./alike.js";
+import { isPromise, said, within } from "./implementations.js";
 import { Rounds } from "../shared/rounds.js";
 import { batchMs, clockStep, timeBatch } from "../shared/timing.js";
 
@@ -17,7 +18,7 @@ import { batchMs, clockStep, timeBatch } from "../shared/timing.js";
  * @property {boolean} [brief] time is so short that nothing is warmed up
  * @property {boolean} inPlace the reference changes its arguments; found out here
  * @property {(size: number, random: () => number, pattern: string) => any} input
- * @property {(a: any, b: any, argsOfA: any[], argsOfB: any[]) => any} same
+ * @property {(a: any, b: any, argsOfA: any[], argsOfB: any[]) => any} [same] equal all the way down, if there is none
  * @property {(implementation: Implementation, reason: string) => void} setAside
  * @property {(name: string) => Promise<unknown>} trying hears who is tried next, and "" when that went well
  */
@@ -70,13 +71,18 @@ async function inputSets({ input, brief }, size, pattern, random) {
  * @param {Job} job @param {Implementation} one @param {any[][]} sets @param {Expected[]} expected @param {number} limit @param {Deadline} deadline
  */
 async function check(job, one, sets, expected, limit, deadline) {
+  const { same = (/** @type {any} */ a, /** @type {any} */ b) => equal(a, b) } = job;
   for (const [i, set] of sets.entries()) {
     const args = copyOf(set);
-    const result = /** @type {Function} */ (one.call)(...args);
-    if (!job.waits && isPromise(result)) return "it gave a promise, though the choice is synchronous: declare it with async: true";
+    const call = /** @type {Function} */ (one.call); // without `this`
+    const result = call(...args);
+    if (!job.waits && isPromise(result)) {
+      result.then(undefined, () => {}); // nobody waits for it
+      return "it gave a promise, though the choice is synchronous: declare it with async: true";
+    }
     const found = await within(result, limit, deadline.ended);
-    if (!(await job.same(expected[i].result, found, expected[i].args, args))) return "its result is not the reference's";
-    if (job.inPlace ? job.same === equal && !equal(args, expected[i].args) : !equal(args, set)) {
+    if (!(await same(expected[i].result, found, expected[i].args, args))) return "its result is not the reference's";
+    if (job.inPlace ? !job.same && !equal(args, expected[i].args) : !equal(args, set)) {
       if (job.inPlace) return "it leaves other values in its arguments than the reference";
       one.copies = true;
     }
@@ -95,7 +101,9 @@ async function check(job, one, sets, expected, limit, deadline) {
 export async function measureCell(job, implementations, size, pattern, current, clock, step, deadline, until, random) {
   const [reference, ...others] = implementations.filter(({ ready }) => ready);
   const ticking = { ...clock, over: deadline.over };
-  const sets = await within(inputSets(job, size, pattern, random), HANG_MS * 10, deadline.ended);
+  const sets = await within(inputSets(job, size, pattern, random), HANG_MS * 10, deadline.ended).catch((error) => {
+    throw error instanceof Over ? error : new Error(`Fleetune: input failed for size ${size}: ${said(error)}`, { cause: error });
+  });
   /** @type {Expected[]} */
   const expected = [];
   await clock.idle(deadline.until);
@@ -103,7 +111,10 @@ export async function measureCell(job, implementations, size, pattern, current, 
   for (const set of sets) {
     if (expected.length && clock.now() - began > LONG_MS) break; // a long call: one more set would say less than one more round
     const args = copyOf(set);
-    const result = copyOf(await Promise.race([/** @type {Function} */ (reference.call)(...args), deadline.ended]));
+    const call = /** @type {Function} */ (reference.call); // without `this`
+    const given = call(...args);
+    const result = copyOf(await Promise.race([given, deadline.ended]));
+    if (!job.waits && isPromise(given)) throw new TypeError(`Fleetune: ${reference.name}, the reference, gave a promise, though the choice is synchronous: say async: true`);
     if (!equal(args, set)) job.inPlace = true;
     expected.push({ args, result });
   }
@@ -119,7 +130,7 @@ export async function measureCell(job, implementations, size, pattern, current, 
     } catch (error) {
       if (error instanceof Over || one === reference) throw error;
       runners.delete(one.name);
-      job.setAside(one, `${size}: ${/** @type {Error} */ (error)?.message ?? error}`);
+      job.setAside(one, `${size}: ${said(error)}`);
       return undefined;
     }
   };

@@ -2,6 +2,7 @@
 /** Time on a page: its clock, when it has nothing to do, and whose turn it is to measure. */
 
 import { pause } from "./implementations.js";
+import { lockOf } from "./kept.js";
 
 /** @type {(() => void)[]} */
 const turns = [];
@@ -47,16 +48,28 @@ export const PAGE = {
 };
 
 /**
- * Of all jobs and tabs of this origin, one measures at a time.
- * @template T @param {AbortSignal} signal when nobody waits any longer @param {() => Promise<T>} work
+ * Work under a named lock; without it where there are none, or none for a frame without an origin, which shares nothing.
+ * @template T @param {string} name @param {LockOptions} how @param {() => Promise<T>} work
  * @returns {Promise<T | undefined>} undefined if its turn did not come
  */
-export async function oneAtATime(signal, work) {
+async function locked(name, how, work) {
   const { locks } = globalThis.navigator ?? {};
-  if (!locks) return work();
   let begun = false;
-  return locks.request("fleetune choose", { signal }, () => ((begun = true), work())).catch((error) => {
-    if (begun || !signal.aborted) throw error;
-    return undefined;
-  });
+  const begin = () => ((begun = true), work());
+  try {
+    return await (locks?.request(name, how, begin) ?? begin());
+  } catch (error) {
+    if (begun) throw error;
+    return how.signal?.aborted ? undefined : begin();
+  }
 }
+
+/** Other tabs see that this one is alive, so whom it tries has not hung. @template T @param {string} job @param {() => Promise<T>} work */
+export const alive = (job, work) => locked(lockOf(job), { mode: "shared" }, work);
+
+/**
+ * Of all jobs and tabs of this origin, one measures at a time.
+ * @template T @param {string} job @param {AbortSignal} signal when nobody waits any longer @param {() => Promise<T>} work
+ * @returns {Promise<T | undefined>} undefined if its turn did not come
+ */
+export const oneAtATime = (job, signal, work) => locked("fleetune choose", { signal }, () => alive(job, work));

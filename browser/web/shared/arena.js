@@ -105,8 +105,9 @@ export class Arena {
   alloc(Type, length) {
     const type = typeof Type === "function" ? TYPES[Type.name] : undefined;
     if (!type) throw new TypeError(`alloc makes ${Object.keys(TYPES).join(", ")}`);
+    if (!(Number.isInteger(length) && length >= 0)) throw new RangeError(`alloc wants a whole number, not ${String(length)}`);
     const bytes = length * Type.BYTES_PER_ELEMENT;
-    if (!(Number.isInteger(length) && length >= 0) || this.#next + bytes > this.scratch) {
+    if (this.#next + bytes > this.scratch) {
       throw new RangeError(`no room for ${length} elements: ${this.scratch - this.#next} bytes are left; call release() or connect with a larger memoryBytes`);
     }
     const view = new Type(this.buffer, this.#next, length);

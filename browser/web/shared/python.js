@@ -57,9 +57,13 @@ export class Python extends EventTarget {
   async #start() {
     /** @type {Worker} */
     const worker = await connectWorker(this.#script, { silence: SILENCE_MS, onEvent: (name, detail) => this.#raise(name, detail) });
-    const forget = await this.#storage.mirror((key, value) => worker.ops.mirror({ key, value }));
+    // Where nothing can be stored, the worker gets the page's values.
+    const { volatile, mirrors } = this.#storage;
+    const write = (/** @type {string} */ key, /** @type {unknown} */ value) => worker.ops.mirror({ key, value });
+    await Promise.all([...volatile].map(([key, value]) => write(key, value)));
+    mirrors.add(write);
     worker.closed.then((error) => {
-      forget();
+      mirrors.delete(write);
       if (this.#worker !== worker) return; // ended on purpose
       this.#starting = undefined;
       this.#worker = undefined;

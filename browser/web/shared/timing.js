@@ -69,6 +69,7 @@ export async function timeBatch(runner, clock, step, target = batchMs(step, !clo
     calls += runner.chunk;
     const now = clock.now();
     took = now - began;
+    if (took < 0) return undefined; // somebody has set it back, perhaps by hours
     if (!coarse) continue;
     quiet = now === last ? quiet + 1 : 0;
     last = now;
