@@ -336,11 +336,17 @@ def test_values_are_compared_all_the_way_down() -> None:
           [1, 1], [NaN, NaN], ["x", "x"], [a, new Uint8Array([1, 2])], [a.buffer, a],
           [{}, {}], [undefined, undefined],
           [[1, { b: a }], [1, { b: a.slice() }]], [new Float32Array([NaN]), new Float32Array([NaN])],
+          [new Map(), new Map()], [new Map([[{ a }, a]]), new Map([[{ a: a.slice() }, a.buffer]])],
+          [new Set([a, "x"]), new Set([a, "x"])], [new Date(7), new Date(7)], [new Date(NaN), new Date(NaN)],
         ];
         const apart = [
           [1, 2], [a, new Uint8Array([1, 3])], [a, new Uint8Array([1])], [a, [1, 2]], [{ a: 1 }, { b: 1 }],
           [null, {}],
-          [new Int8Array(2), new Uint8Array(2)], ["1", 1], [new Map(), new Map()], [undefined, null],
+          [new Int8Array(2), new Uint8Array(2)], ["1", 1], [undefined, null],
+          [new Map([[1, 2]]), new Map([[1, 3]])], [new Map([[1, 2]]), new Map()], [new Set([1]), new Set([2])],
+          [new Map(), new Set()], [new Map(), {}], [new Date(7), new Date(8)], [new Date(7), new Date(NaN)],
+          [Object.assign(Object.create(Date.prototype), {}), new Date(7)], [new Blob([]), new Blob([])],
+          [new Set([new Blob([])]), new Set([new Blob([])])],
         ];
         const buffer = Buffer.from([1, 2]); // whose own `slice` gives a view
         const other = copyOf(buffer);

@@ -18,9 +18,13 @@ export function equal(a, b, seen) {
 /** @param {any} a @param {any} b @param {Map<any, any>} seen @returns {boolean} */
 function alike(a, b, seen) {
   if (Object.getPrototypeOf(a) !== Object.getPrototypeOf(b)) return false;
+  const kind = kindOf(a);
+  if (kind !== kindOf(b)) return false;
+  if (kind === "Date") return Object.is(Number(a), Number(b));
   if (isPicture(a)) return a.width === b.width && equal(a.data, b.data);
   if (seen.get(a) === b) return true;
   seen.set(a, b);
+  if (kind === "Map" || kind === "Set") return equal([...a], [...b], seen); // in the order in which they were filled
   if (Array.isArray(a) || ArrayBuffer.isView(a)) {
     const [one, other] = [a, b].map((list) => /** @type {any[]} */ (list));
     if (one.length !== other.length) return false;
