@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from tests.synthetic import ENGINES, catalogue, measured
 
+from fleetune.artefact import COLUMNS, SD_BASE, SMOOTH, VALUE_STEP
 from fleetune.context import Environment
+from fleetune.delta import MAX_SIZE
 from fleetune.features import safe_default
 from fleetune.model import CROSSES, Model, codes_of
-from fleetune_server.training.fit import Rows, fit
+from fleetune_server.training.fit import MAX_ROWS, Rows, fit
 from fleetune_server.training.rows import vocabulary_of
 from fleetune_server.training.wide import Table, backfit, tables_of
 
@@ -171,3 +174,28 @@ def test_what_was_measured_again_changes_its_own_rows_not_those_that_it_shares()
     errors = [float(np.abs(answer - again.target).mean()) for answer in answers]
     assert errors[0] < errors[1] + 0.004, "keeping codes must not cost accuracy"
     assert errors[0] < errors[2] - 0.003, "and what was measured counts"
+
+
+def test_where_rows_are_too_many_smooth_ones_and_what_is_sure_stay() -> None:
+    """A smooth row that is left out would give its place to a coarser one, which says something else."""
+    whole = fit(ROWS, seed=1, version=1)[0]
+    tables, value = whole.artefact.stored["row.table"], whole.artefact.stored["row.value"].astype(float)
+    smooth = tables < len(SMOOTH)
+    assert smooth.any()
+    assert np.abs(value[smooth]).min() < np.abs(value[~smooth]).max(), "some would go by size"
+    part = fit(ROWS, seed=1, version=1, max_rows=int(smooth.sum()) + 20)[0]
+    left_out = ~np.isin(whole.artefact.keys, part.artefact.keys)
+    assert left_out.sum() == len(value) - smooth.sum() - 20
+    assert not left_out[smooth].any()
+    sure = np.abs(value) / SD_BASE ** whole.artefact.stored["row.sd"].astype(float)
+    assert sure[left_out].max() < 1.1 * sure[~left_out & ~smooth].min(), "an sd is told to 4 %"
+    moved = np.abs(part.predict_frame(ROWS.frame).mean - whole.predict_frame(ROWS.frame).mean)
+    tables_of_one = len(CROSSES) - len(SMOOTH)
+    assert moved.max() <= tables_of_one * VALUE_STEP * np.abs(value[left_out]).max() + 1e-6
+
+
+def test_the_largest_model_can_be_published() -> None:
+    row = sum(np.dtype(kind).itemsize for kind in COLUMNS.values())
+    first = Model.from_bytes((Path(__file__).parents[1] / "server" / "dist" / "first.bin").read_bytes())
+    rest = len(first.to_bytes()) - row * len(first.artefact.keys)
+    assert row * MAX_ROWS + 2 * rest < MAX_SIZE, "with twice as many trees, names and clips as the first has"

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fleetune.artefact import COLUMNS, SD_BASE, SHIFTS, TABLE_SHIFT, TYPES
+from fleetune.artefact import COLUMNS, SD_BASE, SHIFTS, SMOOTH, TABLE_SHIFT, TYPES
 from fleetune.features import Floats, Ints
 from fleetune.limits import BITS
 from fleetune.model import CROSSES, Model
@@ -27,11 +27,18 @@ def old_codes(init: Model | None) -> dict[int, int]:
 
 
 def row_columns(rows: WideRows, init: Model | None, max_rows: int) -> dict[str, NDArray[Any]]:
-    """The artefact's columns: rows of `init` first and in its order, then the new ones."""
+    """The artefact's columns: rows of `init` first and in its order, then the new ones.
+
+    Where there are more than `max_rows`, those of single environments are left out that say least for sure (value ÷
+    deviation, so what many reports or the lab say stays). They are added to what stands without them; a smooth row
+    stands in place of a coarser one, and so is kept whatever it says.
+    """
     keys, value = rows.keys, rows.value
     at = np.arange(len(keys))
-    if len(keys) > max_rows:  # the finest rows that say least go first
-        at = np.sort(np.argsort(-(np.abs(value) + 1 - (keys >> TABLE_SHIFT) / 64), kind="stable")[:max_rows])
+    if len(keys) > max_rows:
+        smooth = keys >> TABLE_SHIFT < len(SMOOTH)
+        says = np.where(smooth, np.inf, np.abs(value) / np.sqrt(rows.variance))
+        at = np.sort(np.argsort(-says, kind="stable")[:max_rows])
     if init is not None and init.artefact.crosses == CROSSES:
         before = init.artefact.keys
         order = at[np.argsort(keys[at], kind="stable")]
