@@ -15,6 +15,7 @@ from tests.test_pipeline import send
 from tests.test_store import postgres, store
 
 from fleetune.model import Model
+from fleetune.privacy import SYMBOLS
 from fleetune_server.learning import OLD_SECONDS
 from fleetune_server.publish.history import VERSIONS, superseded
 from fleetune_server.runtime import running
@@ -23,6 +24,7 @@ from fleetune_server.store.base import CellSum, Merge, Store, StoredPacket
 from fleetune_server.store.encoding import cell_id
 from fleetune_server.store.schema import _IMPOSSIBLE_SUM
 from fleetune_server.training.aggregate import GROUP, coarsen, merge
+from fleetune_server.training.doubts import forged as doubts_forged
 from fleetune_server.training.estimates import combine
 from fleetune_server.training.rounds import OLD, merges
 
@@ -107,6 +109,20 @@ def test_what_training_doubts_is_not_mixed_with_what_it_believes() -> None:
     assert not lied & {row.cell for one in found for row in one.sources}
 
 
+def test_nothing_is_merged_where_a_merged_cell_is_doubted() -> None:
+    """The result would have to take its place, and it is no source."""
+    rows = after(rows := rounds(2000, 2), merges(rows, newest=2))
+    first_one = max((row for row in rows if not row.heldout), key=lambda row: row.count)
+    most = (SYMBOLS - 1) * 400
+    lie = replace(first_one, count=400, total=most, squares=(SYMBOLS - 1) * most)
+    assert doubts_forged([lie]).all()
+    newer = replace(first_one, cell=replace(first_one.cell, version=2))
+    others = [row for row in rows if row.cell != first_one.cell]
+    found = merges([*others, lie, newer], newest=2)
+    assert not {lie.cell, newer.cell} & {row.cell for one in found for row in one.sources}
+    assert merges([*others, first_one, newer], newest=2), "without the lie it is"
+
+
 def test_a_part_at_a_time_comes_to_the_same() -> None:
     rows = rounds(2000, 3)
     turns = 0
@@ -138,6 +154,11 @@ async def test_a_store_merges_what_is_as_it_was_read_and_nothing_else(store: Sto
     assert (await store.counts()).cells == len(await store.sums()), "cells that nothing refers to are gone"
     assert await store.append([StoredPacket(cells[0], 9, "e" * 32, False)]) == [True]
     assert sum(row.count for row in await store.sums()) == len(packets) + 2, "a cell may come back"
+    standing = next(row for row in await store.sums() if row.cell.version == OLD)
+    other = next(row for row in await store.sums() if row.cell.version == 3)
+    into = replace(other, cell=replace(standing.cell, clip=9.0))
+    assert await store.merge([Merge([other], [into])]) == 0, "where other sums stand, no merged ones are put"
+    assert {standing, other} <= set(await store.sums())
 
 
 async def test_a_server_merges_rounds_that_were_replaced_thirty_days_ago(

@@ -221,7 +221,9 @@ async def merge(run: Run, many: Many, mark: Callable[[int], str], merges: Sequen
     sums = f"SELECT cell, heldout, count, total, squares FROM aggregates WHERE cell IN ({wanted})"
     for cell, *numbers in await run(sums):
         there.setdefault(cell, set()).add(tuple(map(int, numbers)))
-    sound = [one for one in merges if _by_cell(one.sources).items() <= there.items()]
+    into = ",".join(sorted({str(cell_id(row.cell)) for one in merges for row in one.result}))
+    taken = {cell for (cell,) in await run(f"SELECT DISTINCT cell FROM aggregates WHERE cell IN ({into})")}
+    sound = [one for one in merges if _is_sound(one, there, taken)]
     gone = ",".join(sorted({str(cell_id(row.cell)) for one in sound for row in one.sources}))
     if not gone:
         return 0
@@ -233,6 +235,13 @@ async def merge(run: Run, many: Many, mark: Callable[[int], str], merges: Sequen
     added = [(cell_id(row.cell), row.heldout, row.count, row.total, row.squares) for row in result]
     await many(_MERGED_SUM.format(_marks(mark, 5)), added)
     return len(sound)
+
+
+def _is_sound(one: Merge, there: Mapping[int, set[tuple[int, ...]]], taken: Container[int]) -> bool:
+    """Whether the sources are as they were read, and no other sums stand where the result would."""
+    sources = _by_cell(one.sources)
+    into = {cell_id(row.cell) for row in one.result}
+    return sources.items() <= there.items() and all(cell in sources or cell not in taken for cell in into)
 
 
 def _by_cell(sources: Sequence[CellSum]) -> dict[int, set[tuple[int, ...]]]:

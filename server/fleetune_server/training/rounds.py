@@ -108,24 +108,33 @@ def merges(rows: Sequence[CellSum], newest: int, room: int = ROOM, at_once: int 
     old = [row for row, doubt in zip(rows, doubted, strict=True) if row.cell.version <= newest and not doubt]
     small = _small(rows, old, room)
     values = Rounds.of(old, doubt=True)
+    apart = {
+        _placed(row.cell, row.cell.environment)
+        for row, doubt in zip(rows, doubted, strict=True)
+        if doubt and row.cell.version == OLD
+    }
     into: dict[Cell, list[int]] = {}
     for number, row in enumerate(old):
         cell = row.cell
         environment = coarsen(cell.environment) if _group(row) in small else cell.environment
-        target = replace(cell, environment=environment, version=OLD, clip=0.0, base_log=0.0)
-        into.setdefault(target, []).append(number)
+        into.setdefault(_placed(cell, environment), []).append(number)
     found: list[Merge] = []
     taken = 0
     for target, numbers in into.items():
         sources = [old[number] for number in numbers]
         places = {(row.cell.environment, row.cell.version) for row in sources}
-        if places == {(target.environment, OLD)}:
-            continue  # merged already
+        if places == {(target.environment, OLD)} or target in apart:
+            continue  # merged already, or a merged one is doubted now: it would have to be among the sources
         found.append(_merged(target, sources, values.value[numbers], values.variance[numbers]))
         taken += len(sources)
         if taken >= at_once:
             break
     return found
+
+
+def _placed(cell: Cell, environment: Environment) -> Cell:
+    """The merged cell of a place, before its base and clip are known."""
+    return replace(cell, environment=environment, version=OLD, clip=0.0, base_log=0.0)
 
 
 def _group(row: CellSum) -> Group:
