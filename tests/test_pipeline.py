@@ -22,7 +22,7 @@ from fleetune_server.pipeline import PINNED
 from fleetune_server.publish.release import Publisher
 from fleetune_server.runtime import State, running
 from fleetune_server.settings import Settings
-from fleetune_server.store.base import VersionRecord
+from fleetune_server.store.base import StoreError, VersionRecord
 from fleetune_server.training.sources import guessed_rows
 from fleetune_server.training.train import TrainRequest
 from fleetune_server.training.trainer import Trainer, TrainerDiedError
@@ -204,6 +204,18 @@ async def test_time_alone_retrains_if_anything_came(settings: Settings) -> None:
         await send(state, ENOUGH // 2)
         await asyncio.sleep(0.3)
         assert state.pipeline.due
+        await until(state, 2)
+
+
+async def test_old_cells_that_cannot_be_merged_do_not_stop_learning(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails() -> int:
+        raise StoreError("UNIQUE constraint failed")
+
+    async with running(settings) as state:
+        monkeypatch.setattr(state.pipeline.old_cells, "merge", fails)
+        await send(state, ENOUGH)
         await until(state, 2)
 
 

@@ -188,14 +188,12 @@ class Pipeline:
             return
         await self._recall()  # who led until now may have trained from these reports already
         await self._fold()
-        await self.old_cells.merge()
         pinned = bool(await self.store.get(PINNED))
-        if pinned:
-            return
-        if self.rollout.trial:
+        if self.rollout.trial and not pinned:
             await self._judge_trial()
-        elif self.due or await self._asked():
+        elif not pinned and (self.due or await self._asked()):
             await self._learn()
+        await self.old_cells.merge()  # last: should it fail, learning goes on
 
     async def _asked(self) -> bool:
         """Whether `fleetune train now`, or restoring a backup, asks for a training that did not begin yet.
