@@ -23,7 +23,7 @@ from fleetune_server.training.wide import backfit, environment_tables, quantise
 from fleetune_server.training.wide_rows import WideRows, smooth_rows
 
 ARCHITECTURE = "smooth-wide-trees-1"
-MAX_ROWS = 300_000  # wide rows kept in the artefact: 15 bytes each, of at most 5 MB; 700 kB with gzip
+MAX_ROWS = 300_000  # wide rows kept in the artefact: 15 bytes each, of the 5 MB that may be published
 SWEEPS = 10
 PRIOR_ROWS = "priorRows"  # note: of how many rows the prior was trained
 
