@@ -72,6 +72,21 @@ def test_many_cells_with_few_reports_each_show_a_change_together() -> None:
     assert (together.changed > 0).all()
 
 
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_size_with_few_new_reports_follows_the_others_and_one_with_many_its_own(apart: bool) -> None:
+    cells = [replace(CELL, context=Context(size, "f32", "random"), clip=0.5) for size in range(8)]
+    truths, counts = [0.4] * 7 + [0.0 if apart else 0.4], [12] * 7 + [200 if apart else 1]
+    reference = {(c.signature, c.context, c.environment, c.candidate): 0.0 for c in cells}
+    means = []
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        old = [reported(0.0, 1, 100, rng, cell) for cell in cells]
+        new = [reported(t, 2, n, rng, cell) for t, n, cell in zip(truths, counts, cells, strict=True)]
+        told = combine([*old, *new], reference=reference)
+        means.append(told.mean[[cell[1].log2_size for cell in told.cells].index(7)])
+    assert np.mean(means) == pytest.approx(truths[-1], abs=0.07)
+
+
 def test_a_likely_change_is_believed_beside_a_sure_one_only() -> None:
     sizes = [Context(size, "f32", "random") for size in range(8)]
     neighbour = [replace(CELL, context=size, candidate="inlining") for size in sizes]

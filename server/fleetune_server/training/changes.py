@@ -1,17 +1,17 @@
 """Change points: rounds that newer ones contradict count for less. Pure.
 
-For each cell and, since single cells have few reports, for each kernel, environment and candidate (by
-pattern,
+For each cell and, since single cells have few reports, for each kernel, environment and candidate (by pattern,
 and over all patterns), the mean of the newer rounds is compared with the mean of the older ones at every
 possible split (the likelihood-ratio form of the CUSUM test: Page, "Continuous Inspection Schemes", 1954;
 Basseville & Nikiforov, "Detection of Abrupt Changes", 1993, ch. 2). Where they differ surely, the older
-rounds are wrong by about that difference, which becomes part of their deviation.
+rounds are wrong by about that difference, which becomes part of their deviation. What the sizes of a pattern
+have in common moves them too: a size that has few new reports is better guessed by how the others changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -36,14 +36,12 @@ class Changes:
     """What newer rounds say against each row, (rows,) each."""
 
     size: Floats  # ln speedup of the change that came after the row; 0 if none did
-    recent: (
-        Floats  # ln speedup of the change that the row is among the first reports after; 0 if there is none
-    )
+    shift: Floats  # ln speedup by which all sizes of the row's pattern changed together; 0 if they did not
+    recent: Floats  # ln speedup of the change that the row is among the first reports after; 0 without one
 
-    @property
-    def variance(self) -> Floats:
-        """To be added to each row's own."""
-        return np.asarray(self.size**2)
+    def followed(self, rounds: Rounds) -> Rounds:
+        """The rounds, old ones as far on as their pattern, and less sure by the whole change: one size may differ."""
+        return replace(rounds, value=rounds.value + self.shift, variance=rounds.variance + self.size**2)
 
 
 def changes_of(rounds: Rounds, reference: Mapping[CellKey, float]) -> Changes:
@@ -52,7 +50,7 @@ def changes_of(rounds: Rounds, reference: Mapping[CellKey, float]) -> Changes:
     Cells of a pool are compared through their distance from `reference`; cells without one only with
     themselves.
     """
-    size, recent = np.zeros(len(rounds.cell)), np.zeros(len(rounds.cell))
+    size, shift, recent = (np.zeros(len(rounds.cell)) for _ in range(3))
     expected = np.array([reference.get(cell, np.nan) for cell in rounds.cells])
 
     def look(
@@ -67,15 +65,16 @@ def changes_of(rounds: Rounds, reference: Mapping[CellKey, float]) -> Changes:
         rows = np.flatnonzero(np.isfinite(origin[rounds.cell]))
         if len(rows):
             before, after = look(pool, origin, rows, SURE)
-            size[rows] = np.maximum(size[rows], before)
+            size[rows] = np.maximum(size[rows], np.abs(before))
             if number:  # a single cell has so few reports that its place's clip would stay wide
                 recent[rows] = np.maximum(recent[rows], after)
     # An engine that compiles one candidate otherwise has probably changed the others too.
     place = _numbers(rounds.cells, lambda cell: (cell[0], cell[1].pattern, cell[2]))[rounds.cell]
     rows = np.flatnonzero(np.isfinite(expected[rounds.cell]) & np.isin(place, place[size > 0]))
     if len(rows):
-        size[rows] = np.maximum(size[rows], look(POOLS[1], expected, rows, LIKELY)[0])
-    return Changes(size, recent)
+        shift[rows] = look(POOLS[1], expected, rows, LIKELY)[0]
+        size = np.maximum(size, np.abs(shift))
+    return Changes(size, shift, recent)
 
 
 def _numbers(cells: Sequence[CellKey], pool: Callable[[CellKey], object]) -> Ints:
@@ -87,7 +86,7 @@ def _numbers(cells: Sequence[CellKey], pool: Callable[[CellKey], object]) -> Int
 def _jumps(
     group: Ints, order: Ints, value: Floats, variance: Floats, count: Floats, least: float
 ) -> tuple[Floats, Floats]:
-    """The size of the surest change in each row's group, if it is at least so many deviations: for rows from before
+    """The surest change in each row's group, if it is at least so many deviations: for rows from before
     it, and for rows from after it while they are few; (rows,) each."""
     sort = np.lexsort((order, group))
     group, order = group[sort], order[sort]
@@ -105,12 +104,12 @@ def _jumps(
     ends = np.append((group[1:] != group[:-1]) | (order[1:] != order[:-1]), True)  # a split is between rounds
     valid = ends & (n_new >= FEWEST)
     w_new = np.where(valid, w_new, 1.0)
-    change = np.abs(v_new / w_new - v_old / w_old)
-    z = np.where(valid, change / np.sqrt(1 / w_new + 1 / w_old + ALIKE**2), 0.0)
+    change = v_new / w_new - v_old / w_old
+    z = np.where(valid, np.abs(change) / np.sqrt(1 / w_new + 1 / w_old + ALIKE**2), 0.0)
     best = np.lexsort((z, group))[last]  # the surest split of each row's group
     sure = np.where(z[best] > least, change[best], 0.0)
     after = np.arange(len(group)) > best
-    size, recent = np.zeros(len(group)), np.zeros(len(group))
-    size[sort] = np.where(after, 0.0, sure)
-    recent[sort] = np.where(after & (n_new[best] < RECENT), sure, 0.0)
-    return size, recent
+    jump, recent = np.zeros(len(group)), np.zeros(len(group))
+    jump[sort] = np.where(after, 0.0, sure)
+    recent[sort] = np.where(after & (n_new[best] < RECENT), np.abs(sure), 0.0)
+    return jump, recent

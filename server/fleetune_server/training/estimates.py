@@ -69,7 +69,7 @@ def combine(
         changed = np.zeros(len(here.cell))
         if doubt:
             changes = changes_of(here, reference or {})
-            here, changed = replace(here, variance=here.variance + changes.variance), changes.recent
+            here, changed = changes.followed(here), changes.recent
         known.append(_weighted(here, changed))
         ancestors.add(known[-1])
     return Estimates.join(known)
