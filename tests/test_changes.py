@@ -87,6 +87,24 @@ def test_a_size_with_few_new_reports_follows_the_others_and_one_with_many_its_ow
     assert np.mean(means) == pytest.approx(truths[-1], abs=0.07)
 
 
+def test_a_pattern_that_changed_says_nothing_against_one_that_did_not() -> None:
+    rng = np.random.default_rng(6)
+    patterns = {"random": 0.5, "sorted": 0.0}
+    cells = [
+        replace(CELL, context=Context(size, "f32", pattern), clip=0.5)
+        for pattern in patterns
+        for size in range(8)
+    ]
+    old = [reported(0.0, 1, 50, rng, cell) for cell in cells]
+    new = [reported(patterns[cell.context.pattern], 2, 20, rng, cell) for cell in cells]
+    reference = {(c.signature, c.context, c.environment, c.candidate): 0.0 for c in cells}
+    rounds = Rounds.of([*old, *new], True)
+    changes = changes_of(rounds, reference)
+    pattern = np.array([rounds.cells[i][1].pattern for i in rounds.cell])
+    assert (changes.shift[(pattern == "random") & (rounds.round == 1)] > 0.4).all()
+    assert not changes.size[pattern == "sorted"].any()
+
+
 def test_a_likely_change_is_believed_beside_a_sure_one_only() -> None:
     sizes = [Context(size, "f32", "random") for size in range(8)]
     neighbour = [replace(CELL, context=size, candidate="inlining") for size in sizes]

@@ -1,7 +1,6 @@
 """Records to columns and back, the queries that both engines share word for word, and how they merge old cells."""
 
-# ruff: noqa: S608 - the queries are put together from constants of this module only
-# ruff: noqa: S608 - what is put into the queries are numbers of our own
+# ruff: noqa: S608 - the queries are put together from constants of this module and numbers of our own
 
 from __future__ import annotations
 

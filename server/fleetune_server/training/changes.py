@@ -24,11 +24,17 @@ ALIKE = 0.01  # ln speedup by which two halves may always differ
 RECENT = 50  # reports of a pool after a change that may still be cut off by the clip from before it
 FEWEST = 8  # reports in the newer rounds below which nothing is said
 
-POOLS: tuple[Callable[[CellKey], object], ...] = (
-    lambda cell: cell,
-    lambda cell: (cell[0], cell[1].pattern, cell[2], cell[3]),
-    lambda cell: (cell[0], cell[2], cell[3]),
-)
+
+def _cell(cell: CellKey) -> object:
+    return cell
+
+
+def _candidate_in_pattern(cell: CellKey) -> object:
+    return cell[0], cell[1].pattern, cell[2], cell[3]
+
+
+def _candidate(cell: CellKey) -> object:
+    return cell[0], cell[2], cell[3]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,28 +58,29 @@ def changes_of(rounds: Rounds, reference: Mapping[CellKey, float]) -> Changes:
     """
     size, shift, recent = (np.zeros(len(rounds.cell)) for _ in range(3))
     expected = np.array([reference.get(cell, np.nan) for cell in rounds.cells])
+    known = np.flatnonzero(np.isfinite(expected)[rounds.cell])
 
-    def look(
-        pool: Callable[[CellKey], object], origin: Floats, rows: Ints, sure: float
-    ) -> tuple[Floats, Floats]:
+    def look(pool: Callable[[CellKey], object], rows: Ints, sure: float) -> Floats:
+        """The change of each row's pool, which is also noted as its size and, if it is sure, as recent."""
+        origin = 0.0 if pool is _cell else expected[rounds.cell[rows]]
         group = _numbers(rounds.cells, pool)[rounds.cell[rows]]
-        residual = rounds.value[rows] - origin[rounds.cell[rows]]
-        return _jumps(group, rounds.round[rows], residual, rounds.variance[rows], rounds.count[rows], sure)
+        residual = rounds.value[rows] + shift[rows] - origin
+        columns = rounds.round[rows], residual, rounds.variance[rows], rounds.count[rows]
+        before, after = _jumps(group, *columns, sure)
+        size[rows] = np.maximum(size[rows], np.abs(before))
+        # A single cell has so few reports that its place's clip would stay wide.
+        if sure == SURE and pool is not _cell:
+            recent[rows] = np.maximum(recent[rows], after)
+        return before
 
-    for number, pool in enumerate(POOLS):
-        origin = np.zeros(len(expected)) if number == 0 else expected
-        rows = np.flatnonzero(np.isfinite(origin[rounds.cell]))
-        if len(rows):
-            before, after = look(pool, origin, rows, SURE)
-            size[rows] = np.maximum(size[rows], np.abs(before))
-            if number:  # a single cell has so few reports that its place's clip would stay wide
-                recent[rows] = np.maximum(recent[rows], after)
+    look(_cell, np.arange(len(rounds.cell)), SURE)
+    look(_candidate_in_pattern, known, SURE)
     # An engine that compiles one candidate otherwise has probably changed the others too.
     place = _numbers(rounds.cells, lambda cell: (cell[0], cell[1].pattern, cell[2]))[rounds.cell]
-    rows = np.flatnonzero(np.isfinite(expected[rounds.cell]) & np.isin(place, place[size > 0]))
-    if len(rows):
-        shift[rows] = look(POOLS[1], expected, rows, LIKELY)[0]
-        size = np.maximum(size, np.abs(shift))
+    beside = known[np.isin(place[known], place[size > 0])]
+    shift[beside] = look(_candidate_in_pattern, beside, LIKELY)
+    # Of what no pattern explains: else one that changed would speak for the others.
+    look(_candidate, known, SURE)
     return Changes(size, shift, recent)
 
 
