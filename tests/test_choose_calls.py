@@ -312,13 +312,13 @@ def test_what_was_kept_is_believed_only_if_it_looks_right() -> None:
     assert run("""
         const cell = { times: { a: 1, b: 2 }, choice: "a", verdict: "unchanged" };
         const good = {
-          schema: 1, engine: "x", at: 1, versions: { a: "1", b: "2" }, waits: false, inPlace: false,
+          schema: 1, key: "x", at: 1, versions: { a: "1", b: "2" }, waits: false, inPlace: false,
           calls: 3, cells: { "": { 16: cell } }, aside: { b: "no" },
           loads: { a: { ms: 1, bytes: 0, copies: false } },
         };
         const withCell = (changes, size = 16) => ({ cells: { "": { [size]: { ...cell, ...changes } } } });
         const bad = [
-          { schema: 2 }, { engine: 3 }, { at: "now" }, { versions: [] },
+          { schema: 2 }, { key: 3 }, { at: "now" }, { versions: [] },
           { versions: {} }, { cells: { "": null } },
           { loads: { a: {} } }, { aside: { b: 7 } }, { calls: NaN },
           withCell({ choice: "c" }),

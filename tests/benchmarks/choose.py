@@ -1,8 +1,8 @@
 """How well `choose` chooses between real libraries: python tests/benchmarks/choose.py --engines chromium --json
 
-For each engine and each job of examples/choose, a fresh profile measures for two seconds. The truth is measured
-afterwards by choose_page.mjs, which shares no code with the product. All fractions weigh a job's sizes alike and
-include loading:
+For each engine and each job of examples/choose, a fresh profile measures for two seconds; judged is the next page
+load, with all that it loads. The truth is measured afterwards by choose_page.mjs, which shares no code with the
+product. All fractions weigh a job's sizes alike and include loading:
 
 client_gzip_bytes               of what each visit loads, minified; what only measuring needs is named beside it
 percent_of_oracle               cost of the best set of implementations in hindsight ÷ cost of what was chosen
@@ -28,7 +28,7 @@ import statistics
 import subprocess
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +86,16 @@ class Handler(http.server.SimpleHTTPRequestHandler):
         """No log."""
 
 
-def cost(cells: Cells, loads: Mapping[str, float], chosen: Mapping[str, str], calls: int) -> float:
-    """ms of `calls`, spread over the sizes alike, and of loading what they use."""
+def cost(
+    cells: Cells,
+    loads: Mapping[str, float],
+    chosen: Mapping[str, str],
+    calls: int,
+    loaded: Iterable[str] = (),
+) -> float:
+    """ms of `calls`, spread over the sizes alike, and of loading what they use and what was `loaded` besides."""
     running = sum(times[chosen[size]] for size, times in cells.items()) * calls / len(cells)
-    return running + sum(loads[name] for name in set(chosen.values()))
+    return running + sum(loads[name] for name in {*chosen.values(), *loaded} & loads.keys())
 
 
 def oracle(cells: Cells, loads: Mapping[str, float], calls: int) -> float:
@@ -112,26 +118,33 @@ def measure(engine: str, origin: str, jobs: list[str]) -> dict[str, Any]:
             page = browser.new_page()
             at = f"{origin}/{'?isolated' if job in ISOLATED else ''}"
             fresh(page, at)
-            found = page.evaluate(
-                OPEN + CHOOSE + "const f = await choose(...job); await f.ready;"
-                "const at = (size) => [size, f.explain({ size }).implementation];"
-                "return { chosen: Object.fromEntries(job[2].sizes.map(at)),"
-                " aside: f.explain().setAside, calls: job[2].expect.calls, reference: Object.keys(job[1])[0] };",
-                job,
-                timeout=120,
-            )
-            fresh(page, at)
+            for _ in ("measuring", "judged"):
+                found = page.evaluate(
+                    OPEN + CHOOSE + "const loaded = page.noted(job);"
+                    "const f = await choose(...job); await f.ready;"
+                    "const at = (size) => [size, f.explain({ size }).implementation];"
+                    "return { chosen: Object.fromEntries(job[2].sizes.map(at)), loaded,"
+                    " aside: f.explain().setAside, calls: job[2].expect.calls,"
+                    " reference: Object.keys(job[1])[0] };",
+                    job,
+                    timeout=120,
+                )
+                fresh(page, at)
             by_hand = page.evaluate(OPEN + "return page.handwritten(job)", job, timeout=300)
             fresh(page, at)
             real = page.evaluate(OPEN + "return page.truth(job)", job, timeout=600)
             best = oracle(real["cells"], real["loads"], found["calls"])
 
             def fraction(
-                chosen: Mapping[str, str], real: Any = real, best: float = best, calls: int = found["calls"]
+                chosen: Mapping[str, str],
+                loaded: Iterable[str] = (),
+                real: Any = real,
+                best: float = best,
+                calls: int = found["calls"],
             ) -> float:
-                return round(best / cost(real["cells"], real["loads"], chosen, calls), 4)
+                return round(best / cost(real["cells"], real["loads"], chosen, calls, loaded), 4)
 
-            fractions["percent_of_oracle"][job] = fraction(found["chosen"])
+            fractions["percent_of_oracle"][job] = fraction(found["chosen"], found["loaded"])
             fractions["handwritten"][job] = fraction(by_hand)
             if job == "fft":
                 fractions["webfft"][job] = fraction(profiled(page, origin, real["cells"]))
@@ -141,6 +154,7 @@ def measure(engine: str, origin: str, jobs: list[str]) -> dict[str, Any]:
                 slower += times[found["chosen"][size]] > 1.03 * times[reference]
             figures[job] = {
                 "chosen": found["chosen"],
+                "loaded": found["loaded"],
                 "set_aside": found["aside"],
                 "ms": real["cells"],
                 "load_ms": real["loads"],

@@ -53,6 +53,16 @@ export async function loaded([, implementations]) {
   return all;
 }
 
+/** The names of the implementations that are loaded from now on. */
+export function noted([, implementations]) {
+  const names = [];
+  for (const [name, given] of Object.entries(implementations)) {
+    const apply = (load, self, args) => (names.push(name), Reflect.apply(load, self, args));
+    if (given.load) given.load = new Proxy(given.load, { apply });
+  }
+  return names;
+}
+
 /** The faster half of six interleaved batches of each implementation, by size, what loading took, and the batches. */
 export async function truth(job, rounds = ROUNDS) {
   const all = await loaded(job);

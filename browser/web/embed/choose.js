@@ -3,12 +3,12 @@
  * Choose between implementations of anything by measuring them here (EMBED.md). Works without a server, WebAssembly or storage; starts on
  * the first implementation, loads and times the others when the page is idle, and keeps what it found for the next visit.
  */
-import { areTakenAway, argumentsOf } from "./values.js";
+import { areTakenAway, argumentsOf, copyOf } from "./values.js";
 import { explained, stepsOf, worthLoading } from "./decide.js";
 import { dispatcher } from "./dispatch.js";
 import { are, isCount, isImplementation, isList, isName } from "./given.js";
-import { Failed, givesPromise, Implementation, isPromise, pause, said, within } from "./implementations.js";
-import { engine, mark, read, SAVE_MS, tried } from "./kept.js";
+import { digest, Failed, givesPromise, Implementation, isPromise, pause, said, within } from "./implementations.js";
+import { engine, mark, read, SAVE_MS } from "./kept.js";
 
 /** @typedef {import("./fleetune.d.ts").ChooseOptions} ChooseOptions */
 /** @typedef {import("./kept.js").Kept} Kept */
@@ -16,8 +16,9 @@ import { engine, mark, read, SAVE_MS, tried } from "./kept.js";
 
 const SIZES = [16, 1024, 65536];
 const BUDGET_MS = 2000;
-const STORAGE_MS = 20; // a storage that takes longer is heard later
+const SOON_MS = 20; // a storage that takes longer is heard later, and a load that takes no longer is waited for
 const WINNER_MS = 4; // so long a choice waits for storage and for what it chose last time
+const PATIENCE = 2; // times as long as the reference takes to load, if that is not loaded: from then on both are
 const INPUT_MS = 1000; // so long a choice waits for arguments to try
 const GOLDEN = 0.618034; // multiples of it, modulo 1, are numbers good enough for one try
 const MOST_COUNT = 1024; // calls between two looks
@@ -54,7 +55,7 @@ export class Chooser extends EventTarget {
   constructor(name, given, options) {
     super();
     this.name = name;
-    const { size = lengthOf, sizes = SIZES, pattern, patterns = [""], input, same, measure = input ? "idle" : "never", budgetMs = BUDGET_MS, expect, async, worker = "", version, server = "", keys } = options;
+    const { size, sizes = SIZES, pattern, patterns = [""], input, same, measure = input ? "idle" : "never", budgetMs = BUDGET_MS, expect, async, worker = "", version, server = "", keys } = options;
     const all = Object.entries(given);
     // wrong.js has the same rules, and says which one is broken.
     const right =
@@ -62,12 +63,14 @@ export class Chooser extends EventTarget {
       name && isList(sizes, (one) => isCount(one) && one < Infinity) && isList(patterns, isName) && isList(all, ([one, it]) => isName(one) && /\D/.test(one) && isImplementation(it)) &&
       ["idle", "calls", "never"].includes(measure) && (input || measure !== "idle") && isCount(expect?.calls) && isCount(budgetMs) && budgetMs > 0 && budgetMs < 2 ** 31;
     if (!right) throw new TypeError();
-    this.options = { size, sizes: [...new Set(sizes)].sort((a, b) => a - b), pattern, patterns: [...new Set(patterns)], input, same, measure, budgetMs, expect, async, worker, server, keys };
-    this.implementations = all.map(([one, it]) => new Implementation(one, it));
+    this.options = { size: size ?? lengthOf, sizes: [...new Set(sizes)].sort((a, b) => a - b), pattern, patterns: [...new Set(patterns)], input, same, measure, budgetMs, expect, async, worker, server, keys };
+    this.implementations = all.map(([one, it]) => new Implementation(one, it, name));
     this.reference = this.implementations[0];
     this.byName = new Map(this.implementations.map((one) => [one.name, one]));
     this.versions = Object.fromEntries(this.implementations.map((one) => [one.name, one.version]));
-    this.key = version ? `${name}@${version}` : name;
+    /** Whether calls give promises, as far as that can be told without one. */
+    this.waits = async ?? (this.implementations.some((one) => one.async) || undefined);
+    this.key = `${digest(engine(), name, version, this.waits, sizes, patterns, size, pattern, input, same)} ${digest(this.versions)}`;
     this.job = { waits: false, inPlace: false, input: /** @type {any} */ (input), same, setAside: this.setAside, trying: this.#tries };
   }
 
@@ -75,19 +78,23 @@ export class Chooser extends EventTarget {
   async start() {
     const { reference, options, job } = this;
     const began = performance.now();
-    const reading = Promise.all([read(this.key), tried(this.key), this.#reach()]);
-    const [known] = await Promise.all([Promise.race([reading, pause(STORAGE_MS)]), reference.load()]);
-    if (!reference.ready) throw new Error(`Fleetune: the reference ${reference.name} of ${this.name} cannot be used: ${reference.reason}`);
-    const [kept] = known ?? [];
+    const reading = Promise.all([read(this), this.#reach()]);
+    // Calls that give promises can wait until the reference is loaded, should they need it.
+    const [known] = await Promise.all([Promise.race([reading, pause(SOON_MS)]), this.waits || reference.needed()]);
     if (known) this.#recall(known);
     else reading.then((late) => void (!this.measuredAt && this.#recall(late) && this.prepare()));
-    job.waits = options.async ?? (this.implementations.some((one) => one.async) || (await this.#givePromises(kept)));
+    job.waits = this.waits ?? (await this.#givePromises(known?.[0][0]));
     for (const pattern of options.patterns) {
       const fall = (/** @type {number} */ n, /** @type {unknown} */ error, /** @type {any[]} */ args) => this.#fall(pattern, n, error, args);
-      const lane = dispatcher(options.size, job.waits, /** @type {any} */ (reference.call), fall, this.#tick);
+      const lane = dispatcher(options.size, job.waits, this.#refer(), fall, this.#tick);
       this.#lanes.set(pattern, options.measure === "calls" ? { ...lane, call: this.#heard(pattern, lane.call) } : lane);
     }
-    await Promise.race([this.prepare(), pause(Math.max(0, began + WINNER_MS - performance.now()))]);
+    // What was chosen has its time. If it hangs, the page has lost no more than that.
+    const late = pause(reference.call ? began + WINNER_MS - performance.now() : Math.max(SOON_MS, PATIENCE * reference.loadMs));
+    if (!(await Promise.race([this.prepare(), late]))) {
+      await reference.needed();
+      this.follow();
+    }
     const [first] = this.#lanes.values();
     const { pattern } = options;
     if (!pattern) return first.call;
@@ -99,14 +106,14 @@ export class Chooser extends EventTarget {
   #reach() {
     if (this.options.measure !== "calls") return undefined;
     const { stepsOf } = this;
-    this.stepsOf = () => [];
+    this.stepsOf = () => [[0, this.reference.name]];
     return import("./from_calls.js").then(({ withinMeasured }) => (this.stepsOf = withinMeasured(stepsOf)), () => {});
   }
 
   /** Whether a plain function gives promises though it does not look it. @param {Kept | void} kept what is known since the last visit */
   async #givePromises(kept) {
     const { input, sizes, patterns, worker } = this.options;
-    if (kept && this.#isOurs(kept) && Object.keys(kept.cells).length) return kept.waits;
+    if (kept?.key === this.key && Object.keys(kept.cells).length) return kept.waits;
     if (!input || worker) return false; // with a worker, none is tried on the page
     let at = 0;
     const random = () => (at = (at + GOLDEN) % 1);
@@ -120,44 +127,33 @@ export class Chooser extends EventTarget {
     } catch {
       // Measuring says what is wrong with input.
     } finally {
-      mark(this.key, "");
+      mark(this, "");
     }
     return false;
   }
 
-  /** @param {[kept: Kept | undefined, trying: any, reach: unknown]} known @returns {boolean} whether anything was measured */
-  #recall([kept, trying]) {
+  /** @param {[known: Awaited<ReturnType<typeof read>>, reach: unknown]} known @returns {boolean} whether anything was measured */
+  #recall([[kept, trying = ""]]) {
     const hung = this.byName.get(trying);
     if (hung && hung !== this.reference) this.setAside(hung, "the page ended while it was tried");
-    if (trying) mark(this.key, "");
-    return kept !== undefined && this.adopt(kept);
+    if (trying) mark(this, "");
+    if (kept) this.adopt(kept);
+    return Boolean(kept);
   }
 
-  /** @param {Kept} kept */
-  #isOurs = (kept) => kept.engine === engine() && this.implementations.every(({ name, version }) => kept.versions[name] === version);
-
-  /** Take over what an earlier visit or another tab found. @param {Kept} kept @returns {boolean} */
+  /** Take over what an earlier visit or another tab found. @param {Kept} kept */
   adopt(kept) {
-    const { reference, versions } = this;
-    const holds = (/** @type {string} */ name) => versions[name] !== undefined && versions[name] === kept.versions[name];
     this.earlierCalls = kept.calls;
-    if (kept.engine !== engine() || !holds(reference.name)) return false;
-    for (const one of this.implementations.filter(({ name }) => holds(name))) {
+    for (const one of this.implementations) {
       const { ms = 0, bytes = one.bytes, copies = false } = kept.loads[one.name] ?? {};
       if (!one.call) [one.loadMs, one.bytes] = [ms, bytes];
       one.copies ||= copies;
       const reason = kept.aside[one.name];
-      if (reason !== undefined && one !== reference) this.setAside(one, reason);
+      if (reason !== undefined && one !== this.reference) this.setAside(one, reason);
     }
     this.job.inPlace ||= kept.inPlace;
     this.measuredAt = kept.at;
-    for (const pattern of this.options.patterns) {
-      const sizes = Object.entries(kept.cells[pattern] ?? {}).map(([size, { times, choice, verdict }]) => {
-        return [size, { times: Object.fromEntries(Object.entries(times).filter(([name]) => holds(name))), choice: holds(choice) ? choice : reference.name, verdict }];
-      });
-      this.cells[pattern] = Object.fromEntries(sizes);
-    }
-    return true;
+    this.cells = copyOf(kept.cells);
   }
 
   /** What a server may know this job by. */
@@ -176,31 +172,35 @@ export class Chooser extends EventTarget {
     return this.expected || MANY;
   }
 
-  /** Load what is worth it for what is known, then follow that. */
+  /** Load what is worth it for what is known, then follow that. @returns {Promise<boolean>} whether all that runs is loaded */
   async prepare() {
     const loads = Object.fromEntries(this.implementations.map((one) => [one.name, { ms: one.call ? 0 : one.loadMs }]));
     const usable = (/** @type {string} */ name) => this.byName.get(name)?.reason === undefined;
     const wanted = worthLoading(Object.values(this.cells), loads, this.likely, usable, this.reference.name);
     const steps = Object.values(this.cells).flatMap((sizes) => this.stepsOf(sizes, (name) => wanted.includes(name)));
     await Promise.all([...new Set(steps.map(([, name]) => name))].map((name) => this.byName.get(name)?.load()));
-    this.follow();
+    return this.follow();
   }
 
   /** @param {string} pattern */
   #steps = (pattern) => this.stepsOf(this.cells[pattern] ?? {}, (name) => this.byName.get(name)?.ready ?? false);
 
+  /** @returns {boolean} whether all that runs is loaded */
   follow() {
     const { waits, inPlace } = this.job;
+    let able = true;
     for (const [pattern, lane] of this.#lanes) {
       lane.follow(
         this.#steps(pattern).map(([from, name]) => {
           const one = /** @type {Implementation} */ (this.byName.get(name));
+          able &&= one.ready;
           const slowest = Math.max(0, ...Object.values(this.cells[pattern] ?? {}).map(({ times }) => times[name] ?? 0));
-          return [from, one === this.reference ? /** @type {any} */ (one.call) : one.bound(waits, inPlace, slowest)];
+          return [from, one === this.reference ? this.#refer() : one.bound(waits, inPlace, slowest)];
         }),
       );
     }
     this.tell("decided", { contexts: this.contexts() });
+    return able;
   }
 
   /** After everyone could listen. @param {string} type @param {object} detail */
@@ -215,7 +215,7 @@ export class Chooser extends EventTarget {
 
   /** @param {string} name */
   #tries = async (name) => {
-    const marking = mark(this.key, name);
+    const marking = mark(this, name);
     if (!this.#deaf) this.#deaf = await Promise.race([marking.then(() => false), pause(SAVE_MS).then(() => true)]);
   };
 
@@ -227,6 +227,16 @@ export class Chooser extends EventTarget {
 
   /** A call of which now and then one is heard, where calls are what is learnt from. @param {string} pattern @param {(...args: any[]) => any} call */
   #heard = (pattern, call) => (/** @type {any[]} */ ...args) => --this.left > 0 ? call(...args) : this.hear(pattern, args, call);
+
+  /** The reference, loaded by the first call that needs it. */
+  #refer() {
+    const { reference, job } = this;
+    const { call } = reference;
+    return call ?? (async (/** @type {any[]} */ ...args) => {
+      const kept = reference.call || job.inPlace ? args : copyOf(args); // the caller may change them meanwhile
+      return (await reference.needed())(...kept);
+    });
+  }
 
   /** A call failed. The reference says whether its arguments were to blame. @param {string} pattern @param {number} size @param {unknown} error @param {any[]} args @returns {any} */
   #fall(pattern, size, error, args) {
@@ -247,8 +257,7 @@ export class Chooser extends EventTarget {
       throw (this.#passed = its);
     };
     try {
-      const call = /** @type {Function} */ (reference.call); // without `this`
-      const result = call(...args);
+      const result = this.#refer()(...args);
       return isPromise(result) ? result.then(settle, pass) : settle(result);
     } catch (its) {
       return pass(its);
@@ -303,6 +312,7 @@ export class Chooser extends EventTarget {
   close() {
     this.closed.abort();
     for (const one of this.implementations) if (one !== this.reference) one.setAside("closed", false);
+    this.follow();
   }
 }
 

@@ -15,9 +15,8 @@ const DOWN = 2; // octaves below the least size that was measured: what takes lo
  */
 function choiceOf({ times, choice }, usable, reference) {
   if (usable(choice) && choice in times) return choice;
-  const names = Object.keys(times).filter(usable);
-  const best = names.reduce((least, next) => (times[next] < times[least] ? next : least), reference);
-  return times[best] * CLOSE < times[reference] ? best : reference;
+  const [best = reference] = Object.keys(times).filter(usable).sort((a, b) => times[a] - times[b]);
+  return usable(reference) && times[best] * CLOSE >= times[reference] ? reference : best;
 }
 
 /**
@@ -26,6 +25,7 @@ function choiceOf({ times, choice }, usable, reference) {
  */
 export function stepsOf(sizes, usable, reference, least = Infinity) {
   const names = [...new Set(Object.values(sizes).flatMap(({ times }) => Object.keys(times).filter(usable)))];
+  if (!names.length) names.push(reference);
   // A context in which some were not timed knows less than its neighbours, if they know more.
   const whole = Object.entries(sizes).filter(([, { times }]) => names.every((name) => name in times));
   const points = (whole.length ? whole : Object.entries(sizes))
@@ -62,7 +62,8 @@ function cost(here, there, name, reference) {
 }
 
 /**
- * The implementations whose loading pays back within so many calls: added one by one while the whole gets cheaper.
+ * The implementations whose loading pays back within so many calls: added one by one while the whole gets cheaper. The reference is one
+ * of them, unless it is loaded already.
  * @param {Sizes[]} patterns @param {Record<string, {ms: number}>} loads @param {number} calls over all contexts, alike
  * @param {(name: string) => boolean} usable @param {string} reference @returns {string[]}
  */
@@ -71,10 +72,13 @@ export function worthLoading(patterns, loads, calls, usable, reference) {
   /** @param {string[]} names */
   const total = (names) => {
     const left = (/** @type {string} */ name) => names.includes(name);
-    const running = cells.reduce((sum, cell) => sum + cell.times[choiceOf(cell, left, reference)], 0);
+    const running = cells.reduce((sum, cell) => {
+      const name = choiceOf(cell, left, reference);
+      return sum + (left(name) ? cell.times[name] : Infinity);
+    }, 0);
     return names.reduce((sum, name) => sum + (loads[name]?.ms ?? 0), cells.length ? (running * calls) / cells.length : 0);
   };
-  let kept = [reference];
+  let kept = loads[reference]?.ms ? [] : [reference];
   for (;;) {
     const others = Object.keys(loads).filter((name) => usable(name) && !kept.includes(name));
     const next = others.map((name) => [...kept, name]).reduce((a, b) => (total(b) < total(a) ? b : a), kept);

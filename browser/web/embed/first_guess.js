@@ -56,5 +56,6 @@ export async function follow(chooser, server, keys) {
     );
   }
   if (chooser.measuredAt || !Object.values(cells).some((sizes) => Object.keys(sizes).length)) return;
-  if (chooser.adopt({ ...recordOf(chooser), at: 1, cells, loads: {}, aside: {} })) await chooser.prepare();
+  chooser.adopt({ ...recordOf(chooser), at: 1, cells, loads: {}, aside: {} });
+  await chooser.prepare();
 }

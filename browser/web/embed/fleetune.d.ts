@@ -182,7 +182,7 @@ export function connect(options?: ConnectOptions): Promise<Tuner>;
 export type Implementation<Call> = Call | ImplementationOptions<Call>;
 
 export interface ImplementationOptions<Call = (...args: any[]) => any> {
-  /** Gives the function; called when the page is idle, or at once if it won before. */
+  /** Gives the function; called when the page is idle, or at once if it won before. The first implementation's: at once, or when it is needed if another won before and calls give promises. */
   load(params: any): Call | Promise<Call>;
   /** Whether it can run here. */
   supported?(): unknown;

@@ -10,7 +10,7 @@ const CALL_MS = 10_000; // so does a call of the page
 const SLOWER = 50; // or one that takes so many times as long as expected
 
 /** @param {number} [ms] @returns {Promise<void>} */
-export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const pause = (ms = 0) => new Promise((resolve) => setTimeout(resolve, Math.max(0, ms))); // of less, Node warns
 
 /** @template T @param {T | Promise<T>} working @param {number} ms @param {Promise<never>} [ended] rejects when nobody waits any longer @returns {Promise<T>} */
 export function within(working, ms, ended) {
@@ -53,20 +53,22 @@ function watched(call, args, ms, failed) {
   });
 }
 
-/** FNV-1a of a text: a key for storage, nothing secret. @param {string} text */
-function digest(text) {
-  let hash = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
-  return (hash >>> 0).toString(36);
-}
-
-/** Settings as far as a text can tell them apart. @param {unknown} params */
-function textOf(params) {
+/** A function's text, and settings as far as a text can tell them apart. @param {unknown} value */
+function textOf(value) {
   try {
-    return JSON.stringify(params, (_, one) => (ArrayBuffer.isView(one) ? one.byteLength : typeof one === "bigint" ? String(one) : one));
+    if (typeof value === "function") return Function.prototype.toString.call(value);
+    return JSON.stringify(value, (_, one) => (ArrayBuffer.isView(one) ? one.byteLength : typeof one === "bigint" ? String(one) : one));
   } catch {
     return ""; // a ring, or what refuses to be read
   }
+}
+
+/** FNV-1a of what can be seen of some values: a key for storage, nothing secret. @param {...unknown} values */
+export function digest(...values) {
+  const text = values.map(textOf).join();
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);
+  return (hash >>> 0).toString(36);
 }
 
 /** What an error says; anything can be thrown. @param {any} error @returns {string} */
@@ -93,9 +95,10 @@ export class Implementation {
   #loading;
   #given;
 
-  /** @param {string} name @param {Call | Given} given */
-  constructor(name, given) {
+  /** @param {string} name @param {Call | Given} given @param {string} [job] */
+  constructor(name, given, job) {
     this.name = name;
+    this.job = job;
     const plain = typeof given === "function";
     /** @type {Given} */
     this.#given = plain ? { load: () => given } : given;
@@ -106,7 +109,7 @@ export class Implementation {
     const { params = {}, version = "", load } = this.#given;
     /** The version that the page states. @type {string | undefined} */
     this.stated = version || undefined;
-    this.version = version || digest(Function.prototype.toString.call(plain ? given : load) + textOf(params));
+    this.version = version || digest(plain ? given : load, params);
   }
 
   get ready() {
@@ -116,6 +119,14 @@ export class Implementation {
   /** @returns {Promise<boolean>} whether it can be used */
   load() {
     return (this.#loading ??= this.#load());
+  }
+
+  /** Its function, for whom nothing else will do: a load that failed is tried again the next time. @returns {Promise<Call>} */
+  async needed() {
+    if (await this.load()) return /** @type {Call} */ (this.call);
+    const { name, job, reason } = this;
+    this.reason = this.#loading = undefined;
+    throw new Error(`Fleetune: the reference ${name} of ${job} cannot be used: ${reason}`);
   }
 
   async #load() {

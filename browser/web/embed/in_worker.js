@@ -45,7 +45,10 @@ export async function ask(chooser, budgetMs, stop, all) {
       heard = true;
       if (message.trying !== undefined) trying = message.trying;
       wait(trying ? Math.max(HANG_MS, budgetMs) : left());
-      if (isKept(message.kept) && chooser.adopt(message.kept)) measured = message.outcome?.measured ?? measured + 1;
+      if (isKept(message.kept)) {
+        chooser.adopt(message.kept);
+        measured = message.outcome?.measured ?? measured + 1;
+      }
       if (message.outcome) resolve("done");
     };
   });

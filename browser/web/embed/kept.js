@@ -6,7 +6,7 @@ import { databaseOf } from "../shared/database.js";
 /**
  * @typedef {object} Kept
  * @property {1} schema
- * @property {string} engine the browser that measured
+ * @property {string} key of the job in the browser that measured
  * @property {number} at when, ms since 1970
  * @property {Record<string, string>} versions of the implementations, the reference first
  * @property {boolean} waits calls give promises
@@ -15,17 +15,23 @@ import { databaseOf } from "../shared/database.js";
  * @property {Record<string, {ms: number, bytes: number, copies: boolean}>} loads
  * @property {Record<string, string>} aside why implementations are not used
  * @property {number} calls of one visit
+ * @property {string} [trying] who was tried last, until that went well
+ */
+
+/**
+ * Jobs of one name are kept side by side.
+ * @typedef {object} Job
+ * @property {string} name
+ * @property {string} key two words: what stands for its options and the browser, and what stands for its implementations
+ * @property {Record<string, string>} versions of these, the reference first
  */
 
 export const SAVE_MS = 500; // so long nothing goes on before something is written
+const MOST = 8; // jobs of one name: a page that changes leaves no more behind
 
 const { transact } = databaseOf();
-/** Of a tab without storage. @type {Map<string, unknown>} */
+/** Of a tab without storage. @type {Map<string, any>} */
 const volatile = new Map();
-/** @param {string} key @returns {Promise<unknown>} */
-const get = (key) => transact("readonly", (store) => store.get(key), () => volatile.get(key));
-/** Resolves once committed. @param {string} key @param {unknown} value @returns {Promise<unknown>} */
-export const set = (key, value) => transact("readwrite", (store) => store.put(value, key), () => (volatile.set(key, value), key));
 
 /** The browser and machine as far as timings may depend on them. */
 export const engine = () => {
@@ -33,8 +39,12 @@ export const engine = () => {
   return `${navigator?.userAgent} ${navigator?.hardwareConcurrency} ${crossOriginIsolated}`;
 };
 
-/** @param {string} job */
-export const keyOf = (job) => `choose/${job}`;
+/** What is kept under a name, whatever was found there. @param {any} list @returns {any[]} */
+const listed = (list) => (Array.isArray(list) ? list : []);
+/** @param {string} name */
+const placeOf = (name) => `choose/${name}`;
+/** All that is kept under a name. @param {string} name */
+export const listOf = async (name) => listed(await transact("readonly", (store) => store.get(placeOf(name)), () => volatile.get(name)).catch(() => undefined));
 
 /** @param {any} value @param {(one: any) => boolean} fits @returns {boolean} */
 const each = (value, fits) => typeof value === "object" && value !== null && !Array.isArray(value) && Object.values(value).every(fits);
@@ -47,28 +57,40 @@ const isCell = (cell) => each(cell?.times, isTime) && cell.choice in cell.times 
 
 /** @param {any} value @returns {value is Kept} */
 export function isKept(value) {
-  if (value?.schema !== 1 || !isText(value.engine) || !(value.at > 0) || !(value.calls >= 0)) return false;
+  if (value?.schema !== 1 || !isText(value.key) || !(value.at > 0) || !(value.calls >= 0)) return false;
   if (!each(value.versions, isText) || !each(value.aside, isText)) return false;
   if (!each(value.loads, (one) => one?.ms >= 0 && one.bytes >= 0)) return false;
   const [reference] = Object.keys(value.versions);
   return each(value.cells, (sizes) => each(sizes, (cell) => isCell(cell) && reference in cell.times) && Object.keys(sizes).every((size) => Number(size) >= 0));
 }
 
-/** @param {string} job @returns {Promise<Kept | undefined>} */
+/**
+ * What is known of a job, and who was being tried when a page ended: it hung, perhaps. Where it takes more than a look, saved.js looks.
+ * @param {Job} job @returns {Promise<[kept?: Kept, trying?: string]>}
+ */
 export async function read(job) {
-  const value = await get(keyOf(job)).catch(() => undefined);
-  return isKept(value) ? value : undefined;
+  const all = await listOf(job.name);
+  const mine = all.find((one) => one?.key === job.key);
+  if (isKept(mine) && !mine.trying) return [mine];
+  return all.length ? import("./saved.js").then(({ recalled }) => recalled(job, all, mine)).catch(() => []) : [];
 }
 
-/** What a page that tries implementations of a job holds while it is alive. @param {string} job */
-export const lockOf = (job) => `fleetune choose ${job}`;
-
-/** Who was being tried when a page ended: it hung, perhaps. @param {string} job @returns {Promise<unknown>} a name, unless the page that tries it is alive */
-export async function tried(job) {
-  const name = await get(`${keyOf(job)}/trying`).catch(() => "");
-  const alive = name && (await globalThis.navigator?.locks?.query().catch(() => undefined))?.held?.some((one) => one.name === lockOf(job));
-  return alive ? "" : name;
+/** Resolves once committed. The newest comes first. @param {Job} job @param {Partial<Kept>} change */
+export function keep({ name, key }, change) {
+  const changed = (/** @type {any} */ value) => {
+    const mine = listed(value).find((one) => one?.key === key);
+    return [{ ...mine, key, ...change }, ...listed(value).filter((one) => one !== mine)].slice(0, MOST);
+  };
+  return transact(
+    "readwrite",
+    (store) => {
+      const asked = store.get(placeOf(name));
+      asked.onsuccess = () => store.put(changed(asked.result), placeOf(name)); // in one transaction, for other jobs write here too
+      return asked;
+    },
+    () => volatile.set(name, changed(volatile.get(name))),
+  );
 }
 
-/** @param {string} job @param {string} name @returns {Promise<unknown>} */
-export const mark = (job, name) => set(`${keyOf(job)}/trying`, name).catch(() => {});
+/** @param {Job} job @param {string} trying */
+export const mark = (job, trying) => keep(job, { trying }).catch(() => {});

@@ -1,10 +1,10 @@
 // @ts-check
 /** Measure a job in the page's idle time: who is worth loading, in which contexts, within which budget. */
 import { pause } from "./implementations.js";
-import { read, SAVE_MS } from "./kept.js";
+import { SAVE_MS } from "./kept.js";
 import { deadlineIn, measureJob, Over } from "./measure.js";
 import { oneAtATime, PAGE } from "./page_clock.js";
-import { save } from "./saved.js";
+import { catchUp, save } from "./saved.js";
 import { seeded } from "../shared/numbers.js";
 
 /** @typedef {import("./choose.js").Chooser} Chooser */
@@ -39,8 +39,7 @@ export async function measureNow(chooser, how) {
 
 /** In a worker if there is one, else here. @param {Chooser} chooser @param {number} budgetMs @param {AbortSignal} stop @param {boolean} stale only what is old or not known */
 async function measureWithin(chooser, budgetMs, stop, stale) {
-  const kept = await Promise.race([read(chooser.key), pause(SAVE_MS)]);
-  if (kept && kept.at > chooser.measuredAt && chooser.adopt(kept)) await chooser.prepare(); // another tab's
+  if (await Promise.race([catchUp(chooser), pause(SAVE_MS)])) await chooser.prepare();
   const all = !stale || !isFresh(chooser.measuredAt);
   if (chooser.options.worker && wantedContexts(chooser, all).length) {
     const answered = await (await import("./in_worker.js")).ask(chooser, budgetMs, stop, all);

@@ -99,7 +99,9 @@ async function check(job, one, sets, expected, limit, deadline) {
  * @returns {Promise<Cell | undefined>}
  */
 export async function measureCell(job, implementations, size, pattern, current, clock, step, deadline, until, random) {
-  const [reference, ...others] = implementations.filter(({ ready }) => ready);
+  const [reference, ...rest] = implementations;
+  await Promise.race([reference.needed(), deadline.ended]); // a visit that only follows what is known has not loaded it
+  const others = rest.filter(({ ready }) => ready);
   const ticking = { ...clock, over: deadline.over };
   const sets = await within(inputSets(job, size, pattern, random), HANG_MS * 10, deadline.ended).catch((error) => {
     throw error instanceof Over ? error : new Error(`Fleetune: input failed for size ${size}: ${said(error)}`, { cause: error });

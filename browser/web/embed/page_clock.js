@@ -2,7 +2,7 @@
 /** Time on a page: its clock, when it has nothing to do, and whose turn it is to measure. */
 
 import { pause } from "./implementations.js";
-import { lockOf } from "./kept.js";
+import { lockOf } from "./saved.js";
 
 /** @type {(() => void)[]} */
 const turns = [];
@@ -64,12 +64,12 @@ async function locked(name, how, work) {
   }
 }
 
-/** Other tabs see that this one is alive, so whom it tries has not hung. @template T @param {string} job @param {() => Promise<T>} work */
-export const alive = (job, work) => locked(lockOf(job), { mode: "shared" }, work);
+/** Other tabs see that this one is alive, so whom it tries has not hung. @template T @param {string} key @param {() => Promise<T>} work */
+export const alive = (key, work) => locked(lockOf(key), { mode: "shared" }, work);
 
 /**
  * Of all jobs and tabs of this origin, one measures at a time.
- * @template T @param {string} job @param {AbortSignal} signal when nobody waits any longer @param {() => Promise<T>} work
+ * @template T @param {string} key @param {AbortSignal} signal when nobody waits any longer @param {() => Promise<T>} work
  * @returns {Promise<T | undefined>} undefined if its turn did not come
  */
-export const oneAtATime = (job, signal, work) => locked("fleetune choose", { signal }, () => alive(job, work));
+export const oneAtATime = (key, signal, work) => locked("fleetune choose", { signal }, () => alive(key, work));
